@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows that came back. A result is immutable, owned by whoever received it, released with pgdbm_result_free, and may be
+ * read by several threads at once.
+ *
+ * Values are read by column number or by column name; the accessor is chosen by the argument's type:
+ *
+ *     int64_t id;
+ *     const char *email;
+ *     pgdbm_get_int64(result, 0, "id", &id, &err);
+ *     pgdbm_get_text(result, 0, 1, &email, &err);
+ *
+ * | accessor                     | reads                                                                              |
+ * |------------------------------|------------------------------------------------------------------------------------|
+ * | pgdbm_get_bool               | bool                                                                               |
+ * | pgdbm_get_int16, _int32, _int64 | int2, int4, int8, oid: any of them that holds the value, else ERR_TYPE          |
+ * | pgdbm_get_float, _double     | float4, float8 and the integers; _float refuses a float8 beyond its range          |
+ * | pgdbm_get_text               | every type but bytea, as PostgreSQL would print it; ends with NUL; NULL for SQL NULL
+ * | | pgdbm_get_bytes              | bytea, and the bytes of any text; data NULL for SQL NULL |
+ *
+ * Reading SQL NULL as bool or number is ERR_TYPE (ask pgdbm_is_null first): a silent zero is how wrong sums are made.
+ * Errors of every accessor: ARGUMENT (NULL argument, no such row), TYPE (no such column, type or range does not fit;
+ * the message names column and types). When a name occurs twice the first column has it. */
+#ifndef PGDBM_RESULT_H
+#define PGDBM_RESULT_H
+
+#include <pgdbm/error.h>
+
+typedef struct pgdbm_result pgdbm_result;
+
+/* Bytes that belong to a result. */
+typedef struct pgdbm_blob {
+    const void *data;
+    size_t bytes;
+} pgdbm_blob;
+
+PGDBM_BEGIN_DECLS
+
+/* Releases the result and everything read from it by pointer. NULL is legal. */
+PGDBM_EXPORT void pgdbm_result_free(pgdbm_result *result);
+
+/* How many rows and columns. 0 for NULL. */
+PGDBM_EXPORT size_t pgdbm_result_rows(const pgdbm_result *result);
+PGDBM_EXPORT size_t pgdbm_result_columns(const pgdbm_result *result);
+
+/* How many rows the statement processed, from its command tag (PostgreSQL documentation 55.7, CommandComplete). */
+PGDBM_EXPORT int64_t pgdbm_result_affected(const pgdbm_result *result);
+
+/* A column's name and its type's OID. Borrowed from the result; NULL and 0 when there is no such column. */
+PGDBM_EXPORT const char *pgdbm_result_column_name(const pgdbm_result *result, size_t column);
+PGDBM_EXPORT uint32_t pgdbm_result_column_type(const pgdbm_result *result, size_t column);
+
+/* The number of the column with this name, or -1. */
+PGDBM_EXPORT int pgdbm_result_column(const pgdbm_result *result, const char *name);
+
+PGDBM_EXPORT pgdbm_status pgdbm_is_null_at(const pgdbm_result *result, size_t row, size_t column, bool *value,
+                                           pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_is_null_named(const pgdbm_result *result, size_t row, const char *column, bool *value,
+                                              pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_bool_at(const pgdbm_result *result, size_t row, size_t column, bool *value,
+                                            pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_bool_named(const pgdbm_result *result, size_t row, const char *column, bool *value,
+                                               pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_int16_at(const pgdbm_result *result, size_t row, size_t column, int16_t *value,
+                                             pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_int16_named(const pgdbm_result *result, size_t row, const char *column,
+                                                int16_t *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_int32_at(const pgdbm_result *result, size_t row, size_t column, int32_t *value,
+                                             pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_int32_named(const pgdbm_result *result, size_t row, const char *column,
+                                                int32_t *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_int64_at(const pgdbm_result *result, size_t row, size_t column, int64_t *value,
+                                             pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_int64_named(const pgdbm_result *result, size_t row, const char *column,
+                                                int64_t *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_float_at(const pgdbm_result *result, size_t row, size_t column, float *value,
+                                             pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_float_named(const pgdbm_result *result, size_t row, const char *column,
+                                                float *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_double_at(const pgdbm_result *result, size_t row, size_t column, double *value,
+                                              pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_double_named(const pgdbm_result *result, size_t row, const char *column,
+                                                 double *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_text_at(const pgdbm_result *result, size_t row, size_t column, const char **value,
+                                            pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_text_named(const pgdbm_result *result, size_t row, const char *column,
+                                               const char **value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_bytes_at(const pgdbm_result *result, size_t row, size_t column, pgdbm_blob *value,
+                                             pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_bytes_named(const pgdbm_result *result, size_t row, const char *column,
+                                                pgdbm_blob *value, pgdbm_error *err);
+
+PGDBM_END_DECLS
+
+#ifndef __cplusplus
+/* By number when `column` is an integer, by name when it is text. */
+#define PGDBM_BY_COLUMN(accessor, column)                                                                              \
+    _Generic((column), char * : accessor##_named, const char * : accessor##_named, default : accessor##_at)
+
+#define pgdbm_is_null(result, row, column, value, err)                                                                 \
+    PGDBM_BY_COLUMN(pgdbm_is_null, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_bool(result, row, column, value, err)                                                                \
+    PGDBM_BY_COLUMN(pgdbm_get_bool, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_int16(result, row, column, value, err)                                                               \
+    PGDBM_BY_COLUMN(pgdbm_get_int16, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_int32(result, row, column, value, err)                                                               \
+    PGDBM_BY_COLUMN(pgdbm_get_int32, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_int64(result, row, column, value, err)                                                               \
+    PGDBM_BY_COLUMN(pgdbm_get_int64, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_float(result, row, column, value, err)                                                               \
+    PGDBM_BY_COLUMN(pgdbm_get_float, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_double(result, row, column, value, err)                                                              \
+    PGDBM_BY_COLUMN(pgdbm_get_double, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_text(result, row, column, value, err)                                                                \
+    PGDBM_BY_COLUMN(pgdbm_get_text, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_bytes(result, row, column, value, err)                                                               \
+    PGDBM_BY_COLUMN(pgdbm_get_bytes, column)((result), (row), (column), (value), (err))
+#endif
+
+#endif

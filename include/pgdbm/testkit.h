@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* The test kit (library libpgdbm-testkit; its promise of stability is weaker than libpgdbm's): a private PostgreSQL
+ * server that needs no service, no port and no clean-up.
+ *
+ * The server's files lie in a private directory, it listens on a unix socket there and on no TCP port, and it ends with
+ * the process that started it: on pgdbm_testserver_stop, on exit, on a signal, and when that process is killed (SIGKILL
+ * too). When the caller is root the server runs as an unprivileged user, because postgres refuses to run as root. The
+ * first start runs initdb into a cache (a second or two); later starts copy the cache. */
+#ifndef PGDBM_TESTKIT_H
+#define PGDBM_TESTKIT_H
+
+#include <pgdbm/error.h>
+
+typedef struct pgdbm_testserver pgdbm_testserver;
+
+/* All zero: a throw-away server in a temporary directory. */
+typedef struct pgdbm_testserver_options {
+    const char *directory; /* keep the data here and use it again next time; NULL: temporary, removed at the end */
+    const char *const *settings; /* "name=value" lines for postgresql.conf */
+    size_t n_settings;
+    int start_timeout_ms; /* 30 000 */
+    bool detached;        /* outlives this process until pgdbm_testserver_stop_directory; needs `directory` */
+    bool tls;             /* a self-signed certificate and ssl = on, on 127.0.0.1 with a free port beside the socket */
+    bool durable;         /* fsync on; off by default, because a test server's data may be lost */
+} pgdbm_testserver_options;
+
+PGDBM_BEGIN_DECLS
+
+PGDBM_EXPORT pgdbm_status pgdbm_testserver_start_sized(const pgdbm_testserver_options *options, size_t options_bytes,
+                                                       pgdbm_testserver **server, pgdbm_error *err);
+
+/* Starts a server and waits until it accepts connections. `options` may be NULL. `*server` is the caller's, released
+ * with pgdbm_testserver_stop. Errors: ARGUMENT, TESTDB (no server binaries: names the package; did not start: the log's
+ * last lines), NOMEM. Any thread. */
+static inline pgdbm_status pgdbm_testserver_start(const pgdbm_testserver_options *options, pgdbm_testserver **server,
+                                                  pgdbm_error *err)
+{
+    return pgdbm_testserver_start_sized(options, sizeof *options, server, err);
+}
+
+/* The connection string of the server's database "postgres" as superuser "postgres", and the directory of its socket.
+ * Borrowed from the server. */
+PGDBM_EXPORT const char *pgdbm_testserver_url(const pgdbm_testserver *server);
+PGDBM_EXPORT const char *pgdbm_testserver_socket_directory(const pgdbm_testserver *server);
+
+/* With .tls: the connection string over TCP on 127.0.0.1 (without sslmode), and the certificate authority's file. NULL
+ * without. */
+PGDBM_EXPORT const char *pgdbm_testserver_tcp_url(const pgdbm_testserver *server);
+PGDBM_EXPORT const char *pgdbm_testserver_ca_file(const pgdbm_testserver *server);
+
+/* The postmaster's process id: to send it signals in fault tests. */
+PGDBM_EXPORT int pgdbm_testserver_pid(const pgdbm_testserver *server);
+
+/* Kills the postmaster and all backends at once (SIGKILL), as a crash would; the data stays. Errors: ARGUMENT, TESTDB.
+ */
+PGDBM_EXPORT pgdbm_status pgdbm_testserver_crash(pgdbm_testserver *server, pgdbm_error *err);
+
+/* Starts it again after a crash, at the same address. Errors: ARGUMENT, TESTDB. */
+PGDBM_EXPORT pgdbm_status pgdbm_testserver_restart(pgdbm_testserver *server, pgdbm_error *err);
+
+/* Stops the server, removes what was temporary and releases the handle. NULL is legal. */
+PGDBM_EXPORT void pgdbm_testserver_stop(pgdbm_testserver *server);
+
+/* Detached servers, by directory: stop one (PGDBM_OK when none runs), and the connection string of a running one
+ * (`*url` is the caller's, released with pgdbm_free; NULL when none runs). Errors: ARGUMENT, TESTDB, NOMEM. */
+PGDBM_EXPORT pgdbm_status pgdbm_testserver_stop_directory(const char *directory, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_testserver_find(const char *directory, char **url, pgdbm_error *err);
+
+PGDBM_END_DECLS
+#endif
