@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* One connection's bytes.
+ *
+ * One thread may send while another receives. On a TLS connection the two exclude each other for the length of a call (an SSL
+ * object is not thread-safe), so nothing blocks inside: waiting happens outside, in poll(). */
+#ifndef PGDBM_TRANSPORT_TRANSPORT_H
+#define PGDBM_TRANSPORT_TRANSPORT_H
+
+#include <libpq-fe.h>
+#include <openssl/types.h>
+#include <pgdbm/error.h>
+#include <pthread.h>
+#include <sys/types.h>
+
+struct pgdbm__transport {
+    PGconn *connection; /* owns the socket */
+    PGcancel *cancel;
+    int fd;
+    SSL *ssl;                 /* belongs to `connection`; NULL when plain */
+    pthread_mutex_t ssl_lock; /* guards calls on `ssl` */
+    int reason;               /* errno of the failure, 0 when the server closed; written by whoever sees it */
+};
+
+#define PGDBM__TRANSPORT_AGAIN 0
+#define PGDBM__TRANSPORT_LOST (-1)
+
+/* Bytes moved, PGDBM__TRANSPORT_AGAIN when it would have to wait, PGDBM__TRANSPORT_LOST when the connection is gone. */
+ssize_t pgdbm__transport_send(struct pgdbm__transport *transport, const char *data, size_t bytes);
+ssize_t pgdbm__transport_receive(struct pgdbm__transport *transport, char *data, size_t bytes);
+
+/* As receive, but waits for bytes until the deadline (PGDBM__TRANSPORT_AGAIN when it passes, or a little earlier). */
+ssize_t pgdbm__transport_receive_wait(struct pgdbm__transport *transport, char *data, size_t bytes, int64_t deadline);
+
+/* Waits until the socket can be written, or read too when `or_read`; the poll() events that came, 0 at the deadline. */
+short pgdbm__transport_wait_writable(struct pgdbm__transport *transport, bool or_read, int64_t deadline);
+
+/* Ends the conversation at once: every thread that waits on the socket sees it as lost. Any thread, repeatedly. */
+void pgdbm__transport_shutdown(struct pgdbm__transport *transport);
+
+/* Asks the server to cancel what the session is doing, by a connection of its own (PostgreSQL documentation 55.2.8). Blocks
+ * until the server has taken the request. False when it could not be delivered. One thread at a time. */
+bool pgdbm__transport_cancel(struct pgdbm__transport *transport);
+
+/* Closes everything. Half-built and zeroed objects are fine. */
+void pgdbm__transport_close(struct pgdbm__transport *transport);
+
+#endif
