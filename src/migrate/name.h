@@ -18,8 +18,8 @@ bool pgdbm__migration_name_parse(const char *filename, const char **version, siz
 /* Whether the name ends as an SQL file's does, in whatever case: such a file must have one of the forms. */
 bool pgdbm__migration_name_is_sql(const char *filename);
 
-/* Below, at or above 0 as version `a` comes before, is equal to or comes after `b`. Numbers of any length: 2 comes before
- * 10, and 001 is 1. The underscore between a date and a time does not count. */
+/* Below, at or above 0 as version `a` comes before, is equal to or comes after `b`. Numbers of any length: 2 comes
+ * before 10, and 001 is 1. The underscore between a date and a time does not count. */
 int pgdbm__migration_version_compare(const char *a, const char *b);
 
 #endif

@@ -2,6 +2,8 @@
 /* The text of a migration as bytes. No state, any thread. */
 #include "migrate/text.h"
 
+#include "sql/report.h"
+
 #include <openssl/evp.h>
 #include <stdint.h>
 #include <string.h>
@@ -39,15 +41,6 @@ size_t pgdbm__text_first_bad(const char *text, size_t bytes)
         at += length;
     }
     return bytes;
-}
-
-size_t pgdbm__text_line(const char *text, size_t offset)
-{
-    size_t line = 1;
-    for (size_t i = 0; i < offset; i++)
-        if (text[i] == '\n')
-            line++;
-    return line;
 }
 
 /* What Python's str.strip() takes away. */
@@ -170,7 +163,7 @@ static void read_directive(struct pgdbm__migration_header *header, const char *t
     else if (header->unknown == NULL) {
         header->unknown = at;
         header->unknown_bytes = (size_t)(end - at);
-        header->unknown_line = pgdbm__text_line(text, (size_t)(at - text));
+        header->unknown_line = pgdbm__place_of(text, (size_t)(end - text), (size_t)(at - text)).line;
     }
 }
 

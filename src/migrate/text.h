@@ -9,15 +9,13 @@
 /* 64 hexadecimal digits and the NUL. */
 #define PGDBM__CHECKSUM_BYTES 65
 
-/* SHA-256 of the text with every line end as LF and outer white space stripped: the Python pgdbm's checksum, which reads
- * the file as UTF-8 with universal newlines and strips what Unicode calls white space. False when libcrypto fails. */
+/* SHA-256 of the text with every line end as LF and outer white space stripped: the Python pgdbm's checksum, which
+ * reads the file as UTF-8 with universal newlines and strips what Unicode calls white space. False when libcrypto
+ * fails. */
 bool pgdbm__migration_checksum(const char *text, size_t bytes, char checksum[PGDBM__CHECKSUM_BYTES]);
 
 /* Offset of the first byte that is NUL or not part of valid UTF-8; `bytes` when there is none. */
 size_t pgdbm__text_first_bad(const char *text, size_t bytes);
-
-/* 1-based line of an offset. */
-size_t pgdbm__text_line(const char *text, size_t offset);
 
 /* What the header (the comments and blank lines before the first statement) says about how to run the file. */
 struct pgdbm__migration_header {

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+/* The receiving half. One thread at a time has the reader's role; it alone touches the receive buffer and the answer fields of the
+ * request at the head. The lock is taken only when a request is complete, to unlink it and to see who is next. */
+#include "session/session.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "wire/decode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Requests that are complete and whose threads are still to be told. */
+struct finished {
+    struct pgdbm__request *first, **last;
+};
+
+static void fail_request(struct pgdbm__request *request, pgdbm_status status, const char *message)
+{
+    if (!request->failed) {
+        request->failed = true;
+        pgdbm__fail(&request->error, status, "%s", message);
+        pgdbm__error_outcome(&request->error, PGDBM_OUTCOME_DONE);
+    }
+}
+
+/* Everything in flight ends: with what the server said last, if it said something, and with what is known of each request. */
+static void fail_all(struct pgdbm__session *session, const pgdbm_error *reason, bool fatal, struct finished *finished)
+{
+    pthread_mutex_lock(&session->lock);
+    session->broken = true;
+    session->broken_error = *reason;
+    atomic_store(&session->lost, true);
+    for (struct pgdbm__request *request = session->head; request != NULL; request = request->next) {
+        pgdbm_outcome_kind outcome = PGDBM_OUTCOME_UNKNOWN;
+        if (request->sent_end > session->bytes_sent)
+            outcome = PGDBM_OUTCOME_NOT_SENT; /* without its Sync the server cannot have committed it */
+        else if (fatal && request->commands_complete == 0)
+            outcome = PGDBM_OUTCOME_ROLLED_BACK; /* a backend that says FATAL has ended its transaction */
+        request->failed = true;
+        request->lost = true;
+        request->completed = true;
+        request->error = *reason;
+        request->error.outcome = outcome;
+        request->error.retryable = outcome != PGDBM_OUTCOME_UNKNOWN;
+    }
+    if (session->head != NULL) {
+        *finished->last = session->head;
+        finished->last = session->tail;
+    }
+    session->head = NULL;
+    session->tail = &session->head;
+    session->reader = NULL;
+    session->out.length = 0;
+    pthread_mutex_unlock(&session->lock);
+}
+
+static void connection_lost(struct pgdbm__session *session, struct finished *finished)
+{
+    pgdbm_error reason;
+    int number = session->transport.reason;
+    pgdbm__fail(&reason, PGDBM_ERR_CONNECTION, "the connection to the server was lost: %s",
+                number != 0 ? strerror(number) : "the server closed it");
+    pgdbm__error_hint(&reason, "the server may have been restarted or the network interrupted; the pool opens a new session by "
+                               "itself. `outcome` says whether this request may have taken effect");
+    fail_all(session, &reason, false, finished);
+}
+
+static void protocol_broken(struct pgdbm__session *session, char type, struct finished *finished)
+{
+    pgdbm_error reason;
+    pgdbm__fail(&reason, PGDBM_ERR_CONNECTION, "the server broke protocol with a message of type 0x%02x", (unsigned char)type);
+    pgdbm__error_hint(&reason, "the session was closed. Is there something between this program and PostgreSQL that changes the "
+                               "conversation?");
+    pgdbm__transport_shutdown(&session->transport);
+    fail_all(session, &reason, false, finished);
+}
+
+static void fill_server_error(pgdbm_error *error, const struct pgdbm__wire_error *server, const char *sql)
+{
+    pgdbm__fail(error, PGDBM_ERR_QUERY, "%s", server->message);
+    PGDBM__COPY_TEXT(error->sqlstate, server->sqlstate, strlen(server->sqlstate));
+    PGDBM__COPY_TEXT(error->detail, server->detail, strlen(server->detail));
+    PGDBM__COPY_TEXT(error->hint, server->hint, strlen(server->hint));
+    PGDBM__COPY_TEXT(error->constraint, server->constraint, strlen(server->constraint));
+    error->position = server->position > 0 ? server->position : 0;
+    error->outcome = PGDBM_OUTCOME_ROLLED_BACK;
+    error->retryable = strcmp(error->sqlstate, "40001") == 0 || strcmp(error->sqlstate, "40P01") == 0;
+    pgdbm__error_mask_values(error);
+    pgdbm__error_statement(error, sql);
+}
+
+/* False when the message is malformed. A FATAL error ends the session: *fatal. */
+static bool server_error(struct pgdbm__session *session, struct pgdbm__request *request,
+                         const struct pgdbm__message *message, pgdbm_error *last_words, bool *fatal)
+{
+    struct pgdbm__wire_error server;
+    if (!pgdbm__wire_error(message->body, message->bytes, &server))
+        return false;
+    if (strcmp(server.severity, "FATAL") == 0 || strcmp(server.severity, "PANIC") == 0) {
+        fill_server_error(last_words, &server, NULL);
+        last_words->status = PGDBM_ERR_CONNECTION;
+        *fatal = true;
+        return true;
+    }
+    if (request == NULL)
+        return false;
+    if (!request->failed || request->error.outcome == PGDBM_OUTCOME_DONE) {
+        const char *sql = request->statement != NULL ? request->statement->text : request->simple_sql;
+        fill_server_error(&request->error, &server, sql);
+        request->failed = true;
+        request->cancel_possible = atomic_load(&session->canceling);
+        request->gone = strcmp(server.sqlstate, "26000") == 0;
+        request->stale = request->stale || (strcmp(server.sqlstate, "0A000") == 0 &&
+                                            strcmp(server.routine, "RevalidateCachedQuery") == 0);
+    }
+    return true;
+}
+
+static bool parameter_types(struct pgdbm__request *request, const struct pgdbm__message *message)
+{
+    size_t count;
+    if (!pgdbm__wire_parameter_types(message->body, message->bytes, &count))
+        return false;
+    if (request->kind != PGDBM__REQUEST_DESCRIBE)
+        return true; /* the parameters' types were given with Parse */
+    pgdbm__free(request->new_types);
+    request->new_types = pgdbm__alloc_zero(count, sizeof *request->new_types);
+    if (request->new_types == NULL) {
+        fail_request(request, PGDBM_ERR_NOMEM, "out of memory while reading a statement's parameter types");
+        return true;
+    }
+    request->n_new_types = count;
+    for (size_t i = 0; i < count; i++)
+        request->new_types[i] = pgdbm__wire_parameter_type(message->body, i);
+    return true;
+}
+
+/* RowDescription: the answer to a Describe. During an execution it only rides along to show whether the columns are still those the
+ * pool knows; rows that come in another shape are read in that shape. */
+static bool row_description(struct pgdbm__request *request, const struct pgdbm__message *message)
+{
+    struct pgdbm__description *description = NULL;
+    if (request->kind == PGDBM__REQUEST_SIMPLE)
+        return true;
+    pgdbm_status status = pgdbm__description_parse(message->body, message->bytes, &description, NULL);
+    if (status == PGDBM_ERR_NOMEM)
+        fail_request(request, status, "out of memory while reading a statement's columns");
+    else if (status != PGDBM_OK)
+        return false;
+    if (description != NULL && request->kind == PGDBM__REQUEST_EXECUTE &&
+        pgdbm__description_equal(description, request->statement->description)) {
+        pgdbm__description_unref(description);
+        return true;
+    }
+    request->stale = request->stale || request->kind == PGDBM__REQUEST_EXECUTE;
+    pgdbm__description_unref(request->description);
+    request->description = description;
+    /* The Bind asked for formats by what was known; where the shape differs only those count. */
+    const struct pgdbm__description *asked = request->kind == PGDBM__REQUEST_EXECUTE ? request->statement->description : NULL;
+    for (size_t i = 0; description != NULL && asked != NULL && i < description->n_columns && i < asked->n_columns; i++)
+        description->columns[i].format = asked->columns[i].format;
+    return true;
+}
+
+static struct pgdbm__description *columns_of(const struct pgdbm__request *request)
+{
+    return request->description != NULL ? request->description : request->statement->description;
+}
+
+static bool stream_row(struct pgdbm__session *session, struct pgdbm__request *request, const struct pgdbm__message *message)
+{
+    if (request->stopped)
+        return true;
+    if (session->row == NULL) {
+        session->row = pgdbm__result_new(NULL);
+        if (session->row == NULL) {
+            fail_request(request, PGDBM_ERR_NOMEM, "out of memory while streaming rows");
+            return true;
+        }
+    }
+    if (request->result == NULL) {
+        pgdbm__result_init_borrowed(session->row, columns_of(request));
+        request->result = session->row;
+    }
+    unsigned char *behind = message->body + message->bytes;
+    unsigned char kept = *behind;
+    enum pgdbm__row_status status = pgdbm__result_borrow_row(session->row, message->body, message->bytes);
+    if (status == PGDBM__ROW_MALFORMED)
+        return false;
+    if (status == PGDBM__ROW_NOMEM)
+        fail_request(request, PGDBM_ERR_NOMEM, "out of memory while streaming rows");
+    else if (!request->on_row(session->row, request->context)) {
+        request->stopped = true;
+        atomic_store(&session->canceling, true);
+        pgdbm__transport_cancel(&session->transport);
+    }
+    *behind = kept;
+    return true;
+}
+
+static bool data_row(struct pgdbm__session *session, struct pgdbm__request *request, const struct pgdbm__message *message)
+{
+    if (request->failed || request->rows == PGDBM__ROWS_DISCARD || request->kind == PGDBM__REQUEST_SIMPLE)
+        return true;
+    if (columns_of(request) == NULL)
+        return false;
+    if (request->rows == PGDBM__ROWS_STREAM)
+        return stream_row(session, request, message);
+    if (request->result == NULL)
+        request->result = pgdbm__result_new(columns_of(request));
+    else if (request->rows == PGDBM__ROWS_FIRST)
+        return true;
+    enum pgdbm__row_status status = request->result != NULL
+                                        ? pgdbm__result_append(request->result, message->body, message->bytes)
+                                        : PGDBM__ROW_NOMEM;
+    if (status == PGDBM__ROW_NOMEM)
+        fail_request(request, PGDBM_ERR_NOMEM, "out of memory while reading rows");
+    return status != PGDBM__ROW_MALFORMED;
+}
+
+static bool command_complete(struct pgdbm__session *session, struct pgdbm__request *request,
+                             const struct pgdbm__message *message)
+{
+    const char *tag;
+    int64_t rows;
+    if (!pgdbm__wire_command(message->body, message->bytes, &tag, &rows))
+        return false;
+    request->affected += rows;
+    request->commands_complete++;
+    if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0) {
+        pthread_mutex_lock(&session->lock);
+        pgdbm__prepared_clear(&session->prepared);
+        pthread_mutex_unlock(&session->lock);
+    }
+    return true;
+}
+
+/* A run-time parameter that is reported has changed: somebody set it for longer than a statement. */
+static bool parameter_status(struct pgdbm__session *session, const struct pgdbm__message *message)
+{
+    const char *name;
+    const char *value;
+    if (!pgdbm__wire_parameter_status(message->body, message->bytes, &name, &value))
+        return false;
+    atomic_store(&session->dirty, true);
+    return true;
+}
+
+/* One message for the request at the head, ReadyForQuery excepted. False when it breaks protocol. */
+static bool handle(struct pgdbm__session *session, struct pgdbm__request *request, const struct pgdbm__message *message,
+                   pgdbm_error *last_words, bool *fatal)
+{
+    switch (message->type) {
+    case 'N':
+    case 'A':
+        return true;
+    case 'S':
+        return parameter_status(session, message);
+    case 'E':
+        return server_error(session, request, message, last_words, fatal);
+    default:
+        break;
+    }
+    if (request == NULL)
+        return false;
+    switch (message->type) {
+    case 'D':
+        return data_row(session, request, message);
+    case 'C':
+        return command_complete(session, request, message);
+    case '1':
+        request->parse_complete = true;
+        return true;
+    case '2':
+    case '3':
+    case 'n':
+        return true;
+    case 'I':
+        request->commands_complete++;
+        return true;
+    case 't':
+        return parameter_types(request, message);
+    case 'T':
+        return row_description(request, message);
+    default: /* COPY is refused before it is sent; what starts one all the same cannot be answered */
+        return false;
+    }
+}
+
+/* ReadyForQuery: the request at the head is complete; *head becomes the one behind it. */
+static bool complete_head(struct pgdbm__session *session, const struct pgdbm__message *message, struct finished *finished,
+                          struct pgdbm__request **head)
+{
+    char status;
+    if (!pgdbm__wire_ready(message->body, message->bytes, &status))
+        return false;
+    atomic_store_explicit(&session->transaction_status, status, memory_order_relaxed);
+    pthread_mutex_lock(&session->lock);
+    struct pgdbm__request *request = session->head;
+    if (request != NULL) {
+        session->head = request->next;
+        if (session->head == NULL)
+            session->tail = &session->head;
+        if (request->statement != NULL && ((request->parse_sent && !request->parse_complete) || request->gone))
+            pgdbm__prepared_remove(&session->prepared, request->statement->id);
+        request->completed = true;
+        request->next = NULL;
+        *finished->last = request;
+        finished->last = &request->next;
+    }
+    *head = session->head;
+    pthread_mutex_unlock(&session->lock);
+    return request != NULL;
+}
+
+/* Takes whole messages off the receive buffer. False when the session ended; everything in flight is finished then. */
+static bool take_messages(struct pgdbm__session *session, struct finished *finished)
+{
+    pthread_mutex_lock(&session->lock);
+    struct pgdbm__request *head = session->head;
+    pthread_mutex_unlock(&session->lock);
+    for (;;) {
+        struct pgdbm__message message;
+        size_t size;
+        enum pgdbm__wire_found found =
+            pgdbm__wire_next(session->in + session->in_start, session->in_end - session->in_start, &message, &size);
+        if (found == PGDBM__WIRE_PARTIAL)
+            return true;
+        bool sound = found == PGDBM__WIRE_MESSAGE;
+        bool fatal = false;
+        pgdbm_error last_words;
+        if (sound && message.type == 'Z')
+            sound = complete_head(session, &message, finished, &head);
+        else if (sound)
+            sound = handle(session, head, &message, &last_words, &fatal);
+        if (!sound) {
+            protocol_broken(session, (char)session->in[session->in_start], finished);
+            return false;
+        }
+        if (fatal) {
+            pgdbm__transport_shutdown(&session->transport);
+            fail_all(session, &last_words, true, finished);
+            return false;
+        }
+        session->in_start += size;
+    }
+}
+
+/* Room for the rest of the message at in_start, or for a good gulp, and one byte behind it for a terminator. */
+static bool make_room(struct pgdbm__session *session)
+{
+    size_t held = session->in_end - session->in_start;
+    if (held == 0)
+        session->in_start = session->in_end = 0;
+    struct pgdbm__message message;
+    size_t size = 5;
+    pgdbm__wire_next(session->in + session->in_start, held, &message, &size);
+    if (session->in_start + size < session->in_capacity && session->in_end + 1 < session->in_capacity)
+        return true;
+    if (held > 0)
+        memmove(session->in, session->in + session->in_start, held);
+    session->in_start = 0;
+    session->in_end = held;
+    if (size < session->in_capacity)
+        return true;
+    unsigned char *grown = pgdbm__realloc(session->in, size + 1);
+    if (grown == NULL)
+        return false;
+    session->in = grown;
+    session->in_capacity = size + 1;
+    return true;
+}
+
+/* Receives once and takes what came. False when nothing came by the deadline. */
+static bool receive(struct pgdbm__session *session, bool wait, int64_t deadline, struct finished *finished)
+{
+    if (!make_room(session)) {
+        pgdbm_error reason;
+        pgdbm__fail_nomem(&reason, "receiving an answer");
+        pgdbm__transport_shutdown(&session->transport);
+        fail_all(session, &reason, false, finished);
+        return true;
+    }
+    char *space = (char *)session->in + session->in_end;
+    size_t bytes = session->in_capacity - session->in_end - 1;
+    ssize_t moved = wait ? pgdbm__transport_receive_wait(&session->transport, space, bytes, deadline)
+                         : pgdbm__transport_receive(&session->transport, space, bytes);
+    if (moved == PGDBM__TRANSPORT_AGAIN)
+        return false;
+    if (moved < 0)
+        connection_lost(session, finished);
+    else {
+        session->in_end += (size_t)moved;
+        take_messages(session, finished);
+    }
+    return true;
+}
+
+/* Gives the reader's role on when our own request is complete, and tells the others that theirs are. The new reader is woken first:
+ * it has the longest way to go. */
+static void announce(struct pgdbm__session *session, struct pgdbm__request *request, struct pgdbm__request *finished)
+{
+    struct pgdbm__request *next_reader = NULL;
+    if (request->completed) {
+        pthread_mutex_lock(&session->lock);
+        session->reader = next_reader = session->head;
+        pthread_mutex_unlock(&session->lock);
+    }
+    if (next_reader != NULL)
+        pgdbm__signal_raise(&next_reader->signal, PGDBM__SIGNAL_LEAD);
+    while (finished != NULL) {
+        struct pgdbm__request *next = finished->next;
+        if (finished == request)
+            request->read_by_itself = true;
+        else
+            pgdbm__signal_raise(&finished->signal, PGDBM__SIGNAL_DONE);
+        finished = next;
+    }
+}
+
+static bool read_once(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline)
+{
+    struct finished finished = {.first = NULL, .last = &finished.first};
+    bool came = receive(session, wait, deadline, &finished);
+    if (finished.first != NULL)
+        announce(session, request, finished.first);
+    return came;
+}
+
+bool pgdbm__session_lead(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
+{
+    while (!request->completed) {
+        bool came = read_once(session, request, true, deadline);
+        if (!came && deadline != PGDBM__NEVER && pgdbm__now_ns() >= deadline)
+            return false;
+    }
+    return true;
+}
+
+void pgdbm__session_read_available(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    while (!request->completed && read_once(session, request, false, 0))
+        continue;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* Performing requests: the way from a caller's thread through the FIFO and back. Deadlines and cancelling are here; bytes are in
+ * send.c and receive.c. */
+#include "session/session.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "wire/encode.h"
+
+#include <string.h>
+
+#define RECEIVE_BYTES (64 * 1024)
+
+pgdbm_status pgdbm__session_init(struct pgdbm__session *session, int statement_cache_size, pgdbm_error *err)
+{
+    pthread_mutex_init(&session->lock, NULL);
+    session->head = session->reader = NULL;
+    session->tail = &session->head;
+    session->statement_cache_size = statement_cache_size;
+    atomic_init(&session->transaction_status, 'I');
+    session->in = pgdbm__alloc(RECEIVE_BYTES);
+    session->in_capacity = session->in != NULL ? RECEIVE_BYTES : 0;
+    bool prepared = pgdbm__prepared_init(&session->prepared, statement_cache_size > 0 ? (size_t)statement_cache_size : 0);
+    if (session->in == NULL || !prepared)
+        return pgdbm__fail_nomem(err, "opening a session");
+    return PGDBM_OK;
+}
+
+void pgdbm__session_destroy(struct pgdbm__session *session)
+{
+    if (session->tail == NULL)
+        return;
+    if (session->transport.connection != NULL && !session->broken) {
+        pgdbm__wire_terminate(&session->out);
+        if (!session->out.failed)
+            (void)pgdbm__transport_send(&session->transport, session->out.data, session->out.length);
+    }
+    pgdbm__transport_close(&session->transport);
+    pgdbm__buffer_free(&session->out);
+    pgdbm__buffer_free(&session->going);
+    pgdbm__prepared_free(&session->prepared);
+    pgdbm_result_free(session->row);
+    pgdbm__free(session->in);
+    pthread_mutex_destroy(&session->lock);
+    session->tail = NULL;
+}
+
+void pgdbm__session_abort(struct pgdbm__session *session)
+{
+    atomic_store(&session->lost, true);
+    pgdbm__transport_shutdown(&session->transport);
+}
+
+/* Queues the request and gets it on its way. False when it cannot be sent: request->status and error say why. */
+static bool submit(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    pthread_mutex_lock(&session->lock);
+    if (session->broken) {
+        request->error = session->broken_error;
+        request->error.outcome = PGDBM_OUTCOME_NOT_SENT;
+        request->error.retryable = true;
+        request->lost = true;
+        request->status = PGDBM_ERR_CONNECTION;
+    } else
+        request->status = pgdbm__session_encode(session, request);
+    if (request->status == PGDBM_OK) {
+        *session->tail = request;
+        session->tail = &request->next;
+        if (session->reader == NULL)
+            session->reader = request;
+        pgdbm__session_flush(session, request);
+    }
+    bool sent = request->status == PGDBM_OK;
+    pthread_mutex_unlock(&session->lock);
+    return sent;
+}
+
+/* Waits until the request is complete. False when the deadline passed and the request is at the head: the server may be at it. */
+static bool attend(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
+{
+    for (;;) {
+        pthread_mutex_lock(&session->lock);
+        bool reader = session->reader == request;
+        bool completed = request->completed;
+        pthread_mutex_unlock(&session->lock);
+        if (reader)
+            return pgdbm__session_lead(session, request, deadline);
+        if (completed && request->read_by_itself)
+            return true;
+        uint32_t signal = pgdbm__signal_wait(&request->signal, PGDBM__NEVER);
+        if (signal == PGDBM__SIGNAL_DONE)
+            return true;
+    }
+}
+
+/* Asks the server to cancel, waits for the outcome, and makes sure that the cancel request has landed before anything new is sent: it
+ * reached the server before its connection was closed, and one round trip later it has been noticed (or ignored). */
+static void cancel_and_attend(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    request->timed_out = true;
+    atomic_store(&session->canceling, true);
+    pgdbm__transport_cancel(&session->transport);
+    if (!attend(session, request, pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS)) {
+        pgdbm__session_abort(session);
+        attend(session, request, PGDBM__NEVER);
+    }
+}
+
+static void land_cancel(struct pgdbm__session *session)
+{
+    struct pgdbm__request barrier = {.kind = PGDBM__REQUEST_SYNC};
+    int64_t deadline = pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS;
+    barrier.deadline = deadline;
+    if (submit(session, &barrier) && !attend(session, &barrier, deadline)) {
+        pgdbm__session_abort(session);
+        attend(session, &barrier, PGDBM__NEVER);
+    }
+    atomic_store(&session->canceling, false);
+}
+
+/* What the collected answer means to the caller. */
+static pgdbm_status conclude(struct pgdbm__request *request)
+{
+    bool query_canceled = request->failed && strcmp(request->error.sqlstate, "57014") == 0;
+    if (request->stopped && query_canceled)
+        request->failed = false;
+    if (!request->failed)
+        return PGDBM_OK;
+    if (request->timed_out && (query_canceled || request->lost)) {
+        pgdbm_outcome_kind outcome = request->error.outcome;
+        pgdbm__fail(&request->error, PGDBM_ERR_TIMEOUT, "the statement was not done when its deadline passed%s",
+                    request->lost ? ", and the server did not answer the cancel request" : "; it was cancelled on the server");
+        pgdbm__error_hint(&request->error, "raise command_timeout_ms or the call's timeout_ms, or see what the statement waits for "
+                                           "(pg_stat_activity, pg_blocking_pids)");
+        pgdbm__error_statement(&request->error, request->statement != NULL ? request->statement->text : request->simple_sql);
+        request->error.outcome = outcome;
+    } else if (query_canceled) {
+        request->canceled_by_other = request->cancel_possible && !request->stopped;
+        request->error.status = PGDBM_ERR_CANCELED;
+    }
+    return request->error.status;
+}
+
+pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
+{
+    if (atomic_load_explicit(&session->streaming, memory_order_acquire) &&
+        pthread_equal(session->streaming_thread, pthread_self())) {
+        request->status = pgdbm__fail(&request->error, PGDBM_ERR_TRANSACTION,
+                                      "this session is being streamed from: it cannot run another statement inside the row callback");
+        pgdbm__error_hint(&request->error, "collect what you need and run the statement after the stream, or use another manager");
+        return request->status;
+    }
+    request->deadline = deadline;
+    request->completed = request->failed = false;
+    request->next = NULL;
+    bool streams = request->rows == PGDBM__ROWS_STREAM;
+    if (streams) {
+        session->streaming_thread = pthread_self();
+        atomic_store_explicit(&session->streaming, true, memory_order_release);
+    }
+    if (submit(session, request)) {
+        if (!attend(session, request, deadline))
+            cancel_and_attend(session, request);
+        if (request->timed_out || request->stopped)
+            land_cancel(session);
+        request->status = conclude(request);
+    }
+    if (streams) {
+        atomic_store_explicit(&session->streaming, false, memory_order_release);
+        request->result = NULL; /* it was the session's */
+    }
+    pgdbm__description_unref(request->kind == PGDBM__REQUEST_EXECUTE ? request->description : NULL);
+    if (request->kind == PGDBM__REQUEST_EXECUTE)
+        request->description = NULL;
+    if (request->status != PGDBM_OK && request->result != NULL) {
+        pgdbm_result_free(request->result);
+        request->result = NULL;
+    }
+    return request->status;
+}
+
+pgdbm_status pgdbm__session_command(struct pgdbm__session *session, const char *sql, int64_t deadline, pgdbm_error *err)
+{
+    struct pgdbm__request request = {.kind = PGDBM__REQUEST_SIMPLE, .simple_sql = sql};
+    pgdbm_status status = pgdbm__session_perform(session, &request, deadline);
+    if (status != PGDBM_OK && err != NULL)
+        *err = request.error;
+    return status;
+}
+
+pgdbm_status pgdbm__session_reset(struct pgdbm__session *session, const char *const *init_commands, size_t n_init_commands,
+                                  int64_t deadline, pgdbm_error *err)
+{
+    /* DISCARD ALL, but for our own prepared statements: those of users are found by their names. */
+    static const char undo[] =
+        "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; "
+        "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; "
+        "DO LANGUAGE plpgsql $$ DECLARE n text; BEGIN FOR n IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql "
+        "LOOP EXECUTE pg_catalog.format('DEALLOCATE %I', n); END LOOP; END $$";
+    if (atomic_load(&session->transaction_status) != 'I' &&
+        pgdbm__session_command(session, "ROLLBACK", deadline, err) != PGDBM_OK)
+        return err != NULL ? err->status : PGDBM_ERR_CONNECTION;
+    pgdbm_status status = pgdbm__session_command(session, undo, deadline, err);
+    for (size_t i = 0; status == PGDBM_OK && i < n_init_commands; i++)
+        status = pgdbm__session_command(session, init_commands[i], deadline, err);
+    if (status == PGDBM_OK)
+        atomic_store(&session->dirty, false);
+    return status;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Statements, shared by reference between the pool's table, requests in flight and results. Any thread. */
+#include "session/statement.h"
+
+#include "base/alloc.h"
+#include "sql/effects.h"
+
+#include <stdio.h>
+
+struct pgdbm__statement *pgdbm__statement_new(uint64_t id, const char *text, size_t text_bytes)
+{
+    struct pgdbm__statement *statement = pgdbm__alloc_zero(1, sizeof *statement);
+    if (statement == NULL)
+        return NULL;
+    statement->text = pgdbm__memdup(text, text_bytes);
+    if (statement->text == NULL) {
+        pgdbm__free(statement);
+        return NULL;
+    }
+    atomic_init(&statement->references, 1);
+    atomic_init(&statement->described, false);
+    pthread_mutex_init(&statement->lock, NULL);
+    statement->id = id;
+    snprintf(statement->name, sizeof statement->name, "pgdbm_%llx", (unsigned long long)id);
+    statement->text_bytes = text_bytes;
+    statement->effects = pgdbm__sql_effects(text, text_bytes);
+    return statement;
+}
+
+struct pgdbm__statement *pgdbm__statement_ref(struct pgdbm__statement *statement)
+{
+    atomic_fetch_add_explicit(&statement->references, 1, memory_order_relaxed);
+    return statement;
+}
+
+void pgdbm__statement_unref(struct pgdbm__statement *statement)
+{
+    if (statement == NULL || atomic_fetch_sub_explicit(&statement->references, 1, memory_order_acq_rel) != 1)
+        return;
+    pgdbm__description_unref(statement->description);
+    pgdbm__free(statement->param_types);
+    pthread_mutex_destroy(&statement->lock);
+    pgdbm__free(statement->text);
+    pgdbm__free(statement);
+}
+
+void pgdbm__statement_describe(struct pgdbm__statement *statement, uint32_t *param_types, size_t n_params,
+                               struct pgdbm__description *description)
+{
+    pthread_mutex_lock(&statement->lock);
+    bool first = !atomic_load_explicit(&statement->described, memory_order_relaxed);
+    if (first) {
+        statement->param_types = param_types;
+        statement->n_params = n_params;
+        statement->description = description;
+        atomic_store_explicit(&statement->described, true, memory_order_release);
+    }
+    pthread_mutex_unlock(&statement->lock);
+    if (!first) {
+        pgdbm__free(param_types);
+        pgdbm__description_unref(description);
+    }
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* A statement as the whole pool knows it: its text, the name it is prepared under, and, once a session has described it, its
+ * parameters' and columns' types. Immutable once described, shared by reference: a further session that prepares it needs no extra
+ * round trip. When the world changes (a column's type), the pool forgets it and makes another with another name. */
+#ifndef PGDBM_SESSION_STATEMENT_H
+#define PGDBM_SESSION_STATEMENT_H
+
+#include "result/result.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct pgdbm__statement {
+    _Atomic int references;
+    uint64_t id;
+    char name[24];
+    char *text; /* expanded; ends with NUL */
+    size_t text_bytes;
+    unsigned effects; /* sql/effects.h */
+    pthread_mutex_t lock; /* guards the describing: the fields below are written once, before `described` is set */
+    _Atomic bool described;
+    size_t n_params;
+    uint32_t *param_types;
+    struct pgdbm__description *description; /* NULL: no rows */
+};
+
+/* A statement with one reference, its text copied; NULL when memory is short. */
+struct pgdbm__statement *pgdbm__statement_new(uint64_t id, const char *text, size_t text_bytes);
+struct pgdbm__statement *pgdbm__statement_ref(struct pgdbm__statement *statement);
+void pgdbm__statement_unref(struct pgdbm__statement *statement);
+
+/* Publishes what a session learned. The first one wins; takes both allocations over in any case. */
+void pgdbm__statement_describe(struct pgdbm__statement *statement, uint32_t *param_types, size_t n_params,
+                               struct pgdbm__description *description);
+
+#endif
