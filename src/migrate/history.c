@@ -3,7 +3,6 @@
 #include "migrate/history.h"
 
 #include "base/alloc.h"
-#include "base/buffer.h"
 #include "base/error.h"
 #include "migrate/name.h"
 #include "sql/identifier.h"
@@ -15,8 +14,7 @@
 /* How often a creation that another process won is looked at again: each time one process has succeeded. */
 enum { CREATE_ATTEMPTS = 20 };
 
-/* Appends a name in quotes; a schema's name may hold any character. */
-static void append_quoted(struct pgdbm__buffer *buffer, const char *name)
+void pgdbm__quote_name(struct pgdbm__buffer *buffer, const char *name)
 {
     pgdbm__buffer_text(buffer, "\"");
     for (const char *at = name; *at != '\0'; at++) {
@@ -60,11 +58,11 @@ pgdbm_status pgdbm__history_init(struct pgdbm__history *history, const char *mod
     if (status != PGDBM_OK)
         return status;
     history->table = pgdbm__strdup(folded);
-    append_quoted(&text, history->schema);
+    pgdbm__quote_name(&text, history->schema);
     history->quoted_schema = pgdbm__buffer_take(&text);
-    append_quoted(&text, history->schema);
+    pgdbm__quote_name(&text, history->schema);
     pgdbm__buffer_text(&text, ".");
-    append_quoted(&text, folded);
+    pgdbm__quote_name(&text, folded);
     history->qualified = pgdbm__buffer_take(&text);
     pgdbm__buffer_free(&text);
     if (history->table == NULL || history->quoted_schema == NULL || history->qualified == NULL)

@@ -4,6 +4,8 @@
 #ifndef PGDBM_MIGRATE_HISTORY_H
 #define PGDBM_MIGRATE_HISTORY_H
 
+#include "base/buffer.h"
+
 #include <pgdbm/db.h>
 
 #include <stdbool.h>
@@ -36,6 +38,9 @@ struct pgdbm__history_rows {
     size_t n_rows;
     bool no_table; /* there is no history table yet */
 };
+
+/* Appends a name in double quotes, whatever characters it has. */
+void pgdbm__quote_name(struct pgdbm__buffer *buffer, const char *name);
 
 /* `table` NULL: "schema_migrations". Errors: CONFIG, SCHEMA, NOMEM. */
 pgdbm_status pgdbm__history_init(struct pgdbm__history *history, const char *module, const char *schema,

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* The connector thread: opens connections one at a time, backs off when that fails, and gives those who wait for one an answer when it
+ * keeps failing. */
+#include "pool/pool.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "transport/connect.h"
+
+#include <string.h>
+
+static bool wants_one(const struct pgdbm_pool *pool)
+{
+    size_t live = pgdbm__pool_live(pool);
+    const pgdbm_config *config = &pool->config->values;
+    return live < (size_t)config->max_connections && (live < (size_t)config->min_connections || pool->grow || pool->n_waiters > 0);
+}
+
+/* How long to wait after the last failure. */
+static int64_t backoff_ns(const struct pgdbm_pool *pool)
+{
+    const pgdbm_config *config = &pool->config->values;
+    double delay = config->retry_delay_ms;
+    for (unsigned i = 1; i < pool->failures && delay < config->retry_max_delay_ms; i++)
+        delay *= config->retry_backoff;
+    if (delay > config->retry_max_delay_ms)
+        delay = config->retry_max_delay_ms;
+    return pgdbm__jitter((int64_t)(delay * (double)PGDBM__MS), 20);
+}
+
+static pgdbm_status start_session(struct pgdbm_pool *pool, struct pgdbm__member *member, pgdbm_error *err)
+{
+    const pgdbm_config *config = &pool->config->values;
+    pgdbm_status status = pgdbm__session_init(&member->session, config->statement_cache_size, err);
+    int64_t deadline = pgdbm__deadline(config->connect_timeout_ms);
+    /* The first round trip is ours alone: a torn message left over from the handshake would show here. */
+    if (status == PGDBM_OK)
+        status = pgdbm__session_command(&member->session, "SELECT 1", deadline, err);
+    for (size_t i = 0; status == PGDBM_OK && i < config->n_init_commands; i++)
+        status = pgdbm__session_command(&member->session, config->init_commands[i], deadline, err);
+    atomic_store(&member->session.dirty, false);
+    return status;
+}
+
+static void describe_failure(struct pgdbm_pool *pool, unsigned attempts, pgdbm_error *err)
+{
+    char reason[sizeof err->message];
+    memcpy(reason, err->message, sizeof reason);
+    char sqlstate[6];
+    memcpy(sqlstate, err->sqlstate, sizeof sqlstate);
+    pgdbm__fail(err, PGDBM_ERR_CONNECTION, "cannot connect to %s (%u attempt%s): %.300s", pgdbm__conninfo_describe(&pool->conninfo),
+                attempts, attempts == 1 ? "" : "s", reason);
+    memcpy(err->sqlstate, sqlstate, sizeof sqlstate);
+    if (strncmp(sqlstate, "28", 2) == 0)
+        pgdbm__error_hint(err, "check user and password (DB_PASSWORD, PGPASSWORD, ~/.pgpass) and the server's pg_hba.conf");
+    else if (strcmp(sqlstate, "3D000") == 0)
+        pgdbm__error_hint(err, "create the database (createdb), or check its name");
+    else if (strcmp(sqlstate, "53300") == 0)
+        pgdbm__error_hint(err, "the server's max_connections are used up: lower max_connections here, or close other clients");
+    else
+        pgdbm__error_hint(err, "check that the server runs and listens there, and that no firewall is in between");
+}
+
+/* One attempt, without the lock. NULL and *err when it failed. */
+static struct pgdbm__member *connect_one(struct pgdbm_pool *pool, struct pgdbm__member *member,
+                                         enum pgdbm__connect_failure *failure, pgdbm_error *err)
+{
+    pgdbm_status status =
+        pgdbm__transport_connect(&member->session.transport, pool->conninfo.keywords, pool->conninfo.values,
+                                 pgdbm__deadline(pool->config->values.connect_timeout_ms), pool->stop[0], failure, err);
+    if (status == PGDBM_OK) {
+        status = start_session(pool, member, err);
+        *failure = status == PGDBM_ERR_QUERY ? PGDBM__CONNECT_HOPELESS : PGDBM__CONNECT_TRANSIENT;
+        if (status != PGDBM_OK)
+            pgdbm__session_destroy(&member->session);
+    }
+    return status == PGDBM_OK ? member : NULL;
+}
+
+static void succeeded(struct pgdbm_pool *pool, struct pgdbm__member *member)
+{
+    int64_t lifetime = pool->config->values.max_lifetime_ms;
+    if (lifetime > 0)
+        lifetime -= (int64_t)pgdbm__random((uint64_t)lifetime / 10 + 1);
+    member->expires = pgdbm__deadline(lifetime);
+    member->idle_since = pgdbm__now_ns();
+    pool->failures = 0;
+    pool->hopeless = false;
+    pool->counters.connections_opened++;
+    pgdbm__pool_move(pool, member, PGDBM__IDLE);
+    pgdbm__pool_serve(pool);
+    pgdbm__pool_wake(pool);
+}
+
+static void failed(struct pgdbm_pool *pool, struct pgdbm__member *member, enum pgdbm__connect_failure failure,
+                   const pgdbm_error *err)
+{
+    pgdbm__pool_remove(pool, member);
+    pool->counters.connections_failed++;
+    pool->connect_error = *err;
+    pool->hopeless = failure == PGDBM__CONNECT_HOPELESS;
+    if (failure != PGDBM__CONNECT_BUSY)
+        pool->failures++;
+    describe_failure(pool, pool->failures > 0 ? pool->failures : 1, &pool->connect_error);
+    bool exhausted = pool->failures > (unsigned)(pool->config->values.retry_attempts > 0 ? pool->config->values.retry_attempts : 0);
+    if (pgdbm__pool_live(pool) == 0 && (pool->hopeless || exhausted))
+        pgdbm__pool_refuse(pool, &pool->connect_error);
+}
+
+/* Sleeps until a connection is wanted, and the back-off is over. False when the pool closes. */
+static bool wait_for_work(struct pgdbm_pool *pool, int64_t not_before)
+{
+    while (!pool->closed) {
+        bool early = pgdbm__now_ns() < not_before;
+        if (wants_one(pool) && !early)
+            return true;
+        struct timespec until = {.tv_sec = (time_t)(not_before / 1000000000), .tv_nsec = (long)(not_before % 1000000000)};
+        if (early)
+            pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+        else
+            pthread_cond_wait(&pool->changed, &pool->lock);
+    }
+    return false;
+}
+
+void *pgdbm__connector_main(void *context)
+{
+    struct pgdbm_pool *pool = context;
+    int64_t not_before = 0;
+    pthread_mutex_lock(&pool->lock);
+    while (wait_for_work(pool, not_before)) {
+        struct pgdbm__member *member = pgdbm__alloc_zero(1, sizeof *member);
+        enum pgdbm__connect_failure failure = PGDBM__CONNECT_TRANSIENT;
+        pgdbm_error err;
+        pool->grow = false;
+        if (member == NULL) {
+            pgdbm__fail_nomem(&err, "opening a session");
+            pool->connect_error = err;
+            pool->failures++;
+            pgdbm__pool_refuse(pool, &err);
+            not_before = pgdbm__now_ns() + backoff_ns(pool);
+            pool->attempted = true;
+            pthread_cond_broadcast(&pool->changed);
+            continue;
+        }
+        pgdbm__pool_insert(pool, member, PGDBM__CONNECTING);
+        pthread_mutex_unlock(&pool->lock);
+        bool connected = connect_one(pool, member, &failure, &err) != NULL;
+        if (!connected)
+            pgdbm__log_write(&pool->log, PGDBM_LOG_WARNING, "cannot open a session: %s", err.message);
+        pthread_mutex_lock(&pool->lock);
+        if (connected)
+            succeeded(pool, member);
+        else {
+            failed(pool, member, failure, &err);
+            pgdbm__free(member);
+            not_before = pgdbm__now_ns() + backoff_ns(pool);
+        }
+        pool->attempted = true;
+        pthread_cond_broadcast(&pool->changed);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}

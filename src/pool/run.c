@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* One request from routing to answer, and what may be repeated on the way:
+ *
+ * | what happened                                      | repeated                                             |
+ * |----------------------------------------------------|------------------------------------------------------|
+ * | the session died before the request was sent       | always, on another session                           |
+ * | the server ended the session and rolled it back    | outside a transaction                                |
+ * | the session died, outcome unknown                  | only when the caller called the request idempotent   |
+ * | the statement is no longer prepared there (26000)  | outside a failed transaction, once                   |
+ * | its result type has changed (0A000)                | outside a failed transaction, once                   |
+ * | a cancel meant for a neighbour hit it (57014)      | outside a transaction                                |
+ *
+ * A row that was handed to a stream's callback cannot be taken back: a stream that has begun is never repeated. */
+#include "pool/pool.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "sql/effects.h"
+
+#define REPEATS 3
+
+static pgdbm_status refuse_statement(const struct pgdbm__run *run, unsigned effects, pgdbm_error *err)
+{
+    if ((effects & PGDBM__EFFECT_COPY) != 0) {
+        pgdbm__fail(err, PGDBM_ERR_QUERY, "COPY from or to the client cannot run as a statement");
+        pgdbm__error_hint(err, "insert with pgdbm_execute_many, read with pgdbm_stream");
+        return PGDBM_ERR_QUERY;
+    }
+    if ((effects & PGDBM__EFFECT_TRANSACTION) != 0 && !run->raw) {
+        pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "transactions are not controlled by SQL text here");
+        pgdbm__error_hint(err, "use pgdbm_begin, pgdbm_commit and pgdbm_rollback, or a pinned session (pgdbm_pin)");
+        return PGDBM_ERR_TRANSACTION;
+    }
+    return PGDBM_OK;
+}
+
+static pgdbm_status check_counts(const struct pgdbm__request *request, pgdbm_error *err)
+{
+    for (size_t i = 0; i < request->n_sets; i++) {
+        if (request->sets[i].count == request->statement->n_params)
+            continue;
+        pgdbm__fail(err, PGDBM_ERR_TYPE, "the statement has %zu parameter%s, %zu given%s", request->statement->n_params,
+                    request->statement->n_params == 1 ? "" : "s", request->sets[i].count, request->n_sets > 1 ? " in a set" : "");
+        pgdbm__error_hint(err, "give one value for each of $1 ... $%zu", request->statement->n_params);
+        pgdbm__error_statement(err, request->statement->text);
+        return PGDBM_ERR_TYPE;
+    }
+    return PGDBM_OK;
+}
+
+/* Learns the statement's types, the first time anybody uses it. */
+static pgdbm_status describe(struct pgdbm__session *session, struct pgdbm__statement *statement, int64_t deadline,
+                             struct pgdbm__request *outcome)
+{
+    struct pgdbm__request request = {.kind = PGDBM__REQUEST_DESCRIBE, .statement = statement};
+    pgdbm_status status = pgdbm__session_perform(session, &request, deadline);
+    if (status == PGDBM_OK)
+        pgdbm__statement_describe(statement, request.new_types, request.n_new_types, request.description);
+    else {
+        pgdbm__free(request.new_types);
+        pgdbm__description_unref(request.description);
+        outcome->status = status;
+        outcome->error = request.error;
+        outcome->lost = request.lost;
+        outcome->gone = request.gone;
+        outcome->stale = request.stale;
+        outcome->canceled_by_other = request.canceled_by_other;
+    }
+    return status;
+}
+
+static void mark_effects(const struct pgdbm__run *run, struct pgdbm__session *session, unsigned effects)
+{
+    unsigned leaves = PGDBM__EFFECT_SESSION;
+    if (run->lease != NULL)
+        leaves |= PGDBM__EFFECT_FUNCTION; /* a function of the user's may do anything; a lease can afford to be cleaned */
+    if ((effects & leaves) != 0)
+        atomic_store_explicit(&session->dirty, true, memory_order_relaxed);
+}
+
+static pgdbm_status perform_on(const struct pgdbm__run *run, struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    struct pgdbm__statement *statement = request->statement;
+    mark_effects(run, session, statement->effects);
+    if (!atomic_load_explicit(&statement->described, memory_order_acquire) &&
+        describe(session, statement, run->deadline, request) != PGDBM_OK)
+        return request->status;
+    request->status = check_counts(request, &request->error);
+    if (request->status == PGDBM_OK)
+        request->status = pgdbm__session_perform(session, request, run->deadline);
+    return request->status;
+}
+
+static bool may_repeat(const struct pgdbm__run *run, const struct pgdbm__request *request, char transaction_before)
+{
+    bool streaming = request->rows == PGDBM__ROWS_STREAM && request->on_row == NULL;
+    if (streaming || (run->deadline != PGDBM__NEVER && pgdbm__now_ns() >= run->deadline))
+        return false;
+    if (request->lost) {
+        if (run->lease != NULL)
+            return false;
+        return request->error.outcome != PGDBM_OUTCOME_UNKNOWN || run->idempotent;
+    }
+    return transaction_before == 'I' && (request->gone || request->stale || request->canceled_by_other);
+}
+
+static void clear_answer(struct pgdbm__request *request)
+{
+    request->result = NULL;
+    request->affected = 0;
+    request->commands_complete = 0;
+    request->lost = request->gone = request->stale = request->canceled_by_other = false;
+    request->parse_sent = request->parse_complete = request->cancel_possible = request->read_by_itself = false;
+    request->timed_out = request->stopped = false;
+    request->evicted = 0;
+}
+
+/* One attempt on one session. *repeat says whether another one is called for. */
+static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request *request, bool *repeat, pgdbm_error *err)
+{
+    *repeat = false;
+    struct pgdbm__member *member = run->lease;
+    bool lease = run->take_lease || (run->lease == NULL && (request->statement->effects & PGDBM__EFFECT_SESSION) != 0);
+    if (member == NULL) {
+        pgdbm_status status = pgdbm__pool_acquire(run->pool, lease, run->spot, run->acquire_deadline, &member, err);
+        if (status != PGDBM_OK)
+            return status;
+    }
+    char transaction_before = run->lease != NULL ? atomic_load(&member->session.transaction_status) : 'I';
+    pgdbm_status status = perform_on(run, &member->session, request);
+    if (status != PGDBM_OK || request->stale) {
+        if (request->stale || request->gone)
+            pgdbm__statements_forget(run->pool, request->statement);
+        if (status != PGDBM_OK && err != NULL)
+            *err = request->error;
+        *repeat = status != PGDBM_OK && may_repeat(run, request, transaction_before);
+    }
+    if (run->lease == NULL)
+        pgdbm__pool_release(run->pool, member, lease);
+    return status;
+}
+
+pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request *request, pgdbm_error *err)
+{
+    pgdbm_error local;
+    pgdbm_error *out = err != NULL ? err : &local;
+    pgdbm_status status;
+    bool repeat = true;
+    for (int repeats = 0; repeat && repeats <= REPEATS; repeats++) {
+        clear_answer(request);
+        status = pgdbm__statements_find(run->pool, run->schema, run->sql, &request->statement, out);
+        if (status != PGDBM_OK)
+            break;
+        status = refuse_statement(run, request->statement->effects, out);
+        if (repeats > 0)
+            atomic_fetch_add_explicit(&run->pool->statements_repeated, 1, memory_order_relaxed);
+        repeat = false;
+        if (status == PGDBM_OK)
+            status = attempt(run, request, &repeat, out);
+        pgdbm__statement_unref(request->statement);
+        request->statement = NULL;
+    }
+    atomic_fetch_add_explicit(&run->pool->statements, 1, memory_order_relaxed);
+    if (status != PGDBM_OK)
+        atomic_fetch_add_explicit(&run->pool->statements_failed, 1, memory_order_relaxed);
+    return status;
+}
