@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 
+#include <pgdbm/memory.h>
 #include <pgdbm/transaction.h>
 #include <stdio.h>
 #include <string.h>

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 
+#include <pgdbm/memory.h>
 #include <time.h>
 
 /* Half a second at most between two looks: short beside a deployment, long beside what a look costs. */

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 
+#include <pgdbm/memory.h>
 #include <pgdbm/transaction.h>
 #include <string.h>
 

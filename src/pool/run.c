@@ -94,8 +94,7 @@ static pgdbm_status perform_on(const struct pgdbm__run *run, struct pgdbm__sessi
 
 static bool may_repeat(const struct pgdbm__run *run, const struct pgdbm__request *request, char transaction_before)
 {
-    bool streaming = request->rows == PGDBM__ROWS_STREAM && request->on_row == NULL;
-    if (streaming || (run->deadline != PGDBM__NEVER && pgdbm__now_ns() >= run->deadline))
+    if (request->row_seen || (run->deadline != PGDBM__NEVER && pgdbm__now_ns() >= run->deadline))
         return false;
     if (request->lost) {
         if (run->lease != NULL)
@@ -112,7 +111,7 @@ static void clear_answer(struct pgdbm__request *request)
     request->commands_complete = 0;
     request->lost = request->gone = request->stale = request->canceled_by_other = false;
     request->parse_sent = request->parse_complete = request->cancel_possible = request->read_by_itself = false;
-    request->timed_out = request->stopped = false;
+    request->timed_out = request->stopped = request->row_seen = false;
     request->evicted = 0;
 }
 

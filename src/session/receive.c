@@ -191,7 +191,7 @@ static bool stream_row(struct pgdbm__session *session, struct pgdbm__request *re
         return false;
     if (status == PGDBM__ROW_NOMEM)
         fail_request(request, PGDBM_ERR_NOMEM, "out of memory while streaming rows");
-    else if (!request->on_row(session->row, request->context)) {
+    else if (request->row_seen = true, !request->on_row(session->row, request->context)) {
         request->stopped = true;
         atomic_store(&session->canceling, true);
         pgdbm__transport_cancel(&session->transport);

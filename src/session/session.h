@@ -53,6 +53,7 @@ struct pgdbm__request {
     bool stale;               /* the statement's types are no longer what the pool believes */
     bool gone;                /* the server does not know the prepared statement */
     bool stopped;             /* the row callback had enough */
+    bool row_seen;            /* a row was given to the callback: it cannot be taken back */
     pgdbm_error error;
 
     /* In flight: guarded by the session's lock, but for what the reader alone touches. */

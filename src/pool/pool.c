@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing a pool. The owner holds one reference and each manager another: closing ends the sessions and the threads at once,
+ * the memory goes with the last reference, so that a manager used too late gets an error and not a crash. */
+#include "pool/pool.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+struct pgdbm_pool *pgdbm__pool_ref(struct pgdbm_pool *pool)
+{
+    atomic_fetch_add(&pool->references, 1);
+    return pool;
+}
+
+void pgdbm__pool_unref(struct pgdbm_pool *pool)
+{
+    if (pool == NULL || atomic_fetch_sub(&pool->references, 1) != 1)
+        return;
+    for (enum pgdbm__place place = 0; place < PGDBM__PLACES; place++)
+        while (pool->places[place].first != NULL) {
+            struct pgdbm__member *member = pool->places[place].first;
+            pgdbm__pool_remove(pool, member);
+            pgdbm__session_destroy(&member->session);
+            pgdbm__free(member);
+        }
+    pgdbm__registry_remove(pool->registration);
+    pgdbm__statements_free(pool);
+    for (size_t i = 0; i < 2; i++) {
+        if (pool->wake[i] >= 0)
+            close(pool->wake[i]);
+        if (pool->stop[i] >= 0)
+            close(pool->stop[i]);
+    }
+    pthread_cond_destroy(&pool->changed);
+    pthread_mutex_destroy(&pool->lock);
+    pgdbm__conninfo_free(&pool->conninfo);
+    pgdbm__config_free(pool->config);
+    pgdbm__free(pool);
+}
+
+bool pgdbm__pool_is_closed(struct pgdbm_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool closed = pool->closed;
+    pthread_mutex_unlock(&pool->lock);
+    return closed;
+}
+
+static void join_threads(struct pgdbm_pool *pool)
+{
+    if (pool->connector_runs)
+        pthread_join(pool->connector, NULL);
+    if (pool->housekeeper_runs)
+        pthread_join(pool->housekeeper, NULL);
+    pool->connector_runs = pool->housekeeper_runs = false;
+}
+
+static bool busy(const struct pgdbm_pool *pool)
+{
+    return pool->places[PGDBM__SHARED].length + pool->places[PGDBM__LEASED].length + pool->places[PGDBM__RETIRING].length > 0;
+}
+
+/* Waits until nobody uses a session, or the deadline passes. Locked. */
+static void wait_until_quiet(struct pgdbm_pool *pool, int64_t deadline)
+{
+    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000)};
+    while (busy(pool) && pgdbm__now_ns() < deadline)
+        pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+}
+
+static void end_members(struct pgdbm_pool *pool, enum pgdbm__place place)
+{
+    for (struct pgdbm__member *member = pool->places[place].first; member != NULL; member = member->next)
+        pgdbm__session_abort(&member->session);
+}
+
+void pgdbm_pool_close(pgdbm_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    pgdbm_error reason;
+    pgdbm__fail(&reason, PGDBM_ERR_POOL, "the pool was closed while this request was waiting for a session");
+    pthread_mutex_lock(&pool->lock);
+    pool->closed = true;
+    pgdbm__pool_refuse(pool, &reason);
+    pthread_cond_broadcast(&pool->changed);
+    ssize_t written = write(pool->stop[1], "s", 1);
+    (void)written;
+    pgdbm__pool_wake(pool);
+    int drain_ms = pool->config->values.drain_timeout_ms;
+    wait_until_quiet(pool, pgdbm__deadline(drain_ms > 0 ? drain_ms : 0));
+    if (busy(pool)) {
+        end_members(pool, PGDBM__SHARED);
+        end_members(pool, PGDBM__LEASED);
+        end_members(pool, PGDBM__RETIRING);
+        /* Requests in flight come back as lost; a lease that its owner has not ended keeps only the memory alive. */
+        int64_t deadline = pgdbm__deadline(1000);
+        while (pool->places[PGDBM__SHARED].length > 0 && pgdbm__now_ns() < deadline)
+            wait_until_quiet(pool, deadline);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    join_threads(pool);
+    pthread_mutex_lock(&pool->lock);
+    while (pool->places[PGDBM__IDLE].first != NULL)
+        pgdbm__pool_move(pool, pool->places[PGDBM__IDLE].first, PGDBM__DEAD);
+    struct pgdbm__member *member;
+    while ((member = pool->places[PGDBM__DEAD].first) != NULL) {
+        pgdbm__pool_remove(pool, member);
+        pgdbm__session_destroy(&member->session);
+        pgdbm__free(member);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__registry_remove(pool->registration);
+    pool->registration = NULL;
+    pgdbm__pool_unref(pool);
+}
+
+static bool open_pipe(int fds[2])
+{
+    return pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0;
+}
+
+static struct pgdbm_pool *allocate(void)
+{
+    struct pgdbm_pool *pool = pgdbm__alloc_zero(1, sizeof *pool);
+    if (pool == NULL)
+        return NULL;
+    atomic_init(&pool->references, 1);
+    pool->wake[0] = pool->wake[1] = pool->stop[0] = pool->stop[1] = -1;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pool->hash_seed = pgdbm__random(UINT64_MAX);
+    return pool;
+}
+
+static pgdbm_status start_threads(struct pgdbm_pool *pool, pgdbm_error *err)
+{
+    int failure = pthread_create(&pool->connector, NULL, pgdbm__connector_main, pool);
+    pool->connector_runs = failure == 0;
+    if (failure == 0) {
+        failure = pthread_create(&pool->housekeeper, NULL, pgdbm__housekeeper_main, pool);
+        pool->housekeeper_runs = failure == 0;
+    }
+    if (failure != 0)
+        return pgdbm__fail(err, PGDBM_ERR_POOL, "cannot start the pool's threads: %s", strerror(failure));
+    return PGDBM_OK;
+}
+
+/* The first session decides whether the pool opens. */
+static pgdbm_status await_first_session(struct pgdbm_pool *pool, pgdbm_error *err)
+{
+    const pgdbm_config *config = &pool->config->values;
+    unsigned attempts = config->fail_fast || config->retry_attempts < 0 ? 1 : (unsigned)config->retry_attempts + 1;
+    int64_t patience = pgdbm__deadline(config->acquire_timeout_ms);
+    pgdbm_status status = PGDBM_OK;
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        if (pgdbm__pool_live(pool) > 0)
+            break;
+        bool busy_server = pool->attempted && pool->failures == 0 && pgdbm__now_ns() > patience;
+        if (pool->attempted && (pool->hopeless || pool->failures >= attempts || busy_server)) {
+            if (err != NULL)
+                *err = pool->connect_error;
+            status = pool->connect_error.status;
+            break;
+        }
+        struct timespec until = {.tv_sec = (time_t)(patience / 1000000000), .tv_nsec = (long)(patience % 1000000000)};
+        if (patience == PGDBM__NEVER || pgdbm__now_ns() > patience)
+            pthread_cond_wait(&pool->changed, &pool->lock);
+        else
+            pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return status;
+}
+
+static pgdbm_status enter_registry(struct pgdbm_pool *pool, pgdbm_error *err)
+{
+    struct pgdbm__member *member = NULL;
+    struct pgdbm__spot spot = pool->spot;
+    pgdbm_status status = pgdbm__pool_acquire(pool, true, spot, pgdbm__deadline(pool->config->values.acquire_timeout_ms), &member, err);
+    if (status != PGDBM_OK)
+        return status;
+    PGconn *connection = member->session.transport.connection;
+    struct pgdbm__target target = {PQhost(connection), PQport(connection), PQdb(connection), PQuser(connection)};
+    status = pgdbm__registry_add(&target, spot.file, spot.line, pool->config->values.on_duplicate_pool, &pool->log,
+                                 &pool->registration, err);
+    pgdbm__pool_release(pool, member, true);
+    return status;
+}
+
+pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *config, size_t config_bytes, pgdbm_pool **pool,
+                                pgdbm_error *err)
+{
+    if (config == NULL)
+        return pgdbm__fail_null(err, "pgdbm_pool_open", "config");
+    if (pool == NULL)
+        return pgdbm__fail_null(err, "pgdbm_pool_open", "pool");
+    *pool = NULL;
+    struct pgdbm_pool *made = allocate();
+    if (made == NULL)
+        return pgdbm__fail_nomem(err, "opening a pool");
+    made->spot = (struct pgdbm__spot){file, line};
+    pgdbm_status status = PGDBM_OK;
+    if (!pgdbm__statements_init(made))
+        status = pgdbm__fail_nomem(err, "opening a pool");
+    if (status == PGDBM_OK)
+        status = pgdbm__config_copy(config, config_bytes, &made->config, err);
+    if (status == PGDBM_OK) {
+        pgdbm__log_init(&made->log, &made->config->values);
+        status = pgdbm__conninfo_build(made->config, &made->conninfo, err);
+    }
+    if (status == PGDBM_OK && (!open_pipe(made->wake) || !open_pipe(made->stop)))
+        status = pgdbm__fail(err, PGDBM_ERR_POOL, "cannot make the pool's pipes: this process has too many open files");
+    if (status == PGDBM_OK)
+        status = start_threads(made, err);
+    if (status == PGDBM_OK)
+        status = await_first_session(made, err);
+    if (status == PGDBM_OK)
+        status = enter_registry(made, err);
+    if (status != PGDBM_OK) {
+        if (made->connector_runs)
+            pgdbm_pool_close(made);
+        else
+            pgdbm__pool_unref(made);
+        return status;
+    }
+    *pool = made;
+    return PGDBM_OK;
+}
+
+pgdbm_status pgdbm_pool_stats_read_sized(pgdbm_pool *pool, pgdbm_pool_stats *stats, size_t stats_bytes, pgdbm_error *err)
+{
+    if (pool == NULL)
+        return pgdbm__fail_null(err, "pgdbm_pool_stats_read", "pool");
+    if (stats == NULL)
+        return pgdbm__fail_null(err, "pgdbm_pool_stats_read", "stats");
+    pthread_mutex_lock(&pool->lock);
+    pgdbm_pool_stats now = pool->counters;
+    now.connecting = pool->places[PGDBM__CONNECTING].length;
+    now.idle = pool->places[PGDBM__IDLE].length;
+    now.shared = pool->places[PGDBM__SHARED].length;
+    now.leased = pool->places[PGDBM__LEASED].length;
+    now.retiring = pool->places[PGDBM__RETIRING].length;
+    now.dead = pool->places[PGDBM__DEAD].length;
+    now.waiting = pool->n_waiters;
+    now.max_connections = (size_t)pool->config->values.max_connections;
+    for (enum pgdbm__place place = PGDBM__IDLE; place <= PGDBM__RETIRING; place++)
+        for (struct pgdbm__member *member = pool->places[place].first; member != NULL; member = member->next) {
+            pthread_mutex_lock(&member->session.lock);
+            now.statements_prepared += member->session.statements_prepared;
+            pthread_mutex_unlock(&member->session.lock);
+        }
+    pthread_mutex_unlock(&pool->lock);
+    now.statements = atomic_load(&pool->statements);
+    now.statements_failed = atomic_load(&pool->statements_failed);
+    now.statements_repeated = atomic_load(&pool->statements_repeated);
+    memset(stats, 0, stats_bytes);
+    memcpy(stats, &now, stats_bytes < sizeof now ? stats_bytes : sizeof now);
+    return PGDBM_OK;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of harmless names. Constant; any thread. */
+#include "sql/harmless.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const pgdbm__harmless_names[] = {
+"abs", "age", "all", "and", "any", "array", "array_agg", "array_append", "array_cat", "array_length", "array_lower", "array_ndims", "array_position", "array_positions", "array_prepend", "array_remove", "array_replace", "array_to_json", "array_to_string", "array_upper", "as", "ascii", "avg", "between", "bit", "bit_length", "bool_and", "bool_or", "bpchar", "btrim", "by", "cardinality", "case", "cast", "ceil", "ceiling", "char", "char_length", "character", "character_length", "check", "chr", "clock_timestamp", "coalesce", "collation", "concat", "concat_ws", "conflict", "convert_from", "convert_to", "count", "cube", "cume_dist", "current_database", "current_schema", "current_setting", "currval", "cycle", "date", "date_bin", "date_part", "date_trunc", "dec", "decimal", "decode", "default", "dense_rank", "distinct", "div", "else", "encode", "end", "escape", "every", "except", "exclude", "exists", "exp", "extract", "filter", "first_value", "float", "floor", "for", "format", "format_type", "from", "gen_random_uuid", "generate_series", "generate_subscripts", "get_byte", "greatest", "group", "grouping", "groups", "hash", "hashtext", "having", "identity", "ilike", "in", "include", "initcap", "int4", "int8", "intersect", "interval", "into", "is", "isfinite", "join", "json_agg", "json_array_elements", "json_array_elements_text", "json_array_length", "json_build_array", "json_build_object", "json_each", "json_each_text", "json_extract_path", "json_extract_path_text", "json_object", "json_object_agg", "json_object_keys", "json_strip_nulls", "json_typeof", "jsonb_agg", "jsonb_array_elements", "jsonb_array_elements_text", "jsonb_array_length", "jsonb_build_array", "jsonb_build_object", "jsonb_each", "jsonb_each_text", "jsonb_extract_path", "jsonb_extract_path_text", "jsonb_insert", "jsonb_object", "jsonb_object_agg", "jsonb_object_keys", "jsonb_path_exists", "jsonb_path_query", "jsonb_pretty", "jsonb_set", "jsonb_strip_nulls", "jsonb_typeof", "key", "lag", "last_value", "lastval", "lateral", "lead", "least", "left", "length", "like", "limit", "list", "ln", "log", "lower", "lpad", "ltrim", "make_date", "make_interval", "make_time", "make_timestamp", "make_timestamptz", "materialized", "max", "md5", "min", "mod", "national", "nchar", "nextval", "normalize", "not", "now", "nth_value", "ntile", "nullif", "num_nonnulls", "num_nulls", "numeric", "obj_description", "octet_length", "offset", "on", "only", "operator", "options", "or", "order", "over", "overlay", "partition", "percent_rank", "percentile_cont", "percentile_disc", "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared", "pg_backend_pid", "pg_column_size", "pg_relation_size", "pg_size_pretty", "pg_sleep", "pg_table_size", "pg_total_relation_size", "pg_try_advisory_xact_lock", "pg_try_advisory_xact_lock_shared", "pg_typeof", "phraseto_tsquery", "pi", "plainto_tsquery", "position", "power", "quote_ident", "quote_literal", "quote_nullable", "random", "range", "rank", "recursive", "regexp_match", "regexp_matches", "regexp_replace", "regexp_split_to_array", "regexp_split_to_table", "repeat", "replace", "returning", "reverse", "right", "round", "row", "row_number", "row_to_json", "rows", "rpad", "rtrim", "select", "set", "sets", "setval", "sha256", "sign", "similar", "some", "split_part", "sqrt", "starts_with", "statement_timestamp", "stddev", "string_agg", "string_to_array", "strpos", "substr", "substring", "sum", "symmetric", "text", "then", "time", "timestamp", "timestamptz", "timetz", "to", "to_char", "to_date", "to_json", "to_jsonb", "to_number", "to_regclass", "to_timestamp", "to_tsquery", "to_tsvector", "transaction_timestamp", "translate", "treat", "trim", "trunc", "ts_headline", "ts_rank", "ts_rank_cd", "txid_current", "union", "unique", "unnest", "upper", "using", "uuid", "values", "varchar", "variance", "varying", "websearch_to_tsquery", "when", "where", "width_bucket", "with", "within", "xmlelement"
+};
+
+const size_t pgdbm__harmless_count = sizeof pgdbm__harmless_names / sizeof *pgdbm__harmless_names;
+
+static int compare(const void *name, const void *entry)
+{
+    return strcmp(name, *(const char *const *)entry);
+}
+
+bool pgdbm__sql_harmless(const char *name)
+{
+    return bsearch(name, pgdbm__harmless_names, pgdbm__harmless_count, sizeof *pgdbm__harmless_names, compare) != NULL;
+}
