@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The names that may stand before an opening parenthesis without calling code that somebody else wrote: common functions
- * of pg_catalog that keep nothing in the session beyond the transaction, keywords, and types with a modifier. Short of
- * complete on purpose: a name that is missing costs a little speed, a name too many costs isolation. */
+/* The names that may stand before an opening parenthesis without calling code that somebody else wrote: common
+ * functions of pg_catalog that keep nothing in the session beyond the transaction, keywords, and types with a modifier.
+ * Short of complete on purpose: a name that is missing costs a little speed, a name too many costs isolation. */
 #ifndef PGDBM_SQL_HARMLESS_H
 #define PGDBM_SQL_HARMLESS_H
 

@@ -13,7 +13,8 @@
 
 /* The rule as a sentence for hints. */
 #define PGDBM__IDENTIFIER_RULE                                                                                         \
-    "a name is a letter or underscore, then letters, digits or underscores (ASCII), 63 bytes at most; it is folded to " \
+    "a name is a letter or underscore, then letters, digits or underscores (ASCII), 63 bytes at most; it is folded "   \
+    "to "                                                                                                              \
     "lower case"
 
 /* What is wrong with a name, as the end of a sentence that begins with the name ("is empty"); NULL when it is a good

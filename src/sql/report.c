@@ -24,8 +24,8 @@ struct pgdbm__place pgdbm__place_of(const char *text, size_t bytes, size_t offse
     return (struct pgdbm__place){line, column, character < INT_MAX ? (int)character : INT_MAX};
 }
 
-/* Bytes of the UTF-8 character at the beginning of `text`, or 0 when there is none that a terminal may be given: control
- * characters (C1 included), overlong forms, surrogates and beyond U+10FFFF. */
+/* Bytes of the UTF-8 character at the beginning of `text`, or 0 when there is none that a terminal may be given:
+ * control characters (C1 included), overlong forms, surrogates and beyond U+10FFFF. */
 static size_t printable_character(const unsigned char *text, size_t bytes)
 {
     unsigned char lead = text[0];

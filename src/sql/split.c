@@ -9,14 +9,7 @@
 
 /* How far the head of a statement has been recognised: CREATE [OR REPLACE] {FUNCTION | PROCEDURE}. Only these have
  * bodies with semicolons in them; elsewhere BEGIN and CASE are ordinary words. */
-enum head {
-    HEAD_NOTHING,
-    HEAD_CREATE,
-    HEAD_OR,
-    HEAD_REPLACE,
-    HEAD_ROUTINE,
-    HEAD_OTHER
-};
+enum head { HEAD_NOTHING, HEAD_CREATE, HEAD_OR, HEAD_REPLACE, HEAD_ROUTINE, HEAD_OTHER };
 
 /* The statement being read. */
 struct reading {

@@ -26,7 +26,8 @@ struct pgdbm__splitter {
     size_t line_at; /* ... of this offset */
 };
 
-/* Begins at the text's first byte (or behind a UTF-8 byte order mark, which no server accepts). The text is borrowed. */
+/* Begins at the text's first byte (or behind a UTF-8 byte order mark, which no server accepts). The text is borrowed.
+ */
 void pgdbm__splitter_init(struct pgdbm__splitter *splitter, const char *text, size_t bytes);
 
 /* Finds the next statement; empty ones are passed over, and *found is false at the end. A quote, comment, parenthesis

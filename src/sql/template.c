@@ -49,8 +49,8 @@ static bool split_dot(struct piece whole, struct piece *head, struct piece *tail
     return true;
 }
 
-/* Whether one edit (a letter more, less or other, two neighbours swapped), or writing in capitals, or both, makes `word`
- * of a piece. */
+/* Whether one edit (a letter more, less or other, two neighbours swapped), or writing in capitals, or both, makes
+ * `word` of a piece. */
 static bool nearly(struct piece piece, const char *word)
 {
     char folded[16];
@@ -126,13 +126,15 @@ static void hint_for_unknown(const struct expansion *expansion, struct piece exp
     else if (!dotted && nearly(expression, "tables"))
         pgdbm__error_hint(expansion->err, "name the table: {{tables.users}}");
     else if (pgdbm__identifier_fault(expression.data, expression.bytes) == NULL)
-        pgdbm__error_hint(expansion->err, "did you mean {{tables.%s}}? There are {{tables.NAME}}, "
-                                          "{{tables.SCHEMA.NAME}} and {{schema}}",
+        pgdbm__error_hint(expansion->err,
+                          "did you mean {{tables.%s}}? There are {{tables.NAME}}, "
+                          "{{tables.SCHEMA.NAME}} and {{schema}}",
                           name);
     else
-        pgdbm__error_hint(expansion->err, "there are {{tables.NAME}}, {{tables.SCHEMA.NAME}} and {{schema}}; two braces "
-                                          "that open no placeholder, as in an array, are written with a space: "
-                                          "'{ {1,2},{3,4}}'");
+        pgdbm__error_hint(expansion->err,
+                          "there are {{tables.NAME}}, {{tables.SCHEMA.NAME}} and {{schema}}; two braces "
+                          "that open no placeholder, as in an array, are written with a space: "
+                          "'{ {1,2},{3,4}}'");
 }
 
 /* Folds one name of a placeholder. */

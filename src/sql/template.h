@@ -15,9 +15,9 @@
 /* Whether there is anything to expand; without, the text may be used as it is. */
 bool pgdbm__template_needed(const char *text, size_t bytes);
 
-/* Appends the expanded text to `out`. `schema` is a folded identifier, or NULL for none. PGDBM_ERR_SCHEMA for an unknown
- * or malformed placeholder (line and column in the message, position set), PGDBM_ERR_NOMEM; after an error `out` holds
- * what it held before. */
+/* Appends the expanded text to `out`. `schema` is a folded identifier, or NULL for none. PGDBM_ERR_SCHEMA for an
+ * unknown or malformed placeholder (line and column in the message, position set), PGDBM_ERR_NOMEM; after an error
+ * `out` holds what it held before. */
 pgdbm_status pgdbm__template_expand(const char *text, size_t bytes, const char *schema, struct pgdbm__buffer *out,
                                     pgdbm_error *err);
 
