@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* Building results from the server's messages, which are checked byte by byte before they are believed. Each row is copied once: its cells,
+ * then its values, each ending with NUL so that text can be handed out where it lies. One thread builds; nobody reads meanwhile. */
+#include "result/result.h"
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "types/number.h"
+#include "types/param.h"
+
+#include <string.h>
+
+#define INSIDE_BYTES 512
+#define FIRST_CHUNK_BYTES ((size_t)8 * 1024)
+#define LARGEST_CHUNK_BYTES ((size_t)1024 * 1024)
+
+/* What stands behind each name in a RowDescription: table, column, type, length, modifier, format. */
+#define COLUMN_TAIL_BYTES 18
+
+static pgdbm_status malformed(pgdbm_error *err)
+{
+    pgdbm__fail(err, PGDBM_ERR_CONNECTION, "the server broke protocol: a row description is malformed");
+    pgdbm__error_hint(err, "the session is closed; is there something between this program and PostgreSQL?");
+    return PGDBM_ERR_CONNECTION;
+}
+
+/* Checks the body and sums up the names' bytes with their NULs. */
+static bool measure(const unsigned char *body, size_t bytes, size_t n_columns, size_t *name_bytes)
+{
+    size_t at = 2;
+    *name_bytes = 0;
+    for (size_t i = 0; i < n_columns; i++) {
+        const unsigned char *end = at < bytes ? memchr(body + at, '\0', bytes - at) : NULL;
+        if (end == NULL)
+            return false;
+        size_t length = (size_t)(end - (body + at)) + 1;
+        *name_bytes += length;
+        at += length;
+        if (bytes - at < COLUMN_TAIL_BYTES)
+            return false;
+        at += COLUMN_TAIL_BYTES;
+    }
+    return at == bytes;
+}
+
+pgdbm_status pgdbm__description_parse(const unsigned char *body, size_t bytes, struct pgdbm__description **description,
+                                      pgdbm_error *err)
+{
+    *description = NULL;
+    size_t name_bytes;
+    if (bytes < 2)
+        return malformed(err);
+    size_t n_columns = pgdbm__get_uint16(body);
+    if (n_columns > INT16_MAX || !measure(body, bytes, n_columns, &name_bytes))
+        return malformed(err);
+    size_t head = sizeof **description + n_columns * sizeof(struct pgdbm__column);
+    struct pgdbm__description *made = pgdbm__alloc(head + name_bytes);
+    if (made == NULL)
+        return pgdbm__fail_nomem(err, "reading a statement's columns");
+    atomic_init(&made->references, 1);
+    made->n_columns = n_columns;
+    char *name = (char *)made + head;
+    const unsigned char *at = body + 2;
+    for (size_t i = 0; i < n_columns; i++) {
+        size_t length = strlen((const char *)at) + 1;
+        memcpy(name, at, length);
+        at += length;
+        uint32_t type = pgdbm__get_uint32(at + 6);
+        made->columns[i] = (struct pgdbm__column){name, type, pgdbm__result_format(type)};
+        at += COLUMN_TAIL_BYTES;
+        name += length;
+    }
+    *description = made;
+    return PGDBM_OK;
+}
+
+struct pgdbm__description *pgdbm__description_ref(struct pgdbm__description *description)
+{
+    if (description != NULL)
+        atomic_fetch_add_explicit(&description->references, 1, memory_order_relaxed);
+    return description;
+}
+
+void pgdbm__description_unref(struct pgdbm__description *description)
+{
+    if (description != NULL && atomic_fetch_sub_explicit(&description->references, 1, memory_order_acq_rel) == 1)
+        pgdbm__free(description);
+}
+
+bool pgdbm__description_equal(const struct pgdbm__description *a, const struct pgdbm__description *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    if (a->n_columns != b->n_columns)
+        return false;
+    for (size_t i = 0; i < a->n_columns; i++)
+        if (a->columns[i].type != b->columns[i].type || strcmp(a->columns[i].name, b->columns[i].name) != 0)
+            return false;
+    return true;
+}
+
+pgdbm_result *pgdbm__result_new(struct pgdbm__description *description)
+{
+    pgdbm_result *result = pgdbm__alloc(sizeof *result + INSIDE_BYTES);
+    if (result == NULL)
+        return NULL;
+    memset(result, 0, sizeof *result);
+    pthread_mutex_init(&result->lock, NULL);
+    result->description = pgdbm__description_ref(description);
+    result->inside.at = result->space;
+    result->inside.end = result->space + INSIDE_BYTES;
+    result->chunks = &result->inside;
+    return result;
+}
+
+static void free_made_texts(pgdbm_result *result)
+{
+    while (result->made_texts != NULL) {
+        struct pgdbm__made_text *text = result->made_texts;
+        result->made_texts = text->next;
+        pgdbm__free(text);
+    }
+}
+
+void pgdbm_result_free(pgdbm_result *result)
+{
+    if (result == NULL)
+        return;
+    free_made_texts(result);
+    while (result->chunks != &result->inside) {
+        struct pgdbm__chunk *chunk = result->chunks;
+        result->chunks = chunk->next;
+        pgdbm__free(chunk);
+    }
+    pgdbm__free(result->rows);
+    pgdbm__free(result->borrowed);
+    pgdbm__description_unref(result->description);
+    pthread_mutex_destroy(&result->lock);
+    pgdbm__free(result);
+}
+
+/* `bytes` of the arena, aligned for cells; chunks double up to a megabyte. */
+static char *take(pgdbm_result *result, size_t bytes)
+{
+    struct pgdbm__chunk *chunk = result->chunks;
+    size_t step = (bytes + 7) & ~(size_t)7;
+    if ((size_t)(chunk->end - chunk->at) < step) {
+        size_t last = chunk == &result->inside ? FIRST_CHUNK_BYTES / 2 : (size_t)(chunk->end - (char *)chunk);
+        size_t size = last < LARGEST_CHUNK_BYTES ? last * 2 : LARGEST_CHUNK_BYTES;
+        if (size < step + sizeof *chunk)
+            size = step + sizeof *chunk;
+        struct pgdbm__chunk *grown = pgdbm__alloc(size);
+        if (grown == NULL)
+            return NULL;
+        grown->next = chunk;
+        grown->at = (char *)(grown + 1);
+        grown->end = (char *)grown + size;
+        result->chunks = chunk = grown;
+    }
+    char *taken = chunk->at;
+    chunk->at += step;
+    return taken;
+}
+
+static struct pgdbm__row *add_row(pgdbm_result *result)
+{
+    if (result->n_rows == 0)
+        return &result->one;
+    if (result->n_rows >= result->rows_capacity) {
+        size_t capacity = result->rows_capacity == 0 ? 16 : result->rows_capacity * 2;
+        struct pgdbm__row *rows = pgdbm__realloc(result->rows, capacity * sizeof *rows);
+        if (rows == NULL)
+            return NULL;
+        if (result->rows_capacity == 0)
+            rows[0] = result->one;
+        result->rows = rows;
+        result->rows_capacity = capacity;
+    }
+    return &result->rows[result->n_rows];
+}
+
+/* Finds the values of a row and ends each with NUL, over the length word that has been read by then. */
+static bool cut(char *base, size_t bytes, struct pgdbm__cell *cells, size_t n_columns)
+{
+    size_t at = 2;
+    for (size_t i = 0; i < n_columns; i++) {
+        if (bytes - at < 4)
+            return false;
+        int32_t length = (int32_t)pgdbm__get_uint32(base + at);
+        base[at] = '\0'; /* the end of the value before */
+        at += 4;
+        if (length < -1 || (length > 0 && (size_t)length > bytes - at))
+            return false;
+        cells[i] = (struct pgdbm__cell){(uint32_t)at, length};
+        at += length > 0 ? (size_t)length : 0;
+    }
+    base[bytes] = '\0';
+    return at == bytes;
+}
+
+static size_t columns_of(const pgdbm_result *result)
+{
+    return result->description != NULL ? result->description->n_columns : 0;
+}
+
+static bool right_count(const pgdbm_result *result, const unsigned char *body, size_t bytes)
+{
+    return bytes >= 2 && pgdbm__get_uint16(body) == columns_of(result) && bytes <= UINT32_MAX;
+}
+
+enum pgdbm__row_status pgdbm__result_append(pgdbm_result *result, const unsigned char *body, size_t bytes)
+{
+    if (!right_count(result, body, bytes))
+        return PGDBM__ROW_MALFORMED;
+    size_t n_columns = columns_of(result);
+    struct pgdbm__row *row = add_row(result);
+    char *space = row != NULL ? take(result, n_columns * sizeof(struct pgdbm__cell) + bytes + 1) : NULL;
+    if (space == NULL)
+        return PGDBM__ROW_NOMEM;
+    struct pgdbm__cell *cells = (struct pgdbm__cell *)(void *)space;
+    char *base = space + n_columns * sizeof *cells;
+    memcpy(base, body, bytes);
+    if (!cut(base, bytes, cells, n_columns))
+        return PGDBM__ROW_MALFORMED;
+    *row = (struct pgdbm__row){base, cells};
+    result->n_rows++;
+    return PGDBM__ROW_OK;
+}
+
+void pgdbm__result_init_borrowed(pgdbm_result *result, struct pgdbm__description *description)
+{
+    pgdbm__description_ref(description);
+    pgdbm__description_unref(result->description);
+    result->description = description;
+    result->n_rows = 0;
+}
+
+enum pgdbm__row_status pgdbm__result_borrow_row(pgdbm_result *result, unsigned char *body, size_t bytes)
+{
+    if (!right_count(result, body, bytes))
+        return PGDBM__ROW_MALFORMED;
+    size_t n_columns = columns_of(result);
+    if (n_columns > result->borrowed_capacity) {
+        struct pgdbm__cell *cells = pgdbm__realloc(result->borrowed, n_columns * sizeof *cells);
+        if (cells == NULL)
+            return PGDBM__ROW_NOMEM;
+        result->borrowed = cells;
+        result->borrowed_capacity = n_columns;
+    }
+    if (result->made_texts != NULL)
+        free_made_texts(result);
+    if (!cut((char *)body, bytes, result->borrowed, n_columns))
+        return PGDBM__ROW_MALFORMED;
+    result->one = (struct pgdbm__row){(const char *)body, result->borrowed};
+    result->n_rows = 1;
+    return PGDBM__ROW_OK;
+}

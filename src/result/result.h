@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Building results. */
+#ifndef PGDBM_RESULT_RESULT_H
+#define PGDBM_RESULT_RESULT_H
+
+#include <pgdbm/result.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct pgdbm__column {
+    const char *name;
+    uint32_t type;
+    int16_t format; /* 1: the values come in binary */
+};
+
+/* What the columns are; immutable once shared, shared by reference between statements and results. */
+struct pgdbm__description {
+    _Atomic int references;
+    size_t n_columns;
+    struct pgdbm__column columns[];
+};
+
+/* Reads a RowDescription message (PostgreSQL documentation 55.7). Formats are set to those we ask for, pgdbm__result_format. Errors:
+ * CONNECTION when it is malformed, NOMEM. */
+pgdbm_status pgdbm__description_parse(const unsigned char *body, size_t bytes, struct pgdbm__description **description,
+                                      pgdbm_error *err);
+struct pgdbm__description *pgdbm__description_ref(struct pgdbm__description *description);
+void pgdbm__description_unref(struct pgdbm__description *description);
+/* Same names and types; NULL means no columns. */
+bool pgdbm__description_equal(const struct pgdbm__description *a, const struct pgdbm__description *b);
+
+/* One value: where it begins behind the row's base, and how long it is; -1 is NULL. */
+struct pgdbm__cell {
+    uint32_t offset;
+    int32_t length;
+};
+
+struct pgdbm__row {
+    const char *base;
+    const struct pgdbm__cell *cells;
+};
+
+struct pgdbm__chunk {
+    struct pgdbm__chunk *next;
+    char *at, *end;
+};
+
+/* Text made for a binary value, kept as long as the result. */
+struct pgdbm__made_text {
+    struct pgdbm__made_text *next;
+    size_t row, column;
+    char text[];
+};
+
+struct pgdbm_result {
+    struct pgdbm__description *description;
+    int64_t affected;
+    size_t n_rows, rows_capacity;
+    struct pgdbm__row *rows;      /* NULL while one row is enough: `one` */
+    struct pgdbm__row one;
+    struct pgdbm__cell *borrowed; /* of a stream's row */
+    size_t borrowed_capacity;
+    struct pgdbm__chunk *chunks; /* the newest first; the oldest is `inside` */
+    pthread_mutex_t lock;        /* guards made_texts: readers may come from several threads */
+    struct pgdbm__made_text *made_texts;
+    struct pgdbm__chunk inside;
+    char space[];
+};
+
+enum pgdbm__row_status {
+    PGDBM__ROW_OK,
+    PGDBM__ROW_NOMEM,
+    PGDBM__ROW_MALFORMED
+};
+
+/* An empty result; `description` may be NULL (no columns). NULL when memory is short. A small result needs this one allocation. */
+pgdbm_result *pgdbm__result_new(struct pgdbm__description *description);
+/* Adds a DataRow message's row, copied. */
+enum pgdbm__row_status pgdbm__result_append(pgdbm_result *result, const unsigned char *body, size_t bytes);
+
+/* For streams: makes `result` one that borrows its single row. */
+void pgdbm__result_init_borrowed(pgdbm_result *result, struct pgdbm__description *description);
+/* The row becomes that of `body`, in place: the bytes of lengths are overwritten by terminators, and body[bytes] too, which the caller
+ * puts back afterwards. */
+enum pgdbm__row_status pgdbm__result_borrow_row(pgdbm_result *result, unsigned char *body, size_t bytes);
+
+#endif
