@@ -6,9 +6,8 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "migrate/text.h"
+#include "sql/effects.h"
 #include "sql/template.h"
-
-#include <string.h>
 
 /* Puts the file before a message that has the line already. */
 static pgdbm_status name_file(const char *filename, pgdbm_status status, pgdbm_error *err)
@@ -34,45 +33,6 @@ static pgdbm_status check_header(const char *filename, const char *text, size_t 
     return PGDBM_ERR_MIGRATION;
 }
 
-/* The statement's first two words as tokens; COPY is looked at to its end. */
-struct opening {
-    const char *text;
-    struct pgdbm__token first;
-    struct pgdbm__token second;
-};
-
-static bool first_is(const struct opening *opening, const char *word)
-{
-    return pgdbm__token_is_word(opening->text, &opening->first, word);
-}
-
-static bool second_is(const struct opening *opening, const char *word)
-{
-    return pgdbm__token_is_word(opening->text, &opening->second, word);
-}
-
-static bool is_transaction_control(const struct opening *opening)
-{
-    static const char *const words[] = {"begin", "commit", "rollback", "end", "abort", "savepoint", "release"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (first_is(opening, words[i]))
-            return true;
-    return (first_is(opening, "start") || first_is(opening, "prepare")) && second_is(opening, "transaction");
-}
-
-/* COPY ... FROM STDIN and TO STDOUT: the data would have to come from, or go to, this process. */
-static bool is_client_copy(const struct opening *opening, const char *text, size_t bytes)
-{
-    if (!first_is(opening, "copy"))
-        return false;
-    struct pgdbm__scanner scanner = {.text = text, .bytes = bytes};
-    struct pgdbm__token token;
-    for (pgdbm__scan_next(&scanner, &token); token.kind != PGDBM__TOKEN_END; pgdbm__scan_next(&scanner, &token))
-        if (pgdbm__token_is_word(text, &token, "stdin") || pgdbm__token_is_word(text, &token, "stdout"))
-            return true;
-    return false;
-}
-
 static pgdbm_status refuse(const char *filename, size_t line, const char *what, const char *hint, const char *statement,
                            size_t bytes, pgdbm_error *err)
 {
@@ -85,19 +45,15 @@ static pgdbm_status refuse(const char *filename, size_t line, const char *what, 
 
 static pgdbm_status check_statement(const char *filename, const char *text, size_t bytes, size_t line, pgdbm_error *err)
 {
-    struct opening opening = {.text = text};
-    struct pgdbm__scanner scanner = {.text = text, .bytes = bytes};
-    pgdbm__scan_next(&scanner, &opening.first);
-    pgdbm__scan_next(&scanner, &opening.second);
-    if (is_transaction_control(&opening))
+    unsigned effects = pgdbm__sql_effects(text, bytes);
+    if (effects & PGDBM__EFFECT_TRANSACTION)
         return refuse(filename, line, "a migration must not begin or end transactions itself",
                       "take it out: the file is one transaction, its history row included; with -- "
                       "pgdbm:no-transaction at the top each statement is one of its own",
                       text, bytes, err);
-    if (is_client_copy(&opening, text, bytes))
+    if (effects & PGDBM__EFFECT_COPY)
         return refuse(filename, line, "COPY from or to the client has nobody to talk to here",
-                      "use INSERT (pg_dump --inserts), or load the data with pgdbm_copy_in() outside of migrations",
-                      text, bytes, err);
+                      "use INSERT (pg_dump --inserts), or load the data outside of migrations", text, bytes, err);
     if (bytes > 0 && text[0] == '\\')
         return refuse(filename, line, "a command of psql, which the server does not know",
                       "write it in SQL, or take it out", text, bytes, err);
