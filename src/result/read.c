@@ -186,7 +186,7 @@ pgdbm_status pgdbm_get_bool_at(const pgdbm_result *result, size_t row, size_t co
 #define INTEGER_ACCESSOR(name, type, low, high)                                                                                    \
     pgdbm_status pgdbm_get_##name##_at(const pgdbm_result *result, size_t row, size_t column, type *value, pgdbm_error *err)       \
     {                                                                                                                              \
-        int64_t number;                                                                                                            \
+        int64_t number = 0;                                                                                                            \
         pgdbm_status status = get_integer(result, row, column, value, #name, low, high, &number, err);                             \
         if (status == PGDBM_OK)                                                                                                    \
             *value = (type)number;                                                                                                 \
@@ -308,7 +308,7 @@ static pgdbm_status find_column(const pgdbm_result *result, const char *name, si
 #define BY_NAME(name, type)                                                                                                        \
     pgdbm_status pgdbm_##name##_named(const pgdbm_result *result, size_t row, const char *column, type *value, pgdbm_error *err)   \
     {                                                                                                                              \
-        size_t number;                                                                                                             \
+        size_t number = 0;                                                                                                             \
         pgdbm_status status = find_column(result, column, &number, err);                                                           \
         return status == PGDBM_OK ? pgdbm_##name##_at(result, row, number, value, err) : status;                                   \
     }

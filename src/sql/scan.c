@@ -271,7 +271,7 @@ static enum pgdbm__token_kind read_token(struct pgdbm__scanner *scanner)
         scanner->offset = operator_end(scanner, scanner->offset);
         return PGDBM__TOKEN_OPERATOR;
     }
-    scanner->offset += c == ':' && at(scanner, scanner->offset + 1) == ':' ? 2 : 1;
+    scanner->offset += (c == ':' || c == '.') && at(scanner, scanner->offset + 1) == c ? 2 : 1;
     return PGDBM__TOKEN_SYMBOL;
 }
 

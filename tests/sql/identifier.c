@@ -5,7 +5,6 @@
 #include "sql/report.h"
 #include "sql/suite.h"
 
-
 static void expect_folded(const char *name, const char *expected)
 {
     char folded[PGDBM__IDENTIFIER_BYTES];
@@ -61,12 +60,13 @@ static void every_kind_of_bad_name_says_what_is_wrong_with_it(void **state)
     expect_refused("a\nb", 3, "schema name \"a\\x0Ab\" has white space in it");
     expect_refused("a.b", 3, "schema name \"a.b\" has a dot in it; schema and table are given separately");
     expect_refused("a-b", 3, "schema name \"a-b\" has a hyphen in it; write an underscore");
-    expect_refused("\"a\"", 3,
-                   "schema name \"\"a\"\" has a quote in it; give the bare name, pgdbm quotes it itself");
-    expect_refused("a'; DROP TABLE t; --", 20,
-                   "schema name \"a'; DROP TABLE t; --\" has a quote in it; give the bare name, pgdbm quotes it itself");
+    expect_refused("\"a\"", 3, "schema name \"\"a\"\" has a quote in it; give the bare name, pgdbm quotes it itself");
+    expect_refused(
+        "a'; DROP TABLE t; --", 20,
+        "schema name \"a'; DROP TABLE t; --\" has a quote in it; give the bare name, pgdbm quotes it itself");
     expect_refused("a\0b", 3, "schema name \"a\\x00b\" has a NUL byte in it");
-    expect_refused("gr\xC3\xB6\xC3\x9F", 6, "schema name \"gr\xC3\xB6\xC3\x9F\" has a character in it that is not ASCII");
+    expect_refused("gr\xC3\xB6\xC3\x9F", 6,
+                   "schema name \"gr\xC3\xB6\xC3\x9F\" has a character in it that is not ASCII");
     expect_refused("a\xFF", 2, "schema name \"a\\xFF\" has a character in it that is not ASCII");
     expect_refused("a$b", 3, "schema name \"a$b\" has a character in it that is no letter, digit or underscore");
 }
@@ -107,17 +107,18 @@ static void shown_text_is_safe_for_a_terminal(void **state)
         {"plain", "plain"},
         {"\x1B[31m", "\\x1B[31m"},
         {"\x7F", "\\x7F"},
-        {"\xC2\x9B", "\\xC2\\x9B"},                         /* a C1 control */
-        {"\xC0\xAF", "\\xC0\\xAF"},                         /* overlong */
-        {"\xE0\x80\x80", "\\xE0\\x80\\x80"},                /* overlong */
-        {"\xED\xA0\x80", "\\xED\\xA0\\x80"},                /* a surrogate */
-        {"\xF4\x90\x80\x80", "\\xF4\\x90\\x80\\x80"},       /* beyond the last character */
-        {"\xE2\x82", "\\xE2\\x82"},                         /* cut short */
+        {"\xC2\x9B", "\\xC2\\x9B"},                   /* a C1 control */
+        {"\xC0\xAF", "\\xC0\\xAF"},                   /* overlong */
+        {"\xE0\x80\x80", "\\xE0\\x80\\x80"},          /* overlong */
+        {"\xED\xA0\x80", "\\xED\\xA0\\x80"},          /* a surrogate */
+        {"\xF4\x90\x80\x80", "\\xF4\\x90\\x80\\x80"}, /* beyond the last character */
+        {"\xE2\x82", "\\xE2\\x82"},                   /* cut short */
         {"\xE2\x82\xAC \xF0\x9F\x90\x98", "\xE2\x82\xAC \xF0\x9F\x90\x98"},
     };
     char shown[64];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        assert_string_equal(pgdbm__printable(cases[i].text, strlen(cases[i].text), shown, sizeof shown), cases[i].shown);
+        assert_string_equal(pgdbm__printable(cases[i].text, strlen(cases[i].text), shown, sizeof shown),
+                            cases[i].shown);
     char small[16];
     assert_string_equal(pgdbm__printable("0123456789abcdef", 16, small, sizeof small), "0123456789ab\xE2\x80\xA6");
 }

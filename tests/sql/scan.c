@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The tokenizer against PostgreSQL's lexical rules. Each case is a text and its tokens, written "kind text" in a row. */
+/* The tokenizer against PostgreSQL's lexical rules. Each case is a text and its tokens, written "kind text" in a row.
+ */
 #include "sql/scan.h"
 
 #include "base/alloc.h"
@@ -149,7 +150,7 @@ static void numbers_take_fractions_exponents_and_bases(void **state)
 {
     (void)state;
     expect_tokens("1 1.5 .5 1. 1e5 1.5E-3 2e+7", "n<1> n<1.5> n<.5> n<1.> n<1e5> n<1.5E-3> n<2e+7>");
-    expect_tokens("1..10", "n<1> y<.> y<.> n<10>");
+    expect_tokens("1..10", "n<1> y<..> n<10>");
     expect_tokens("0xFf 0o17 0b1_0 1_000 0x", "n<0xFf> n<0o17> n<0b1_0> n<1_000> n<0> w<x>");
     expect_tokens("1e", "n<1> w<e>");
     expect_tokens("1FROM t", "n<1> w<FROM> w<t>");
@@ -172,7 +173,7 @@ static void operators_end_before_comments_and_signs(void **state)
 static void letters_beyond_ascii_are_letters(void **state)
 {
     (void)state;
-    expect_tokens("gr\xC3\xB6\xC3\x9F" "e1$ x", "w<gr\xC3\xB6\xC3\x9F" "e1$> w<x>");
+    expect_tokens("gr\xC3\xB6\xC3\x9F_1$ x", "w<gr\xC3\xB6\xC3\x9F_1$> w<x>");
     expect_tokens("\xFF\xFE x", "w<\xFF\xFE> w<x>");
 }
 
@@ -217,8 +218,8 @@ static void words_are_compared_without_case(void **state)
 static void a_megabyte_of_any_piece_is_scanned(void **state)
 {
     (void)state;
-    static const char *const pieces[] = {"'",  "''", "' \n", "E'\\'", "\"", "$", "$a", "$a$", "$a1", "/*", "*/", "--",
-                                         "-",  "+",  "@-",   "1e",    "1.", "a", "0x", "u&", "' --\n"};
+    static const char *const pieces[] = {"'",  "''", "' \n", "E'\\'", "\"", "$",  "$a", "$a$", "$a1", "/*",    "*/",
+                                         "--", "-",  "+",    "@-",    "1e", "1.", "a",  "0x",  "u&",  "' --\n"};
     size_t bytes = 1 << 20;
     char *text = test_malloc(bytes);
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {

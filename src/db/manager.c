@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* Managers: making, ending, and asking them about themselves. */
+#include "db/manager.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "sql/identifier.h"
+#include "sql/template.h"
+
+#include <string.h>
+
+_Static_assert(sizeof(struct pgdbm_db) <= 256, "a manager costs next to nothing: thousands of tenants have one each");
+
+pgdbm_db *pgdbm__db_new(struct pgdbm_pool *pool, const char *schema)
+{
+    pgdbm_db *db = pgdbm__alloc_zero(1, sizeof *db);
+    if (db == NULL)
+        return NULL;
+    db->pool = pgdbm__pool_ref(pool);
+    if (schema != NULL) {
+        db->has_schema = true;
+        PGDBM__COPY_TEXT(db->schema, schema, strlen(schema));
+    }
+    return db;
+}
+
+pgdbm_status pgdbm_attach(pgdbm_pool *pool, const char *schema, pgdbm_db **db, pgdbm_error *err)
+{
+    char folded[64];
+    if (pool == NULL || db == NULL)
+        return pgdbm__fail_null(err, "pgdbm_attach", pool == NULL ? "pool" : "db");
+    *db = NULL;
+    if (schema != NULL) {
+        pgdbm_status status = pgdbm__identifier_fold(schema, strlen(schema), "schema", folded, err);
+        if (status != PGDBM_OK)
+            return status;
+    }
+    if (pgdbm__pool_is_closed(pool))
+        return pgdbm__fail(err, PGDBM_ERR_POOL, "the pool is closed");
+    *db = pgdbm__db_new(pool, schema != NULL ? folded : NULL);
+    return *db != NULL ? PGDBM_OK : pgdbm__fail_nomem(err, "attaching a manager");
+}
+
+pgdbm_status pgdbm_open_at(const char *file, int line, const pgdbm_config *config, size_t config_bytes, pgdbm_db **db, pgdbm_error *err)
+{
+    if (config == NULL || db == NULL)
+        return pgdbm__fail_null(err, "pgdbm_open", config == NULL ? "config" : "db");
+    *db = NULL;
+    char folded[64];
+    const char *schema = config_bytes > offsetof(pgdbm_config, schema) ? config->schema : NULL;
+    pgdbm_status status = PGDBM_OK;
+    if (schema != NULL)
+        status = pgdbm__identifier_fold(schema, strlen(schema), "schema", folded, err);
+    pgdbm_pool *pool = NULL;
+    if (status == PGDBM_OK)
+        status = pgdbm_pool_open_at(file, line, config, config_bytes, &pool, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_attach(pool, schema, db, err);
+    if (status == PGDBM_OK)
+        (*db)->owns_pool = true;
+    else
+        pgdbm_pool_close(pool);
+    return status;
+}
+
+void pgdbm_close(pgdbm_db *db)
+{
+    if (db == NULL)
+        return;
+    if (db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT) {
+        (void)pgdbm_rollback(db, NULL);
+        return;
+    }
+    struct pgdbm_pool *pool = db->pool;
+    if (db->kind == PGDBM__DB_PINNED)
+        pgdbm__pool_release(pool, db->member, true);
+    bool owns_pool = db->owns_pool;
+    pgdbm__free(db);
+    if (owns_pool)
+        pgdbm_pool_close(pool);
+    pgdbm__pool_unref(pool);
+}
+
+const char *pgdbm_schema(const pgdbm_db *db)
+{
+    return db != NULL && db->has_schema ? db->schema : NULL;
+}
+
+pgdbm_pool *pgdbm_pool_of(const pgdbm_db *db)
+{
+    return db != NULL ? db->pool : NULL;
+}
+
+pgdbm_status pgdbm_expand(pgdbm_db *db, const char *sql, char **text, pgdbm_error *err)
+{
+    if (db == NULL || sql == NULL || text == NULL)
+        return pgdbm__fail_null(err, "pgdbm_expand", db == NULL ? "db" : sql == NULL ? "sql" : "text");
+    *text = NULL;
+    struct pgdbm__statement *statement = NULL;
+    pgdbm_status status = pgdbm__statements_find(db->pool, pgdbm_schema(db), sql, &statement, err);
+    if (status != PGDBM_OK)
+        return status;
+    *text = pgdbm__memdup(statement->text, statement->text_bytes);
+    pgdbm__statement_unref(statement);
+    return *text != NULL ? PGDBM_OK : pgdbm__fail_nomem(err, "expanding a template");
+}
+
+pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err)
+{
+    if (db->member == NULL)
+        return PGDBM_OK;
+    pthread_mutex_lock(&db->pool->lock);
+    bool ended = db->ended;
+    struct pgdbm__spot inner = db->inner != NULL ? db->inner->spot : (struct pgdbm__spot){0};
+    bool has_inner = db->inner != NULL;
+    pthread_mutex_unlock(&db->pool->lock);
+    if (ended) {
+        pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "this transaction has ended with the one around it");
+        pgdbm__error_hint(err, "release the handle with pgdbm_close");
+        return PGDBM_ERR_TRANSACTION;
+    }
+    if (has_inner) {
+        pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "a transaction begun on this handle at %.200s:%d is still open",
+                    inner.file != NULL ? inner.file : "?", inner.line);
+        pgdbm__error_hint(err, "use the inner handle, or commit or roll it back first");
+        return PGDBM_ERR_TRANSACTION;
+    }
+    return PGDBM_OK;
+}
+
+pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes, const char *sql,
+                                   pgdbm_params params, struct pgdbm__run *run, pgdbm_error *err)
+{
+    if (db == NULL || sql == NULL)
+        return pgdbm__fail_null(err, function, db == NULL ? "db" : "sql");
+    if (params.count > 0 && params.values == NULL)
+        return pgdbm__fail_null(err, function, "params.values");
+    if (params.count > 65535) {
+        pgdbm__fail(err, PGDBM_ERR_TYPE, "%zu parameters; a statement can have 65535", params.count);
+        pgdbm__error_hint(err, "pass arrays (unnest), or use pgdbm_execute_many");
+        return PGDBM_ERR_TYPE;
+    }
+    pgdbm_status status = pgdbm__db_usable(db, err);
+    if (status != PGDBM_OK)
+        return status;
+    pgdbm_call options = {0};
+    if (call != NULL)
+        memcpy(&options, call, call_bytes < sizeof options ? call_bytes : sizeof options);
+    const pgdbm_config *config = &db->pool->config->values;
+    int64_t now = pgdbm__now_ns();
+    int timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : config->command_timeout_ms;
+    int64_t deadline = timeout_ms > 0 ? now + timeout_ms * PGDBM__MS : PGDBM__NEVER;
+    int64_t acquire = config->acquire_timeout_ms > 0 ? now + config->acquire_timeout_ms * PGDBM__MS : PGDBM__NEVER;
+    *run = (struct pgdbm__run){
+        .pool = db->pool,
+        .lease = db->member,
+        .raw = db->kind == PGDBM__DB_PINNED,
+        .schema = pgdbm_schema(db),
+        .sql = sql,
+        .spot = db->spot,
+        .idempotent = options.idempotent,
+        .name = options.name,
+        .deadline = deadline,
+        .acquire_deadline = acquire < deadline ? acquire : deadline,
+    };
+    return PGDBM_OK;
+}

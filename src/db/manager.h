@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* The manager from inside. */
+#ifndef PGDBM_DB_MANAGER_H
+#define PGDBM_DB_MANAGER_H
+
+#include "pool/pool.h"
+
+#include <pgdbm/transaction.h>
+
+enum pgdbm__db_kind {
+    PGDBM__DB_MANAGER = 0,
+    PGDBM__DB_TRANSACTION,
+    PGDBM__DB_SAVEPOINT,
+    PGDBM__DB_PINNED
+};
+
+/* Each savepoint and transaction on a session holds its outer one; the outermost holds the lease. */
+struct pgdbm_db {
+    struct pgdbm_pool *pool; /* one reference */
+    enum pgdbm__db_kind kind;
+    bool owns_pool;
+    bool has_schema;
+    char schema[64];
+
+    /* Of transactions, savepoints and pinned sessions. `inner` and `ended` are guarded by the pool's lock. */
+    struct pgdbm__member *member; /* NULL: a plain manager */
+    pgdbm_db *outer, *inner;
+    bool ended;
+    unsigned depth;
+    struct pgdbm__spot spot;
+};
+
+/* A plain manager, or one on a session. NULL when memory is short. */
+pgdbm_db *pgdbm__db_new(struct pgdbm_pool *pool, const char *schema);
+
+/* Whether the handle may run statements now: its transaction lives and no nested one is open. */
+pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err);
+
+/* The options of a call, completed; and the run that they make. */
+pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes, const char *sql,
+                                   pgdbm_params params, struct pgdbm__run *run, pgdbm_error *err);
+
+/* One simple-protocol command on the handle's own session. */
+pgdbm_status pgdbm__db_command(pgdbm_db *db, const char *sql, pgdbm_error *err);
+
+#endif
