@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* Transactions, savepoints and pinned sessions: managers bound to one session. The links between outer and inner handles are guarded by the
+ * pool's lock. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "db/manager.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const char *const isolation_names[] = {
+    [PGDBM_READ_COMMITTED] = "READ COMMITTED",
+    [PGDBM_REPEATABLE_READ] = "REPEATABLE READ",
+    [PGDBM_SERIALIZABLE] = "SERIALIZABLE",
+};
+
+static pgdbm_status check_options(const pgdbm_tx_options *options, bool savepoint, pgdbm_error *err)
+{
+    if ((unsigned)options->isolation > PGDBM_SERIALIZABLE)
+        return pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "isolation is %d, which is none of pgdbm_isolation", (int)options->isolation);
+    if (savepoint && (options->isolation != PGDBM_ISOLATION_DEFAULT || options->read_only || options->deferrable)) {
+        pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "a nested transaction cannot have an isolation level or mode of its own");
+        pgdbm__error_hint(err, "give them to the outermost pgdbm_begin");
+        return PGDBM_ERR_TRANSACTION;
+    }
+    return PGDBM_OK;
+}
+
+static void compose_begin(const pgdbm_tx_options *options, char *sql, size_t bytes)
+{
+    bool isolation = options->isolation != PGDBM_ISOLATION_DEFAULT;
+    snprintf(sql, bytes, "BEGIN%s%s%s%s", isolation ? " ISOLATION LEVEL " : "",
+             isolation ? isolation_names[options->isolation] : "", options->read_only ? " READ ONLY" : "",
+             options->deferrable ? " DEFERRABLE" : "");
+}
+
+/* Takes a session and begins. A session that turns out to be lost before anything happened is replaced by another. */
+static pgdbm_status begin_on_pool(pgdbm_db *tx, const char *sql, pgdbm_error *err)
+{
+    int acquire_ms = tx->pool->config->values.acquire_timeout_ms;
+    int64_t deadline = pgdbm__deadline(acquire_ms > 0 ? acquire_ms : -1);
+    pgdbm_status status;
+    do {
+        status = pgdbm__pool_acquire(tx->pool, true, tx->spot, deadline, &tx->member, err);
+        if (status != PGDBM_OK)
+            return status;
+        status = pgdbm__db_command(tx, sql, err);
+        if (status != PGDBM_OK)
+            pgdbm__pool_release(tx->pool, tx->member, true);
+    } while (status == PGDBM_ERR_CONNECTION && pgdbm__now_ns() < deadline);
+    return status;
+}
+
+static pgdbm_status begin_savepoint(pgdbm_db *tx, pgdbm_db *outer, pgdbm_error *err)
+{
+    char sql[48];
+    tx->member = outer->member;
+    tx->kind = PGDBM__DB_SAVEPOINT;
+    tx->depth = outer->depth + 1;
+    snprintf(sql, sizeof sql, "SAVEPOINT pgdbm_%u", tx->depth);
+    return pgdbm__db_command(tx, sql, err);
+}
+
+pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const pgdbm_tx_options *options, size_t options_bytes,
+                               pgdbm_db **tx, pgdbm_error *err)
+{
+    pgdbm_error local;
+    err = err != NULL ? err : &local;
+    if (db == NULL || tx == NULL)
+        return pgdbm__fail_null(err, "pgdbm_begin", db == NULL ? "db" : "tx");
+    *tx = NULL;
+    pgdbm_tx_options chosen = {0};
+    if (options != NULL)
+        memcpy(&chosen, options, options_bytes < sizeof chosen ? options_bytes : sizeof chosen);
+    bool savepoint = db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT;
+    pgdbm_status status = check_options(&chosen, savepoint, err);
+    if (status == PGDBM_OK)
+        status = pgdbm__db_usable(db, err);
+    if (status != PGDBM_OK)
+        return status;
+    pgdbm_db *made = pgdbm__db_new(db->pool, pgdbm_schema(db));
+    if (made == NULL)
+        return pgdbm__fail_nomem(err, "beginning a transaction");
+    made->spot = (struct pgdbm__spot){file, line};
+    made->kind = PGDBM__DB_TRANSACTION;
+    char sql[96];
+    compose_begin(&chosen, sql, sizeof sql);
+    if (savepoint)
+        status = begin_savepoint(made, db, err);
+    else if (db->kind == PGDBM__DB_PINNED) {
+        made->member = db->member;
+        status = pgdbm__db_command(made, sql, err);
+    } else
+        status = begin_on_pool(made, sql, err);
+    if (status != PGDBM_OK) {
+        pgdbm__pool_unref(made->pool);
+        pgdbm__free(made);
+        return status;
+    }
+    if (db->member != NULL) {
+        pthread_mutex_lock(&db->pool->lock);
+        made->outer = db;
+        db->inner = made;
+        pthread_mutex_unlock(&db->pool->lock);
+    }
+    *tx = made;
+    return PGDBM_OK;
+}
+
+/* Unlinks the handle from the one around it, and ends those inside it, which somebody may still hold. True when one was open. */
+static bool detach(pgdbm_db *tx)
+{
+    pthread_mutex_lock(&tx->pool->lock);
+    bool had_inner = tx->inner != NULL;
+    for (pgdbm_db *inner = tx->inner; inner != NULL; inner = inner->inner)
+        inner->ended = true;
+    if (tx->inner != NULL)
+        tx->inner->outer = NULL;
+    if (tx->outer != NULL)
+        tx->outer->inner = NULL;
+    pthread_mutex_unlock(&tx->pool->lock);
+    return had_inner;
+}
+
+static void finish(pgdbm_db *tx, bool holds_lease)
+{
+    struct pgdbm_pool *pool = tx->pool;
+    if (holds_lease)
+        pgdbm__pool_release(pool, tx->member, true);
+    pgdbm__free(tx);
+    pgdbm__pool_unref(pool);
+}
+
+static pgdbm_status check_handle(const pgdbm_db *tx, const char *function, pgdbm_error *err)
+{
+    if (tx == NULL)
+        return pgdbm__fail_null(err, function, "tx");
+    if (tx->kind != PGDBM__DB_TRANSACTION && tx->kind != PGDBM__DB_SAVEPOINT) {
+        pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "%s: the handle is not a transaction", function);
+        pgdbm__error_hint(err, "pass what pgdbm_begin handed out");
+        return PGDBM_ERR_ARGUMENT;
+    }
+    return PGDBM_OK;
+}
+
+/* Sends the command that undoes it. A session that is gone has rolled back by itself. */
+static void undo(pgdbm_db *tx)
+{
+    char sql[96];
+    if (tx->kind == PGDBM__DB_SAVEPOINT)
+        snprintf(sql, sizeof sql, "ROLLBACK TO SAVEPOINT pgdbm_%u; RELEASE SAVEPOINT pgdbm_%u", tx->depth, tx->depth);
+    else
+        snprintf(sql, sizeof sql, "ROLLBACK");
+    if (!atomic_load(&tx->member->session.lost) && pgdbm__db_command(tx, sql, NULL) != PGDBM_OK)
+        pgdbm__session_abort(&tx->member->session);
+}
+
+static bool is_ended(pgdbm_db *tx)
+{
+    pthread_mutex_lock(&tx->pool->lock);
+    bool ended = tx->ended;
+    pthread_mutex_unlock(&tx->pool->lock);
+    return ended;
+}
+
+static bool holds_lease(const pgdbm_db *tx)
+{
+    return tx->kind == PGDBM__DB_TRANSACTION && (tx->outer == NULL || tx->outer->kind != PGDBM__DB_PINNED);
+}
+
+pgdbm_status pgdbm_rollback(pgdbm_db *tx, pgdbm_error *err)
+{
+    pgdbm_status status = check_handle(tx, "pgdbm_rollback", err);
+    if (status != PGDBM_OK)
+        return status;
+    bool ended = is_ended(tx);
+    bool lease = holds_lease(tx) && !ended;
+    if (!ended)
+        undo(tx);
+    detach(tx);
+    finish(tx, lease);
+    return PGDBM_OK;
+}
+
+static pgdbm_status refuse_commit(pgdbm_error *err, const char *why, const char *hint)
+{
+    pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "%s: it was rolled back", why);
+    pgdbm__error_hint(err, "%s", hint);
+    pgdbm__error_outcome(err, PGDBM_OUTCOME_ROLLED_BACK);
+    return PGDBM_ERR_TRANSACTION;
+}
+
+pgdbm_status pgdbm_commit(pgdbm_db *tx, pgdbm_error *err)
+{
+    pgdbm_status status = check_handle(tx, "pgdbm_commit", err);
+    if (status != PGDBM_OK)
+        return status;
+    bool ended = is_ended(tx);
+    bool lease = holds_lease(tx) && !ended;
+    char transaction_status = ended ? 'I' : atomic_load(&tx->member->session.transaction_status);
+    char sql[48] = "COMMIT";
+    if (tx->kind == PGDBM__DB_SAVEPOINT)
+        snprintf(sql, sizeof sql, "RELEASE SAVEPOINT pgdbm_%u", tx->depth);
+    if (ended)
+        status = refuse_commit(err, "the transaction around this one has ended", "commit inner transactions before outer ones");
+    else if (detach(tx)) {
+        undo(tx);
+        status = refuse_commit(err, "a nested transaction was still open at the commit", "end inner transactions before outer ones");
+    } else if (transaction_status == 'E') {
+        undo(tx);
+        status = refuse_commit(err, "a statement of the transaction had failed",
+                               "look at that statement's error, and roll back when one fails; a nested pgdbm_begin protects the rest");
+    } else
+        status = pgdbm__db_command(tx, sql, err);
+    detach(tx);
+    finish(tx, lease);
+    return status;
+}
+
+/* Waits before the next attempt; a signal may cut it short, which does no harm. */
+static void back_off(int attempt, int delay_ms)
+{
+    int64_t wait = (int64_t)delay_ms * PGDBM__MS << (attempt < 8 ? attempt : 8);
+    wait = pgdbm__jitter(wait, 50);
+    struct timespec span = {.tv_sec = (time_t)(wait / 1000000000), .tv_nsec = (long)(wait % 1000000000)};
+    nanosleep(&span, NULL);
+}
+
+pgdbm_status pgdbm_transact_sized(const char *file, int line, pgdbm_db *db, const pgdbm_tx_options *options, size_t options_bytes,
+                                  pgdbm_transaction_body body, void *context, pgdbm_error *err)
+{
+    pgdbm_error local;
+    err = err != NULL ? err : &local;
+    if (db == NULL || body == NULL)
+        return pgdbm__fail_null(err, "pgdbm_transact", db == NULL ? "db" : "body");
+    pgdbm_tx_options chosen = {0};
+    if (options != NULL)
+        memcpy(&chosen, options, options_bytes < sizeof chosen ? options_bytes : sizeof chosen);
+    int attempts = chosen.max_attempts > 0 ? chosen.max_attempts : 5;
+    int delay_ms = chosen.retry_delay_ms > 0 ? chosen.retry_delay_ms : 10;
+    bool outermost = db->kind == PGDBM__DB_MANAGER || db->kind == PGDBM__DB_PINNED;
+    pgdbm_status status = PGDBM_OK;
+    for (int attempt = 0; attempt < attempts; attempt++) {
+        pgdbm_db *tx = NULL;
+        if (attempt > 0)
+            back_off(attempt - 1, delay_ms);
+        status = pgdbm_begin_sized(file, line, db, &chosen, sizeof chosen, &tx, err);
+        if (status != PGDBM_OK)
+            return status;
+        pgdbm__fail(err, PGDBM_OK, "%s", "");
+        status = body(tx, context, err);
+        if (status == PGDBM_OK) {
+            status = pgdbm_commit(tx, err);
+        } else
+            (void)pgdbm_rollback(tx, NULL);
+        if (status == PGDBM_OK || !outermost || !err->retryable || err->status != status)
+            break;
+    }
+    return status;
+}
+
+pgdbm_status pgdbm_pin_at(const char *file, int line, pgdbm_db *db, pgdbm_db **session, pgdbm_error *err)
+{
+    if (db == NULL || session == NULL)
+        return pgdbm__fail_null(err, "pgdbm_pin", db == NULL ? "db" : "session");
+    *session = NULL;
+    if (db->kind != PGDBM__DB_MANAGER) {
+        pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "a transaction and a pinned session have a session of their own already");
+        pgdbm__error_hint(err, "use the handle as it is, or pin the manager it came from");
+        return PGDBM_ERR_TRANSACTION;
+    }
+    pgdbm_db *made = pgdbm__db_new(db->pool, pgdbm_schema(db));
+    if (made == NULL)
+        return pgdbm__fail_nomem(err, "pinning a session");
+    made->kind = PGDBM__DB_PINNED;
+    made->spot = (struct pgdbm__spot){file, line};
+    int acquire_ms = db->pool->config->values.acquire_timeout_ms;
+    int64_t deadline = pgdbm__deadline(acquire_ms > 0 ? acquire_ms : -1);
+    pgdbm_status status = pgdbm__pool_acquire(db->pool, true, made->spot, deadline, &made->member, err);
+    if (status != PGDBM_OK) {
+        pgdbm__pool_unref(made->pool);
+        pgdbm__free(made);
+        return status;
+    }
+    *session = made;
+    return PGDBM_OK;
+}
