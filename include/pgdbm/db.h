@@ -257,10 +257,22 @@ static inline pgdbm_status pgdbm_stream_with_here(const char *file, int line, pg
  * the manager's schema ("public" without one), or "schema.name". Errors also: SCHEMA for a bad name. */
 PGDBM_EXPORT pgdbm_status pgdbm_table_exists(pgdbm_db *db, const char *table, bool *exists, pgdbm_error *err);
 
+PGDBM_EXPORT pgdbm_status pgdbm_execute_simple_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes,
+                                                     const char *sql, pgdbm_error *err);
+
 /* Runs SQL by the simple query protocol (PostgreSQL documentation 55.2.2): several statements separated by semicolons,
  * no parameters, no templates, no rows. Statements that cannot be prepared or must not hold a portal open go this way.
  */
-PGDBM_EXPORT pgdbm_status pgdbm_execute_simple(pgdbm_db *db, const char *sql, pgdbm_error *err);
+static inline pgdbm_status pgdbm_execute_simple(pgdbm_db *db, const char *sql, pgdbm_error *err)
+{
+    return pgdbm_execute_simple_sized(db, NULL, 0, sql, err);
+}
+
+static inline pgdbm_status pgdbm_execute_simple_with(pgdbm_db *db, const pgdbm_call *call, const char *sql,
+                                                     pgdbm_error *err)
+{
+    return pgdbm_execute_simple_sized(db, call, sizeof *call, sql, err);
+}
 
 PGDBM_END_DECLS
 #endif

@@ -223,10 +223,11 @@ pgdbm_status pgdbm__db_command(pgdbm_db *db, const char *sql, pgdbm_error *err)
     return pgdbm__session_command(&db->member->session, sql, pgdbm__deadline(timeout_ms > 0 ? timeout_ms : -1), err);
 }
 
-pgdbm_status pgdbm_execute_simple(pgdbm_db *db, const char *sql, pgdbm_error *err)
+pgdbm_status pgdbm_execute_simple_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql, pgdbm_error *err)
 {
     struct pgdbm__run run;
-    pgdbm_status status = pgdbm__db_prepare_run(db, "pgdbm_execute_simple", NULL, 0, sql, pgdbm_no_args, &run, err);
+    pgdbm_status status =
+        pgdbm__db_prepare_run(db, "pgdbm_execute_simple", call, call_bytes, sql, pgdbm_no_args, &run, err);
     if (status != PGDBM_OK)
         return status;
     unsigned effects = pgdbm__sql_effects(sql, strlen(sql));

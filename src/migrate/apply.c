@@ -85,7 +85,8 @@ static pgdbm_status run_statements(struct application *application, pgdbm_db *db
     const struct pgdbm__script *script = &application->file->script;
     for (application->statement = 0; application->statement < script->n_statements; application->statement++) {
         const struct pgdbm__script_statement *statement = &script->statements[application->statement];
-        pgdbm_status status = pgdbm_execute_simple(db, statement->sql, &application->cause);
+        pgdbm_status status =
+            pgdbm_execute_simple_with(db, &(pgdbm_call){.timeout_ms = -1}, statement->sql, &application->cause);
         if (status != PGDBM_OK) {
             if (application->cause.statement[0] == '\0')
                 pgdbm__error_statement(&application->cause, statement->sql);
