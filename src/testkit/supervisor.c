@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* The supervisor: a process between the starter and the server. It holds the reading end of a pipe whose writing end only the starter has (and
+ * forked children of the starter that do not exec): when that is closed, by whatever end the starter came to, it stops the server and removes
+ * what was temporary. It is forked twice, so that the starter has no child to wait for, and has a session of its own, so that Ctrl-C reaches the
+ * starter and not the server. After the fork it makes only calls that are safe in a child of a program with threads. */
+#include "base/error.h"
+#include "testkit/testkit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How often the supervisor looks whether the server has ended, and how long each way of stopping it is given. */
+#define LOOK_MS 20
+#define FAST_MS 5000
+#define IMMEDIATE_MS 3000
+
+static void report(int status, pid_t pid)
+{
+    ssize_t written = write(status, &pid, sizeof pid);
+    (void)written;
+}
+
+static pid_t start_server(const struct pgdbm__supervisor_plan *plan)
+{
+    pid_t child = fork();
+    if (child != 0)
+        return child;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int log = open(plan->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    int nothing = open("/dev/null", O_RDONLY);
+    if (log < 0 || nothing < 0 || dup2(nothing, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 || !pgdbm__become(plan->identity) ||
+        chdir("/") != 0)
+        _exit(126);
+    for (int fd = 3; fd < 1024; fd++)
+        close(fd);
+    execv(plan->arguments[0], (char *const *)plan->arguments);
+    _exit(127);
+}
+
+static bool ended_within(pid_t server, int limit_ms)
+{
+    for (int waited = 0;; waited += LOOK_MS) {
+        if (waitpid(server, NULL, WNOHANG) != 0)
+            return true;
+        if (waited >= limit_ms)
+            return false;
+        poll(NULL, 0, LOOK_MS);
+    }
+}
+
+static void stop_server(pid_t server)
+{
+    kill(server, SIGINT);
+    if (ended_within(server, FAST_MS))
+        return;
+    kill(server, SIGQUIT);
+    if (ended_within(server, IMMEDIATE_MS))
+        return;
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+}
+
+static void remove_directory(const char *directory)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/bin/rm", "rm", "-rf", "--", directory, (char *)NULL);
+        _exit(127);
+    }
+    if (child > 0)
+        waitpid(child, NULL, 0);
+}
+
+static void supervise(const struct pgdbm__supervisor_plan *plan, int control, int status)
+{
+    pid_t server = start_server(plan);
+    report(status, server);
+    for (;;) {
+        struct pollfd entry = {.fd = control, .events = POLLIN};
+        int ready = poll(&entry, 1, LOOK_MS);
+        char command;
+        ssize_t got = ready > 0 ? read(control, &command, 1) : 1;
+        if (ready > 0 && (got == 0 || (got < 0 && errno != EINTR)))
+            break;
+        if (server > 0 && waitpid(server, NULL, WNOHANG) != 0) {
+            server = 0;
+            report(status, 0);
+        }
+        if (ready > 0 && got == 1 && server <= 0) {
+            server = start_server(plan);
+            report(status, server);
+        }
+        if (plan->detached && server > 0)
+            _exit(0);
+    }
+    if (server > 0)
+        stop_server(server);
+    if (plan->remove != NULL)
+        remove_directory(plan->remove);
+    _exit(0);
+}
+
+static void close_all_but(int a, int b)
+{
+    int nothing = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd < 3 && nothing >= 0; fd++)
+        dup2(nothing, fd);
+    for (int fd = 3; fd < 1024; fd++)
+        if (fd != a && fd != b)
+            close(fd);
+}
+
+/* A moment of the process that must not outlive its starter: signals meant for the starter's group are not for it. */
+static void become_supervisor(const struct pgdbm__supervisor_plan *plan, int control, int status)
+{
+    setsid();
+    if (fork() != 0)
+        _exit(0);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    close_all_but(control, status);
+    supervise(plan, control, status);
+}
+
+pgdbm_status pgdbm__supervisor_start(const struct pgdbm__supervisor_plan *plan, struct pgdbm__supervisor *supervisor, pgdbm_error *err)
+{
+    int control[2];
+    int status[2];
+    if (pipe2(control, O_CLOEXEC) != 0)
+        return pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot make a pipe: %s", strerror(errno));
+    if (pipe2(status, O_CLOEXEC) != 0) {
+        close(control[0]);
+        close(control[1]);
+        return pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot make a pipe: %s", strerror(errno));
+    }
+    pid_t child = fork();
+    if (child == 0)
+        become_supervisor(plan, control[0], status[1]);
+    close(control[0]);
+    close(status[1]);
+    if (child < 0) {
+        close(control[1]);
+        close(status[0]);
+        return pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot start a process: %s", strerror(errno));
+    }
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    *supervisor = (struct pgdbm__supervisor){control[1], status[0]};
+    return PGDBM_OK;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* One private server per test program. Only the thread that runs the tests calls these. */
+#include "support/server.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pgdbm_testserver *server;
+
+static void stop(void)
+{
+    pgdbm_testserver_stop(server);
+    server = NULL;
+}
+
+pgdbm_testserver *test_server(void)
+{
+    pgdbm_error err;
+    if (server == NULL) {
+        assert_ok(pgdbm_testserver_start(NULL, &server, &err));
+        atexit(stop);
+    }
+    return server;
+}
+
+const char *test_server_url(void)
+{
+    return pgdbm_testserver_url(test_server());
+}
+
+void test_psql(const char *url, const char *sql)
+{
+    PGconn *connection = PQconnectdb(url);
+    PGresult *result = PQexec(connection, sql);
+    ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        fail_msg("%s\n%s", sql, PQerrorMessage(connection));
+    PQclear(result);
+    PQfinish(connection);
+}
+
+const char *test_database_url(const char *name)
+{
+    static char urls[4][1024];
+    static size_t next;
+    char sql[256];
+    snprintf(sql, sizeof sql, "DROP DATABASE IF EXISTS %s WITH (FORCE)", name);
+    test_psql(test_server_url(), sql);
+    snprintf(sql, sizeof sql, "CREATE DATABASE %s", name);
+    test_psql(test_server_url(), sql);
+    char *url = urls[next++ % 4];
+    snprintf(url, sizeof urls[0], "postgresql://postgres@/%s?host=%s", name, pgdbm_testserver_socket_directory(test_server()));
+    return url;
+}
+
+void test_fail_with(const pgdbm_error *err, pgdbm_status status, const char *call, const char *file, int line)
+{
+    char text[2048];
+    pgdbm_error_format(err, text, sizeof text);
+    print_error("%s:%d: %s\n  expected PGDBM_OK, came %s\n%s\n", file, line, call, pgdbm_status_name(status), text);
+    _fail(file, line);
+}
+
+void test_fail_unlike(const pgdbm_error *err, pgdbm_status status, pgdbm_status wanted, const char *call, const char *file, int line)
+{
+    char text[2048] = "";
+    if (status != PGDBM_OK)
+        pgdbm_error_format(err, text, sizeof text);
+    print_error("%s:%d: %s\n  expected %s, came %s\n%s\n", file, line, call, pgdbm_status_name(wanted), pgdbm_status_name(status), text);
+    _fail(file, line);
+}
+
+void test_contains(const char *text, const char *piece, const char *file, int line)
+{
+    if (strstr(text, piece) == NULL) {
+        print_error("%s:%d: expected a text with \"%s\", came \"%s\"\n", file, line, piece, text);
+        _fail(file, line);
+    }
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* What tests share: one private server per test program, fresh databases, errors that print. */
+#ifndef PGDBM_TESTS_SUPPORT_SERVER_H
+#define PGDBM_TESTS_SUPPORT_SERVER_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pgdbm/pgdbm.h>
+#include <pgdbm/testkit.h>
+
+/* The program's server, started at first use and stopped at exit. The test fails when it cannot be started. */
+pgdbm_testserver *test_server(void);
+/* Its database "postgres". */
+const char *test_server_url(void);
+/* Makes a database of this name (dropped first if it is there) and gives its connection string; valid until the next call with the same
+ * name, four names at a time. */
+const char *test_database_url(const char *name);
+/* Runs SQL over a connection of its own, by libpq; fails the test on an error. */
+void test_psql(const char *url, const char *sql);
+
+/* Fails the test with the whole error when a call that must succeed does not. */
+#define assert_ok(call)                                                                                                            \
+    do {                                                                                                                           \
+        pgdbm_status assert_status_ = (call);                                                                                      \
+        if (assert_status_ != PGDBM_OK)                                                                                            \
+            test_fail_with(&err, assert_status_, #call, __FILE__, __LINE__);                                                       \
+    } while (0)
+/* The call must fail with this status. */
+#define assert_fails(wanted, call)                                                                                                 \
+    do {                                                                                                                           \
+        pgdbm_status assert_status_ = (call);                                                                                      \
+        if (assert_status_ != (wanted))                                                                                            \
+            test_fail_unlike(&err, assert_status_, (wanted), #call, __FILE__, __LINE__);                                           \
+    } while (0)
+/* The text must contain the piece. */
+#define assert_contains(text, piece) test_contains((text), (piece), __FILE__, __LINE__)
+
+void test_fail_with(const pgdbm_error *err, pgdbm_status status, const char *call, const char *file, int line);
+void test_fail_unlike(const pgdbm_error *err, pgdbm_status status, pgdbm_status wanted, const char *call, const char *file, int line);
+void test_contains(const char *text, const char *piece, const char *file, int line);
+
+#endif
