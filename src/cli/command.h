@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What a command is: one table drives parsing, help and the messages about wrong usage. Immutable data; one thread. */
+#ifndef PGDBM_CLI_COMMAND_H
+#define PGDBM_CLI_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The exit codes, as `pgdbm --help` lists them. */
+enum pgdbm__cli_exit {
+    CLI_FINE = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,        /* the command line or the configuration is wrong; nothing was contacted */
+    CLI_PENDING = 3,      /* something is still to be done */
+    CLI_NO_CONNECTION = 4 /* the server could not be reached */
+};
+
+/* More than any command has; given options are kept in an array of this length. */
+#define CLI_MAX_OPTIONS 16
+
+struct pgdbm__cli_option {
+    const char *name;           /* without the dashes */
+    const char *value;          /* what help calls its value; NULL: a switch */
+    const char *const *choices; /* the values allowed, NULL at the end; NULL: any */
+    const char *meaning;
+};
+
+/* What was given, by the option's place in its table: the value, "" for a switch, NULL when it was not given. */
+struct pgdbm__cli_given {
+    const char *values[CLI_MAX_OPTIONS];
+};
+
+struct pgdbm__cli_command {
+    const char *group; /* first word of two, NULL when the command is one word */
+    const char *name;
+    const char *summary;     /* one line, for lists */
+    const char *description; /* a paragraph, for the command's help */
+    const char *example;
+    const struct pgdbm__cli_option *options;
+    size_t n_options;
+    int (*run)(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given);
+};
+
+extern const struct pgdbm__cli_command pgdbm__cli_migrate_apply;
+extern const struct pgdbm__cli_command pgdbm__cli_migrate_status;
+extern const struct pgdbm__cli_command pgdbm__cli_dev_start;
+extern const struct pgdbm__cli_command pgdbm__cli_dev_stop;
+extern const struct pgdbm__cli_command pgdbm__cli_dev_url;
+extern const struct pgdbm__cli_command pgdbm__cli_choose;
+
+/* Every command, in the order in which help lists them. */
+extern const struct pgdbm__cli_command *const pgdbm__cli_commands[];
+extern const size_t pgdbm__cli_n_commands;
+
+/* "migrate apply", as the user types it. */
+const char *pgdbm__cli_full_name(const struct pgdbm__cli_command *command, char *text, size_t text_bytes);
+
+/* Reads the words behind the command's name. CLI_FINE, or CLI_USAGE after having said what is wrong. `*help` is set
+ * when
+ * --help was among them. */
+int pgdbm__cli_parse(const struct pgdbm__cli_command *command, int argc, char **argv, struct pgdbm__cli_given *given,
+                     bool *help);
+
+/* Help on standard output: of the program, of the commands of a group, of a command. */
+void pgdbm__cli_help_program(void);
+void pgdbm__cli_help_group(const char *group);
+void pgdbm__cli_help_command(const struct pgdbm__cli_command *command);
+
+/* The candidate that `word` was probably meant to be, or NULL. Candidates end with NULL. */
+const char *pgdbm__cli_suggest(const char *word, const char *const *candidates);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* Help, printed from the tables that also parse. No state. */
+#include "command.h"
+#include "output.h"
+
+#include <string.h>
+
+#define WIDTH 100
+
+static void heading(const char *text)
+{
+    printf("\n%s%s%s\n", pgdbm__cli_style_on(stdout, CLI_BOLD), text, pgdbm__cli_style_off(stdout));
+}
+
+static void list_commands(const char *group)
+{
+    for (size_t i = 0; i < pgdbm__cli_n_commands; i++) {
+        const struct pgdbm__cli_command *command = pgdbm__cli_commands[i];
+        char name[64];
+        if (group == NULL || (command->group != NULL && strcmp(command->group, group) == 0))
+            printf("  %-16s  %s\n", pgdbm__cli_full_name(command, name, sizeof name), command->summary);
+    }
+}
+
+void pgdbm__cli_help_program(void)
+{
+    printf("pgdbm: one pool, many schemas, and every module brings its own migrations.\n");
+    heading("Usage");
+    printf("  pgdbm COMMAND [OPTIONS]\n");
+    heading("Commands");
+    list_commands(NULL);
+    printf("  %-16s  %s\n", "help [COMMAND]", "This text, or a command's");
+    heading("Options");
+    printf("  --help             This text\n"
+           "  --version          The version\n");
+    heading("Environment");
+    printf("  DATABASE_URL       The database to work on, as URI or key=value, unless --url says another\n"
+           "  NO_COLOR           No colour, on a terminal either\n"
+           "  PGDBM_DEBUG        Log what the library does: error, warning, info or debug\n");
+    heading("Exit codes");
+    printf("  0  fine            1  failed\n"
+           "  2  wrong usage or configuration, nothing was contacted\n"
+           "  3  migrations are pending or changed\n"
+           "  4  the server could not be reached\n");
+    heading("Example");
+    printf("  export DATABASE_URL=$(pgdbm dev start)\n"
+           "  pgdbm migrate apply --module users --schema users\n");
+}
+
+void pgdbm__cli_help_group(const char *group)
+{
+    heading("Usage");
+    printf("  pgdbm %s COMMAND [OPTIONS]\n", group);
+    heading("Commands");
+    list_commands(group);
+    printf("\npgdbm %s COMMAND --help shows a command's options and an example.\n", group);
+}
+
+void pgdbm__cli_help_command(const struct pgdbm__cli_command *command)
+{
+    char name[64];
+    printf("%s\n", command->summary);
+    heading("Usage");
+    printf("  pgdbm %s [OPTIONS]\n\n", pgdbm__cli_full_name(command, name, sizeof name));
+    pgdbm__cli_print_wrapped(command->description, 2, WIDTH);
+    heading("Options");
+    for (size_t i = 0; i < command->n_options; i++) {
+        const struct pgdbm__cli_option *option = &command->options[i];
+        char left[64];
+        snprintf(left, sizeof left, option->value != NULL ? "--%s %s" : "--%s", option->name, option->value);
+        printf("  %-26s  %s\n", left, option->meaning);
+    }
+    printf("  %-26s  This text\n", "--help");
+    heading("Example");
+    pgdbm__cli_print_indented(command->example, 2);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading a command line by a command's table of options. No state. */
+#include "command.h"
+#include "output.h"
+
+#include <string.h>
+
+const char *pgdbm__cli_full_name(const struct pgdbm__cli_command *command, char *text, size_t text_bytes)
+{
+    bool grouped = command->group != NULL;
+    snprintf(text, text_bytes, "%s%s%s", grouped ? command->group : "", grouped ? " " : "", command->name);
+    return text;
+}
+
+static int say_usage(const struct pgdbm__cli_command *command, const char *message, const char *word,
+                     const char *suggestion, const char *dashes)
+{
+    char name[64];
+    char hint[256];
+    pgdbm__cli_full_name(command, name, sizeof name);
+    if (suggestion != NULL)
+        snprintf(hint, sizeof hint, "did you mean %s%s?  (pgdbm %s --help)", dashes, suggestion, name);
+    else
+        snprintf(hint, sizeof hint, "pgdbm %s --help lists what it takes", name);
+    pgdbm__cli_say_error(hint, "%s: %s: %.200s", name, message, word);
+    return CLI_USAGE;
+}
+
+static int unknown_option(const struct pgdbm__cli_command *command, const char *word, const char *name)
+{
+    const char *candidates[CLI_MAX_OPTIONS + 2] = {"help"};
+    for (size_t i = 0; i < command->n_options; i++)
+        candidates[i + 1] = command->options[i].name;
+    return say_usage(command, "unknown option", word, pgdbm__cli_suggest(name, candidates), "--");
+}
+
+static int check_choice(const struct pgdbm__cli_command *command, const struct pgdbm__cli_option *option,
+                        const char *value)
+{
+    if (option->choices == NULL)
+        return CLI_FINE;
+    for (const char *const *choice = option->choices; *choice != NULL; choice++)
+        if (strcmp(*choice, value) == 0)
+            return CLI_FINE;
+    char message[128];
+    snprintf(message, sizeof message, "--%s must be %s, not", option->name, option->value);
+    return say_usage(command, message, value, pgdbm__cli_suggest(value, option->choices), "");
+}
+
+/* The option called `name` (`bytes` long), or NULL. */
+static const struct pgdbm__cli_option *find_option(const struct pgdbm__cli_command *command, const char *name,
+                                                   size_t bytes)
+{
+    for (size_t i = 0; i < command->n_options; i++)
+        if (strlen(command->options[i].name) == bytes && strncmp(command->options[i].name, name, bytes) == 0)
+            return &command->options[i];
+    return NULL;
+}
+
+/* One option at argv[*at], its value behind `=` or in the next word. */
+static int parse_option(const struct pgdbm__cli_command *command, int argc, char **argv, int *at,
+                        struct pgdbm__cli_given *given)
+{
+    char *word = argv[*at];
+    const char *name = word + 2;
+    const char *equals = strchr(name, '=');
+    size_t bytes = equals != NULL ? (size_t)(equals - name) : strlen(name);
+    const struct pgdbm__cli_option *option = find_option(command, name, bytes);
+    /* What follows `=` may be a password in a connection string: only the name is ever repeated. */
+    if (equals != NULL)
+        word[2 + bytes] = '\0';
+    if (option == NULL)
+        return unknown_option(command, word, name);
+    size_t place = (size_t)(option - command->options);
+    if (given->values[place] != NULL)
+        return say_usage(command, "given twice", word, NULL, "");
+    if (option->value == NULL) {
+        if (equals != NULL)
+            return say_usage(command, "this option takes no value", word, NULL, "");
+        given->values[place] = "";
+        return CLI_FINE;
+    }
+    const char *value = equals != NULL ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
+    if (value == NULL || value[0] == '\0' || (equals == NULL && strncmp(value, "--", 2) == 0))
+        return say_usage(command, "a value must follow", word, NULL, "");
+    given->values[place] = value;
+    return check_choice(command, option, value);
+}
+
+int pgdbm__cli_parse(const struct pgdbm__cli_command *command, int argc, char **argv, struct pgdbm__cli_given *given,
+                     bool *help)
+{
+    *given = (struct pgdbm__cli_given){0};
+    *help = false;
+    /* Who asks for help gets it, whatever else stands on the line. */
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            *help = true;
+            return CLI_FINE;
+        }
+    for (int i = 0; i < argc; i++) {
+        int code = CLI_FINE;
+        if (strncmp(argv[i], "--", 2) == 0 && argv[i][2] != '\0')
+            code = parse_option(command, argc, argv, &i, given);
+        else if (argv[i][0] == '-')
+            code = unknown_option(command, argv[i], argv[i] + 1);
+        else
+            code = say_usage(command, "unexpected argument", argv[i], NULL, "");
+        if (code != CLI_FINE)
+            return code;
+    }
+    return CLI_FINE;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* Text, tables, errors and JSON. No state. */
+#include "output.h"
+
+#include "command.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_for_people(FILE *stream)
+{
+    const char *no_color = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
+    return isatty(fileno(stream)) && (no_color == NULL || no_color[0] == '\0') &&
+           (terminal == NULL || strcmp(terminal, "dumb") != 0);
+}
+
+const char *pgdbm__cli_style_on(FILE *stream, enum pgdbm__cli_style style)
+{
+    static const char *const sequences[] = {
+        [CLI_PLAIN] = "",         [CLI_BOLD] = "\033[1m",    [CLI_DIM] = "\033[2m",
+        [CLI_GREEN] = "\033[32m", [CLI_YELLOW] = "\033[33m", [CLI_RED] = "\033[31m",
+    };
+    return is_for_people(stream) ? sequences[style] : "";
+}
+
+const char *pgdbm__cli_style_off(FILE *stream)
+{
+    return is_for_people(stream) ? "\033[0m" : "";
+}
+
+void pgdbm__cli_print_wrapped(const char *text, int indent, int width)
+{
+    int column = 0;
+    while (*text != '\0') {
+        int bytes = (int)strcspn(text, " \n");
+        if (bytes == 0) {
+            if (*text++ == '\n') {
+                putchar('\n');
+                column = 0;
+            }
+            continue;
+        }
+        bool fits = column + 1 + bytes <= width - indent;
+        if (column > 0 && !fits)
+            putchar('\n');
+        column = column > 0 && fits ? column + 1 : 0;
+        printf("%*s%.*s", column > 0 ? 1 : indent, "", bytes, text);
+        column += bytes;
+        text += bytes;
+    }
+    if (column > 0)
+        putchar('\n');
+}
+
+void pgdbm__cli_print_indented(const char *text, int indent)
+{
+    while (*text != '\0') {
+        int bytes = (int)strcspn(text, "\n");
+        printf("%*s%.*s\n", bytes > 0 ? indent : 0, "", bytes, text);
+        text += bytes;
+        text += *text == '\n';
+    }
+}
+
+/* Columns a text takes on a terminal: its characters, not its bytes. */
+static size_t columns_of(const char *text)
+{
+    size_t columns = 0;
+    for (; text != NULL && *text != '\0'; text++)
+        columns += ((unsigned char)*text & 0xC0) != 0x80;
+    return columns;
+}
+
+static void print_cell(const char *text, enum pgdbm__cli_style style, size_t padding)
+{
+    printf("%s%s%s%*s", pgdbm__cli_style_on(stdout, style), text != NULL ? text : "", pgdbm__cli_style_off(stdout),
+           (int)padding, "");
+}
+
+void pgdbm__cli_print_table(const char *const *headings, size_t n_columns, const struct pgdbm__cli_cell *cells,
+                            size_t n_rows)
+{
+    size_t widths[CLI_MAX_OPTIONS] = {0};
+    for (size_t column = 0; column < n_columns; column++) {
+        widths[column] = columns_of(headings[column]);
+        for (size_t row = 0; row < n_rows; row++) {
+            size_t columns = columns_of(cells[row * n_columns + column].text);
+            widths[column] = columns > widths[column] ? columns : widths[column];
+        }
+    }
+    for (size_t row = 0; row <= n_rows; row++) {
+        for (size_t column = 0; column < n_columns; column++) {
+            const struct pgdbm__cli_cell heading = {headings[column], CLI_BOLD};
+            const struct pgdbm__cli_cell *cell = row == 0 ? &heading : &cells[(row - 1) * n_columns + column];
+            bool last = column + 1 == n_columns;
+            fputs(column == 0 ? "  " : "", stdout);
+            print_cell(cell->text, cell->style, last ? 0 : widths[column] - columns_of(cell->text) + 2);
+        }
+        putchar('\n');
+    }
+}
+
+static void say(const char *message, const char *detail, const char *statement, const char *hint)
+{
+    /* Answers that were written before the error come before it on a terminal too. */
+    fflush(stdout);
+    fprintf(stderr, "%spgdbm:%s %s\n", pgdbm__cli_style_on(stderr, CLI_RED), pgdbm__cli_style_off(stderr), message);
+    if (detail != NULL && detail[0] != '\0')
+        fprintf(stderr, "  detail: %s\n", detail);
+    if (statement != NULL && statement[0] != '\0')
+        fprintf(stderr, "  statement: %s\n", statement);
+    if (hint != NULL && hint[0] != '\0')
+        fprintf(stderr, "  hint: %s\n", hint);
+}
+
+void pgdbm__cli_say_error(const char *hint, const char *format, ...)
+{
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    say(message, NULL, NULL, hint);
+}
+
+void pgdbm__cli_say_library_error(const pgdbm_error *err)
+{
+    char message[sizeof err->message + 16];
+    snprintf(message, sizeof message, err->sqlstate[0] != '\0' ? "%s [%s]" : "%s", err->message, err->sqlstate);
+    say(message, err->detail, err->statement, err->hint);
+}
+
+json_t *pgdbm__cli_json_text(const char *text)
+{
+    json_t *value = text != NULL ? json_string(text) : NULL;
+    return value != NULL ? value : json_null();
+}
+
+json_t *pgdbm__cli_json_error(const pgdbm_error *err)
+{
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:b}", "status", pgdbm_status_name(err->status), "message",
+                     pgdbm__cli_json_text(err->message), "detail", pgdbm__cli_json_text(err->detail), "hint",
+                     pgdbm__cli_json_text(err->hint), "statement", pgdbm__cli_json_text(err->statement), "sqlstate",
+                     pgdbm__cli_json_text(err->sqlstate), "outcome", pgdbm_outcome_name(err->outcome), "retryable",
+                     (int)err->retryable);
+}
+
+bool pgdbm__cli_print_json(json_t *value)
+{
+    if (value == NULL) {
+        pgdbm__cli_say_error(NULL, "out of memory");
+        return false;
+    }
+    json_dumpf(value, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(value);
+    return true;
+}
+
+int pgdbm__cli_exit_code(const pgdbm_error *err, bool opening)
+{
+    switch (err->status) {
+    case PGDBM_ERR_ARGUMENT:
+    case PGDBM_ERR_CONFIG:
+    case PGDBM_ERR_SCHEMA:
+        return CLI_USAGE;
+    case PGDBM_ERR_CONNECTION:
+        return opening ? CLI_NO_CONNECTION : CLI_FAILED;
+    default:
+        return CLI_FAILED;
+    }
+}
