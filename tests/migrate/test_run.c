@@ -23,7 +23,7 @@ static char *describe_table(struct scene *scene, const char *schema)
 {
     char sql[2048];
     snprintf(sql, sizeof sql,
-             "SELECT replace(string_agg(line, E'\\n' ORDER BY line), '%s', '') FROM ("
+             "SELECT replace(string_agg(line, E'\\n' ORDER BY line), '%s.', '') FROM ("
              "SELECT concat('column ', a.attnum, ' ', a.attname, ' ', format_type(a.atttypid, a.atttypmod), ' ',"
              " a.attnotnull, ' ', pg_get_expr(d.adbin, d.adrelid)) AS line"
              " FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"

@@ -41,18 +41,25 @@ void test_psql(const char *url, const char *sql)
     PQfinish(connection);
 }
 
-const char *test_database_url(const char *name)
+char *test_database_create(void)
 {
-    static char urls[4][1024];
-    static size_t next;
+    static unsigned number;
     char sql[256];
-    snprintf(sql, sizeof sql, "DROP DATABASE IF EXISTS %s WITH (FORCE)", name);
+    char url[1024];
+    number++;
+    snprintf(sql, sizeof sql, "CREATE DATABASE test_%u", number);
     test_psql(test_server_url(), sql);
-    snprintf(sql, sizeof sql, "CREATE DATABASE %s", name);
+    snprintf(url, sizeof url, "postgresql://postgres@/test_%u?host=%s", number, pgdbm_testserver_socket_directory(test_server()));
+    return strdup(url);
+}
+
+void test_database_drop(char *url)
+{
+    char sql[256];
+    const char *name = strstr(url, "@/") + 2;
+    snprintf(sql, sizeof sql, "DROP DATABASE IF EXISTS %.*s WITH (FORCE)", (int)strcspn(name, "?"), name);
     test_psql(test_server_url(), sql);
-    char *url = urls[next++ % 4];
-    snprintf(url, sizeof urls[0], "postgresql://postgres@/%s?host=%s", name, pgdbm_testserver_socket_directory(test_server()));
-    return url;
+    free(url);
 }
 
 void test_fail_with(const pgdbm_error *err, pgdbm_status status, const char *call, const char *file, int line)

@@ -16,9 +16,9 @@
 pgdbm_testserver *test_server(void);
 /* Its database "postgres". */
 const char *test_server_url(void);
-/* Makes a database of this name (dropped first if it is there) and gives its connection string; valid until the next call with the same
- * name, four names at a time. */
-const char *test_database_url(const char *name);
+/* A fresh database; its connection string, to be given to test_database_drop, which drops the database and frees the string. */
+char *test_database_create(void);
+void test_database_drop(char *url);
 /* Runs SQL over a connection of its own, by libpq; fails the test on an error. */
 void test_psql(const char *url, const char *sql);
 
