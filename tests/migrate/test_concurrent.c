@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Migrations of many at once, interrupted, and outside of transactions. Each replica is a thread with a pool of its own:
- * to the server that is a process of its own. */
+/* Migrations of many at once, interrupted, and outside of transactions. Each replica is a thread with a pool of its
+ * own: to the server that is a process of its own. */
 #include "migrate/scene.h"
 
 #include <pthread.h>
@@ -142,8 +142,9 @@ static void lock_held_for_too_long_names_its_holder(void **state)
     int64_t pid = 0;
     folder_write(&scene->folder, "001_a.sql", "CREATE TABLE {{tables.a}} ();");
     assert_int_equal(pgdbm_pin(scene->witness, &holder, &scene->err), PGDBM_OK);
-    assert_int_equal(pgdbm_execute_simple(holder, "SET application_name = 'the slow one';"
-                                                  "SELECT pg_advisory_lock(hashtext('pgdbm_migration_users'))",
+    assert_int_equal(pgdbm_execute_simple(holder,
+                                          "SET application_name = 'the slow one';"
+                                          "SELECT pg_advisory_lock(hashtext('pgdbm_migration_users'))",
                                           &scene->err),
                      PGDBM_OK);
     assert_int_equal(pgdbm_fetch_value_int64(holder, "SELECT pg_backend_pid()", pgdbm_no_args, &pid, &scene->err),
@@ -240,8 +241,9 @@ static void statement_outside_of_transactions_fails_alone(void **state)
 static void concurrent_index_in_a_transaction_says_what_to_write(void **state)
 {
     struct scene *scene = *state;
-    folder_write(&scene->folder, "001_a.sql", "CREATE TABLE {{tables.a}} (id int);\n"
-                                              "CREATE INDEX CONCURRENTLY ON {{tables.a}} (id);\n");
+    folder_write(&scene->folder, "001_a.sql",
+                 "CREATE TABLE {{tables.a}} (id int);\n"
+                 "CREATE INDEX CONCURRENTLY ON {{tables.a}} (id);\n");
     assert_int_equal(scene_migrate(scene, scene->db), PGDBM_ERR_MIGRATION);
     assert_string_equal(scene->err.sqlstate, "25001");
     scene_expect_error(scene, "failed at line 2");

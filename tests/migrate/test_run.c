@@ -61,11 +61,12 @@ static void files_are_applied_once_in_order_of_numbers(void **state)
     scene_must_migrate(scene, scene->db, 3);
     scene_must_migrate(scene, scene->db, 0);
     scene_expect_text(scene, "SELECT string_agg(name, ',' ORDER BY at) FROM app.steps", "first,second,third");
-    scene_expect_text(scene,
-                      "SELECT string_agg(concat_ws(' ', filename, module_name, applied_by, length(checksum),"
-                      " execution_time_ms > 0), ',' ORDER BY id) FROM app.schema_migrations",
-                      "001_first.sql users postgres 64 t,2_second.sql users postgres 64 t,10_third.sql users postgres 64 "
-                      "t");
+    scene_expect_text(
+        scene,
+        "SELECT string_agg(concat_ws(' ', filename, module_name, applied_by, length(checksum),"
+        " execution_time_ms > 0), ',' ORDER BY id) FROM app.schema_migrations",
+        "001_first.sql users postgres 64 t,2_second.sql users postgres 64 t,10_third.sql users postgres 64 "
+        "t");
 }
 
 static void report_says_what_was_done(void **state)
@@ -160,8 +161,9 @@ static void failing_file_leaves_nothing_and_the_next_run_resumes(void **state)
     assert_int_equal(scene->report->n_applied, 1);
     assert_int_equal(scene->report->n_pending, 2);
     assert_true(scene->report->migrations[0].applied_now);
-    scene_expect_text(scene, "SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class"
-                             " WHERE relnamespace = 'app'::regnamespace AND relkind = 'r'",
+    scene_expect_text(scene,
+                      "SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class"
+                      " WHERE relnamespace = 'app'::regnamespace AND relkind = 'r'",
                       "a,schema_migrations");
 
     folder_write(&scene->folder, "002_b.sql", "CREATE TABLE {{tables.b}} (id int);\n");
@@ -209,13 +211,12 @@ static void history_of_the_python_pgdbm_is_continued(void **state)
     struct scene *scene = *state;
     scene_run(scene, python_table);
     scene_run(scene, "ALTER SCHEMA python RENAME TO app");
-    scene_run(scene,
-              "INSERT INTO app.schema_migrations (filename, checksum, module_name, execution_time_ms) VALUES"
-              " ('001_a.sql', encode(sha256('CREATE TABLE {{tables.a}} ();'), 'hex'), 'users', 4),"
-              " ('002_b.sql', encode(sha256('CREATE TABLE {{tables.b}} ();'), 'hex'), NULL, NULL),"
-              " ('20251025_143022_c.sql', encode(sha256('CREATE TABLE {{tables.c}} ();'), 'hex'), 'users', 7),"
-              " ('001_a.sql', 'of another module', 'orders', 1),"
-              " ('900_x.sql', 'of another module', 'orders', 1)");
+    scene_run(scene, "INSERT INTO app.schema_migrations (filename, checksum, module_name, execution_time_ms) VALUES"
+                     " ('001_a.sql', encode(sha256('CREATE TABLE {{tables.a}} ();'), 'hex'), 'users', 4),"
+                     " ('002_b.sql', encode(sha256('CREATE TABLE {{tables.b}} ();'), 'hex'), NULL, NULL),"
+                     " ('20251025_143022_c.sql', encode(sha256('CREATE TABLE {{tables.c}} ();'), 'hex'), 'users', 7),"
+                     " ('001_a.sql', 'of another module', 'orders', 1),"
+                     " ('900_x.sql', 'of another module', 'orders', 1)");
     folder_write(&scene->folder, "001_a.sql", "\nCREATE TABLE {{tables.a}} ();\r\n");
     folder_write(&scene->folder, "002_b.sql", "CREATE TABLE {{tables.b}} ();\n");
     folder_write(&scene->folder, "20251025_143022_c.sql", "CREATE TABLE {{tables.c}} ();\n");
@@ -291,10 +292,12 @@ static void what_a_file_sets_does_not_reach_the_next_file(void **state)
     folder_write(&scene->folder, "001_leak.sql",
                  "SET search_path TO nowhere;\nSET statement_timeout = '7min';\nSET my.own = 'leak';\n"
                  "CREATE TEMPORARY TABLE leak ();\nSELECT pg_advisory_lock(4711);\nSET ROLE leaking_role;\n");
-    folder_write(&scene->folder, "002_leak.sql", "-- pgdbm:no-transaction\nSET search_path TO nowhere;\n"
-                                                 "SET SESSION AUTHORIZATION leaking_role;\n");
-    folder_write(&scene->folder, "003_dump.sql", "SELECT pg_catalog.set_config('search_path', '', false);\n"
-                                                 "SELECT pg_catalog.set_config('role', 'leaking_role', false);\n");
+    folder_write(&scene->folder, "002_leak.sql",
+                 "-- pgdbm:no-transaction\nSET search_path TO nowhere;\n"
+                 "SET SESSION AUTHORIZATION leaking_role;\n");
+    folder_write(&scene->folder, "003_dump.sql",
+                 "SELECT pg_catalog.set_config('search_path', '', false);\n"
+                 "SELECT pg_catalog.set_config('role', 'leaking_role', false);\n");
     folder_write(&scene->folder, "004_look.sql",
                  "CREATE TABLE {{tables.found}} AS SELECT current_setting('search_path') AS path,"
                  " current_user::text AS role, session_user::text AS login,"
@@ -332,8 +335,8 @@ static void reserved_words_and_capitals_are_fine_as_schema_and_table(void **stat
     pgdbm_db *db = NULL;
     folder_write(&scene->folder, "001_order.sql", "CREATE TABLE {{tables.Order}} (id int);");
     assert_int_equal(pgdbm_attach(scene->pool, "User", &db, &scene->err), PGDBM_OK);
-    pgdbm_migrate_options options = {.module = "it's \"quoted\" % \xC3\xA9", .migrations = &scene->migrations,
-                                     .table = "Select"};
+    pgdbm_migrate_options options = {
+        .module = "it's \"quoted\" % \xC3\xA9", .migrations = &scene->migrations, .table = "Select"};
     pgdbm_status status = pgdbm_migrate(db, &options, NULL, &scene->err);
     pgdbm_close(db);
     if (status != PGDBM_OK)

@@ -119,9 +119,8 @@ static void failed_opening_leaves_nothing_open(void **state)
     static const pgdbm_migrations bad_migrations = {.texts = bad_texts, .n_texts = 1};
     static const pgdbm_module BAD = {.name = "bad", .migrations = &bad_migrations};
     pgdbm_config config = {.application_name = "bad module", .on_duplicate_pool = PGDBM_ALLOW};
-    pgdbm_source sources[] = {{.pool = scene->pool},
-                              {.db = scene->db},
-                              {.connection_string = scene->url, .config = &config}};
+    pgdbm_source sources[] = {
+        {.pool = scene->pool}, {.db = scene->db}, {.connection_string = scene->url, .config = &config}};
     for (size_t i = 0; i < 3; i++) {
         pgdbm_db *db = scene->db;
         assert_int_equal(pgdbm_module_open(&BAD, &sources[i], &db, &scene->err), PGDBM_ERR_MIGRATION);
