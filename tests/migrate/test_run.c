@@ -420,6 +420,55 @@ static void slow_migration_outlives_the_time_outs_of_the_application(void **stat
         fail_msg("%s", scene->err.message);
 }
 
+/* An allocator whose allocation number `countdown` of this thread fails, once. */
+static _Thread_local long countdown;
+
+static void *reallocate(void *memory, size_t bytes, void *context)
+{
+    (void)context;
+    return countdown > 0 && --countdown == 0 ? NULL : realloc(memory, bytes);
+}
+
+static void release(void *memory, void *context)
+{
+    (void)context;
+    free(memory);
+}
+
+/* A schema for each attempt, so that its statements are new to the pool each time. */
+static void run_with_every_failing_allocation_can_be_repeated(void **state)
+{
+    struct scene *scene = *state;
+    const pgdbm_allocator failing = {reallocate, release, NULL};
+    folder_write(&scene->folder, "001_a.sql", "CREATE TABLE {{tables.a}} (id int);");
+    folder_write(&scene->folder, "002_b.sql", "-- pgdbm:no-transaction\nCREATE TABLE IF NOT EXISTS {{tables.b}} ();");
+    assert_int_equal(pgdbm_allocator_set(&failing, NULL), PGDBM_OK);
+    pgdbm_status status = PGDBM_OK;
+    long failures = 0;
+    for (bool reached = true; reached && (status == PGDBM_OK || status == PGDBM_ERR_NOMEM);) {
+        char text[128];
+        pgdbm_db *db = NULL;
+        snprintf(text, sizeof text, "app_%ld", ++failures);
+        assert_int_equal(pgdbm_attach(scene->pool, text, &db, &scene->err), PGDBM_OK);
+        countdown = failures;
+        status = scene_migrate(scene, db);
+        reached = countdown == 0;
+        countdown = 0;
+        pgdbm_error err = scene->err;
+        if (status != PGDBM_OK && scene_migrate(scene, db) != PGDBM_OK)
+            fail_msg("after failure %ld (%s): %s", failures, err.message, scene->err.message);
+        pgdbm_close(db);
+        snprintf(text, sizeof text, "SELECT count(*) FROM app_%ld.schema_migrations", failures);
+        scene_expect_number(scene, text, 2);
+        scene_expect_number(scene, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0);
+        scene->err = err;
+    }
+    assert_int_equal(pgdbm_allocator_set(NULL, NULL), PGDBM_OK);
+    if (status != PGDBM_OK)
+        fail_msg("failure %ld: %s %s", failures, pgdbm_status_name(status), scene->err.message);
+    assert_in_range(failures, 50, 10000);
+}
+
 int main(void)
 {
 #define SCENE(test) cmocka_unit_test_setup_teardown(test, scene_setup, scene_teardown)
@@ -442,6 +491,7 @@ int main(void)
         SCENE(wrong_calls_are_refused_before_anything_is_sent),
         SCENE(transaction_and_pinned_session_are_refused_as_manager),
         SCENE(slow_migration_outlives_the_time_outs_of_the_application),
+        SCENE(run_with_every_failing_allocation_can_be_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
