@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Migrations: numbered SQL files, each applied exactly once to one schema, however many processes start together.
  *
- * Files are `NNN_name.sql`, `V1__name.sql` or `20251225120000_name.sql`, ordered by number. Templates
+ * Files are `NNN_name.sql`, `V1__name.sql`, `20251225120000_name.sql` or `20251225_120000_name.sql`, ordered by number
+ * (docs/migrations.md has the rules). Templates
  * ({{tables.users}}) are expanded for the manager's schema. Each file is one transaction, history row included; a file
  * with a line `-- pgdbm:no-transaction` before its first statement runs statement by statement instead.
  *
@@ -61,9 +62,9 @@ typedef struct pgdbm_migrate_options {
     const char *module;                 /* recorded in the history; mandatory, 100 bytes at most */
     const pgdbm_migrations *migrations; /* mandatory */
     const char *table;                  /* the history table's name, "schema_migrations" */
-    int wait_timeout_ms;                /* for another process that is migrating the same module; 300 000 */
-    bool dry_run;                       /* report what would be applied; write nothing, lock nothing */
-    bool allow_empty;                   /* an empty source is PGDBM_OK; otherwise it is PGDBM_ERR_MIGRATION */
+    int wait_timeout_ms; /* for another process that is migrating the same module; 300 000; -1: no limit */
+    bool dry_run;        /* report what would be applied; write nothing, lock nothing */
+    bool allow_empty;    /* an empty source is PGDBM_OK; otherwise it is PGDBM_ERR_MIGRATION */
 } pgdbm_migrate_options;
 
 PGDBM_BEGIN_DECLS
@@ -74,10 +75,10 @@ PGDBM_EXPORT pgdbm_status pgdbm_migrate_sized(pgdbm_db *db, const pgdbm_migrate_
 /* Applies what is pending: makes the schema and the history table when missing, takes the module's lock, applies file
  * after file and stops at the first that fails (those before it stay, nothing of it remains unless it is
  * no-transaction; the next run resumes). `report` may be NULL; when given it is filled as far as the run came, after an
- * error too, and is the caller's. `db` must not be a transaction. Errors: ARGUMENT, CONFIG (no module, no source,
- * missing or unreadable directory, a link that leaves it), SCHEMA, MIGRATION (changed, duplicate version, failed
- * statement with file and line; sqlstate and outcome as the server gave them), TIMEOUT (the lock; names the holder),
- * POOL, CONNECTION, NOMEM. */
+ * error too, and is the caller's. `db` must not be a transaction or a pinned session. Errors: ARGUMENT, CONFIG (no
+ * module, no source, missing or unreadable directory, a link that leaves it), SCHEMA, MIGRATION (changed, duplicate
+ * version, failed statement with file and line; sqlstate and outcome as the server gave them), TIMEOUT (the lock; names
+ * the holder), POOL, CONNECTION, NOMEM. */
 static inline pgdbm_status pgdbm_migrate(pgdbm_db *db, const pgdbm_migrate_options *options,
                                          pgdbm_migration_report **report, pgdbm_error *err)
 {
