@@ -156,7 +156,7 @@ static bool print_applied(const pgdbm_migration_report *report, bool dry_run, bo
     if (dry_run)
         printf("%zu %s would be applied; nothing was written\n", report->n_applied, files(report->n_applied));
     else if (report->n_applied == 0 && !failed)
-        printf("nothing to do: all %zu %s are applied\n", report->n_migrations, files(report->n_migrations));
+        printf("nothing to do: %zu %s, all applied\n", report->n_migrations, files(report->n_migrations));
     else
         printf("%zu %s applied%s\n", report->n_applied, files(report->n_applied), failed ? ", then it failed" : "");
     return true;
