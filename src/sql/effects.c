@@ -259,7 +259,7 @@ static void look_at_word(struct reading *reading)
         return;
     }
     look_at_lead(reading);
-    if (is(reading, &reading->current, "returning") && reading->depth == 0)
+    if (is(reading, &reading->current, "returning") && reading->depth == 0 && !is_symbol(reading, &reading->next, '.'))
         reading->effects |= PGDBM__EFFECT_RETURNING;
     if (is(reading, &reading->current, "into") && !is_any(reading, &reading->previous, makes_no_table)) {
         reading->effects |= WRITE;

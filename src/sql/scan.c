@@ -188,17 +188,22 @@ static size_t number_end(const struct pgdbm__scanner *scanner, size_t offset)
 
 /* An operator ends before a comment, and ends with + or - only if a character in it is not plain arithmetic: in `=-1`
  * the minus belongs to the number. */
-static size_t operator_end(const struct pgdbm__scanner *scanner, size_t offset)
+static size_t operator_end(struct pgdbm__scanner *scanner, size_t offset)
 {
     bool keeps_sign = false;
     size_t i = offset;
-    while (is_operator(at(scanner, i)) && !comment_begins(scanner, i)) {
-        keeps_sign = keeps_sign || strchr("~!@#^&|`?%", scanner->text[i]) != NULL;
-        i++;
+    if (offset >= scanner->run_end) {
+        scanner->run_kept = offset;
+        for (; is_operator(at(scanner, i)) && !comment_begins(scanner, i); i++) {
+            keeps_sign = keeps_sign || strchr("~!@#^&|`?%", scanner->text[i]) != NULL;
+            if (scanner->text[i] != '+' && scanner->text[i] != '-')
+                scanner->run_kept = i + 1;
+        }
+        scanner->run_end = i;
     }
-    while (!keeps_sign && i > offset + 1 && (scanner->text[i - 1] == '+' || scanner->text[i - 1] == '-'))
-        i--;
-    return i;
+    if (keeps_sign)
+        return i;
+    return scanner->run_kept > offset ? scanner->run_kept : offset + 1;
 }
 
 /* The length of what stands before the quote of a prefixed string or identifier (E' B' X' N' U&' U&"), else 0. */

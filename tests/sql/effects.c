@@ -135,7 +135,7 @@ static void temporary_objects_stay_in_the_session(void **state)
     expect_effects("CREATE LOCAL TEMPORARY TABLE t ()", "SW");
     expect_effects("create or replace temp view v as select 1", "SW");
     expect_effects("CREATE TABLE pg_temp.t ()", "SW");
-    expect_effects("CREATE FUNCTION \"pg_temp\".f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "SFW");
+    expect_effects("CREATE FUNCTION \"pg_temp\".f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "SW");
     expect_effects("SELECT 1 AS a INTO TEMP t", "SW");
     expect_effects("WITH a AS (SELECT 1) SELECT * INTO TEMPORARY TABLE t FROM a", "SW");
     expect_effects("INSERT INTO temp VALUES (1)", "W");

@@ -25,7 +25,7 @@ static const char *const kinds[] = {
 /* Scans, checks that tokens are ordered, inside the text and not empty, and compares "kind<text> kind<text>". */
 static void expect_tokens_of(const char *text, size_t bytes, const char *expected)
 {
-    struct pgdbm__scanner scanner = {text, bytes, 0};
+    struct pgdbm__scanner scanner = {.text = text, .bytes = bytes};
     struct pgdbm__token token;
     struct pgdbm__buffer seen = {0};
     size_t end = 0;
@@ -226,7 +226,7 @@ static void a_megabyte_of_any_piece_is_scanned(void **state)
         size_t length = strlen(pieces[i]);
         for (size_t j = 0; j < bytes; j++)
             text[j] = pieces[i][j % length];
-        struct pgdbm__scanner scanner = {text, bytes, 0};
+        struct pgdbm__scanner scanner = {.text = text, .bytes = bytes};
         struct pgdbm__token token;
         size_t count = 0;
         do {

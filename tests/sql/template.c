@@ -146,7 +146,7 @@ static void line_column_and_position_count_characters(void **state)
 {
     (void)state;
     expect_refused("SELECT '\xC3\xA4\xE2\x82\xAC',\r\n  {{tables.ok}}, '\xC3\xB6' {{oops!}}",
-                   "line 2, column 22: {{oops!}} is an unknown placeholder", 35, "there are");
+                   "line 2, column 22: {{oops!}} is an unknown placeholder", 36, "there are");
 }
 
 static void hostile_bytes_in_a_placeholder_make_a_short_readable_message(void **state)
