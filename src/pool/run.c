@@ -110,7 +110,7 @@ static void clear_answer(struct pgdbm__request *request)
     request->affected = 0;
     request->commands_complete = 0;
     request->lost = request->gone = request->stale = request->canceled_by_other = false;
-    request->parse_sent = request->parse_complete = request->cancel_possible = request->read_by_itself = false;
+    request->parse_sent = request->parse_complete = request->cancel_possible = request->leads = false;
     request->timed_out = request->stopped = request->row_seen = false;
     request->evicted = 0;
 }

@@ -412,9 +412,7 @@ static void announce(struct pgdbm__session *session, struct pgdbm__request *requ
         pgdbm__signal_raise(&next_reader->signal, PGDBM__SIGNAL_LEAD);
     while (finished != NULL) {
         struct pgdbm__request *next = finished->next;
-        if (finished == request)
-            request->read_by_itself = true;
-        else
+        if (finished != request)
             pgdbm__signal_raise(&finished->signal, PGDBM__SIGNAL_DONE);
         finished = next;
     }

@@ -67,7 +67,8 @@ static bool submit(struct pgdbm__session *session, struct pgdbm__request *reques
     if (request->status == PGDBM_OK) {
         *session->tail = request;
         session->tail = &request->next;
-        if (session->reader == NULL)
+        request->leads = session->reader == NULL;
+        if (request->leads)
             session->reader = request;
         pgdbm__session_flush(session, request);
     }
@@ -76,22 +77,16 @@ static bool submit(struct pgdbm__session *session, struct pgdbm__request *reques
     return sent;
 }
 
-/* Waits until the request is complete. False when the deadline passed and the request is at the head: the server may be at it. */
+/* Waits until the request is complete. False when the deadline passed and the request is at the head: the server may be at it. A role that
+ * was handed over is taken by its signal only, even where it could be seen before: whoever raises it must be done with this request. */
 static bool attend(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
 {
-    for (;;) {
-        pthread_mutex_lock(&session->lock);
-        bool reader = session->reader == request;
-        bool completed = request->completed;
-        pthread_mutex_unlock(&session->lock);
-        if (reader)
-            return pgdbm__session_lead(session, request, deadline);
-        if (completed && request->read_by_itself)
+    if (!request->leads) {
+        if (pgdbm__signal_wait(&request->signal, PGDBM__NEVER) == PGDBM__SIGNAL_DONE)
             return true;
-        uint32_t signal = pgdbm__signal_wait(&request->signal, PGDBM__NEVER);
-        if (signal == PGDBM__SIGNAL_DONE)
-            return true;
+        request->leads = true;
     }
+    return request->completed || pgdbm__session_lead(session, request, deadline);
 }
 
 /* Asks the server to cancel, waits for the outcome, and makes sure that the cancel request has landed before anything new is sent: it

@@ -66,7 +66,7 @@ struct pgdbm__request {
     bool failed;       /* an ErrorResponse came, or a local failure: `error` is filled */
     bool timed_out;
     bool parse_sent, parse_complete;
-    bool read_by_itself;  /* its own thread completed it: no signal will come */
+    bool leads;           /* its thread has taken the reader's role */
     bool cancel_possible; /* a cancel was under way when its error came: 57014 may be meant for another */
     struct pgdbm__description *description; /* of the rows that are arriving, when not the statement's */
     uint32_t *new_types;                    /* DESCRIBE: as they arrive */
