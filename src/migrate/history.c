@@ -192,7 +192,7 @@ static void append_creation(struct pgdbm__buffer *sql, const struct pgdbm__histo
 static bool was_created_by_another(const pgdbm_error *err)
 {
     return strcmp(err->sqlstate, "23505") == 0 || strcmp(err->sqlstate, "42P06") == 0 ||
-           strcmp(err->sqlstate, "42P07") == 0;
+           strcmp(err->sqlstate, "42P07") == 0 || strcmp(err->sqlstate, "42710") == 0;
 }
 
 pgdbm_status pgdbm__history_create(const struct pgdbm__history *history, pgdbm_db *db, pgdbm_error *err)
