@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* One thread sleeps, another wakes it with a reason. Cheaper than a condition variable where many threads each wait for an
- * event of their own: the waker makes a system call only when the other really sleeps, and the sleeper needs no mutex to wake.
+/* One thread sleeps, another wakes it with a reason. Cheaper than a condition variable where many threads each wait for
+ * an event of their own: the waker makes a system call only when the other really sleeps, and the sleeper needs no
+ * mutex to wake.
  *
- * A signal may live on the stack of the waiting thread: once the last reason has been raised the waiter may return and the
- * memory may go, because raising touches it no more (the kernel is only given its address to look for sleepers). */
+ * A signal may live on the stack of the waiting thread: once the last reason has been raised the waiter may return and
+ * the memory may go, because raising touches it no more (the kernel is only given its address to look for sleepers). */
 #ifndef PGDBM_BASE_SIGNAL_H
 #define PGDBM_BASE_SIGNAL_H
 

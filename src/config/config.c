@@ -49,8 +49,10 @@ static pgdbm_status take_struct(const pgdbm_config *config, size_t config_bytes,
     memcpy(out, config, config_bytes < sizeof *out ? config_bytes : sizeof *out);
     for (size_t i = sizeof *out; i < config_bytes; i++)
         if (((const char *)config)[i] != 0) {
-            pgdbm__fail(err, PGDBM_ERR_CONFIG, "the configuration uses fields that this version of the library does not know");
-            pgdbm__error_hint(err, "the program was compiled for a newer libpgdbm than the one that runs (" PGDBM_VERSION_STRING ")");
+            pgdbm__fail(err, PGDBM_ERR_CONFIG,
+                        "the configuration uses fields that this version of the library does not know");
+            pgdbm__error_hint(
+                err, "the program was compiled for a newer libpgdbm than the one that runs (" PGDBM_VERSION_STRING ")");
             return PGDBM_ERR_CONFIG;
         }
     return PGDBM_OK;
@@ -65,14 +67,16 @@ static pgdbm_status check_lists(const pgdbm_config *config, pgdbm_error *err)
         const char *name = config->server_settings[i].name;
         if (name == NULL || config->server_settings[i].value == NULL || name[0] == '\0' ||
             name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")] != '\0')
-            return pgdbm__fail(err, PGDBM_ERR_CONFIG, "server_settings[%zu] has no value, or a name that is none: \"%.60s\"", i,
+            return pgdbm__fail(err, PGDBM_ERR_CONFIG,
+                               "server_settings[%zu] has no value, or a name that is none: \"%.60s\"", i,
                                name != NULL ? name : "");
     }
     for (size_t i = 0; i < config->n_init_commands; i++)
         if (config->init_commands[i] == NULL)
             return pgdbm__fail(err, PGDBM_ERR_CONFIG, "init_commands[%zu] is NULL", i);
     if ((unsigned)config->on_duplicate_pool > PGDBM_ALLOW)
-        return pgdbm__fail(err, PGDBM_ERR_CONFIG, "on_duplicate_pool is %d; it must be PGDBM_WARN, PGDBM_FORBID or PGDBM_ALLOW",
+        return pgdbm__fail(err, PGDBM_ERR_CONFIG,
+                           "on_duplicate_pool is %d; it must be PGDBM_WARN, PGDBM_FORBID or PGDBM_ALLOW",
                            (int)config->on_duplicate_pool);
     return PGDBM_OK;
 }
@@ -88,8 +92,8 @@ static pgdbm_status complete(const pgdbm_config *config, size_t config_bytes, pg
         out->min_connections = 0;
     if (out->min_connections > out->max_connections) {
         if (config->min_connections > 0)
-            return pgdbm__fail(err, PGDBM_ERR_CONFIG, "min_connections (%d) is more than max_connections (%d)", out->min_connections,
-                               out->max_connections);
+            return pgdbm__fail(err, PGDBM_ERR_CONFIG, "min_connections (%d) is more than max_connections (%d)",
+                               out->min_connections, out->max_connections);
         out->min_connections = out->max_connections;
     }
     return check_lists(out, err);
@@ -124,7 +128,8 @@ static pgdbm_status copy_strings(struct pgdbm__config *copy)
     return short_of_memory ? PGDBM_ERR_NOMEM : PGDBM_OK;
 }
 
-pgdbm_status pgdbm__config_copy(const pgdbm_config *config, size_t config_bytes, struct pgdbm__config **copy, pgdbm_error *err)
+pgdbm_status pgdbm__config_copy(const pgdbm_config *config, size_t config_bytes, struct pgdbm__config **copy,
+                                pgdbm_error *err)
 {
     *copy = NULL;
     if (config == NULL)
@@ -171,7 +176,8 @@ pgdbm_status pgdbm_config_check_sized(const pgdbm_config *config, size_t config_
     return complete(config, config_bytes, &complete_values, err);
 }
 
-static pgdbm_status from_environment(pgdbm_config *config, const struct pgdbm__field *field, const char *text, pgdbm_error *err)
+static pgdbm_status from_environment(pgdbm_config *config, const struct pgdbm__field *field, const char *text,
+                                     pgdbm_error *err)
 {
     char *end = NULL;
     double number = strtod(text, &end);
@@ -190,8 +196,8 @@ static pgdbm_status from_environment(pgdbm_config *config, const struct pgdbm__f
     } else if (field->kind == PGDBM__FIELD_BOOL && (on || off))
         *(bool *)field_at(config, field) |= on;
     else if (field->kind != PGDBM__FIELD_TEXT)
-        return pgdbm__fail(err, PGDBM_ERR_CONFIG, "the environment variable %s is \"%.60s\"; it must be %s", field->shown.environment,
-                           text, field->shown.range);
+        return pgdbm__fail(err, PGDBM_ERR_CONFIG, "the environment variable %s is \"%.60s\"; it must be %s",
+                           field->shown.environment, text, field->shown.range);
     return PGDBM_OK;
 }
 

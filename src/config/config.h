@@ -12,7 +12,8 @@ struct pgdbm__config {
 };
 
 /* Errors: ARGUMENT (NULL), CONFIG (naming field, value, range), NOMEM. */
-pgdbm_status pgdbm__config_copy(const pgdbm_config *config, size_t config_bytes, struct pgdbm__config **copy, pgdbm_error *err);
+pgdbm_status pgdbm__config_copy(const pgdbm_config *config, size_t config_bytes, struct pgdbm__config **copy,
+                                pgdbm_error *err);
 void pgdbm__config_free(struct pgdbm__config *config);
 
 #endif

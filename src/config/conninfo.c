@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Building libpq's parameters. The connection string comes first (as dbname, which libpq expands); what follows wins over it, so only what
- * the string leaves out, or what must be our way, follows. */
+/* Building libpq's parameters. The connection string comes first (as dbname, which libpq expands); what follows wins
+ * over it, so only what the string leaves out, or what must be our way, follows. */
 #include "config/conninfo.h"
 
 #include "base/alloc.h"
@@ -84,11 +84,13 @@ static char *make_options(const pgdbm_config *values, const char *from_string)
 }
 
 /* A part beside a connection string that names it too: which one was meant? */
-static pgdbm_status check_part(const PQconninfoOption *parsed, const char *keyword, bool set, const char *field, pgdbm_error *err)
+static pgdbm_status check_part(const PQconninfoOption *parsed, const char *keyword, bool set, const char *field,
+                               pgdbm_error *err)
 {
     if (!set || given(parsed, keyword) == NULL)
         return PGDBM_OK;
-    pgdbm__fail(err, PGDBM_ERR_CONFIG, "the connection string names %s, and the configuration's field %s does so too", keyword, field);
+    pgdbm__fail(err, PGDBM_ERR_CONFIG, "the connection string names %s, and the configuration's field %s does so too",
+                keyword, field);
     pgdbm__error_hint(err, "give it in one place");
     return PGDBM_ERR_CONFIG;
 }
@@ -138,8 +140,8 @@ static void describe(struct pgdbm__conninfo *conninfo, const pgdbm_config *value
     const char *database = or_else(values->database, given(parsed, "dbname"), getenv("PGDATABASE"));
     snprintf(conninfo->description, sizeof conninfo->description, "host=%.100s port=%.10s dbname=%.60s user=%.60s",
              or_else(values->host, given(parsed, "host"), or_else(getenv("PGHOST"), NULL, "(local socket)")),
-             or_else(port, given(parsed, "port"), or_else(getenv("PGPORT"), NULL, "5432")), or_else(database, user, "(default)"),
-             or_else(user, NULL, "(default)"));
+             or_else(port, given(parsed, "port"), or_else(getenv("PGPORT"), NULL, "5432")),
+             or_else(database, user, "(default)"), or_else(user, NULL, "(default)"));
 }
 
 static bool fill(struct pgdbm__conninfo *conninfo, const pgdbm_config *values, const PQconninfoOption *parsed)
@@ -170,7 +172,8 @@ static bool fill(struct pgdbm__conninfo *conninfo, const pgdbm_config *values, c
     return enough && add_owned(conninfo, "options", make_options(values, given(parsed, "options")));
 }
 
-pgdbm_status pgdbm__conninfo_build(const struct pgdbm__config *config, struct pgdbm__conninfo *conninfo, pgdbm_error *err)
+pgdbm_status pgdbm__conninfo_build(const struct pgdbm__config *config, struct pgdbm__conninfo *conninfo,
+                                   pgdbm_error *err)
 {
     *conninfo = (struct pgdbm__conninfo){0};
     const pgdbm_config *values = &config->values;
@@ -180,10 +183,12 @@ pgdbm_status pgdbm__conninfo_build(const struct pgdbm__config *config, struct pg
     if (values->connection_string != NULL) {
         parsed = PQconninfoParse(values->connection_string, &reason);
         if (parsed == NULL) {
-            /* libpq's reason may quote a piece of the string, and a piece may be the password: only its kind is told. */
+            /* libpq's reason may quote a piece of the string, and a piece may be the password: only its kind is told.
+             */
             pgdbm__fail(err, PGDBM_ERR_CONFIG, "the connection string is malformed");
-            pgdbm__error_hint(err, "write postgresql://user@host:port/database or \"host=... port=... dbname=... user=...\"; special "
-                                   "characters of a URI are percent-encoded");
+            pgdbm__error_hint(
+                err, "write postgresql://user@host:port/database or \"host=... port=... dbname=... user=...\"; special "
+                     "characters of a URI are percent-encoded");
             status = PGDBM_ERR_CONFIG;
         }
     }

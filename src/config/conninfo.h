@@ -16,8 +16,10 @@ struct pgdbm__conninfo {
     char description[256];
 };
 
-/* Errors: CONFIG (malformed string without showing it, a part given twice, GSS encryption asked for), NOMEM. `config` must outlive it. */
-pgdbm_status pgdbm__conninfo_build(const struct pgdbm__config *config, struct pgdbm__conninfo *conninfo, pgdbm_error *err);
+/* Errors: CONFIG (malformed string without showing it, a part given twice, GSS encryption asked for), NOMEM. `config`
+ * must outlive it. */
+pgdbm_status pgdbm__conninfo_build(const struct pgdbm__config *config, struct pgdbm__conninfo *conninfo,
+                                   pgdbm_error *err);
 void pgdbm__conninfo_free(struct pgdbm__conninfo *conninfo);
 
 /* "host=... port=... dbname=... user=...", without the password. */

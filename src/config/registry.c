@@ -30,8 +30,9 @@ static void free_registration(struct pgdbm__registration *registration)
 static struct pgdbm__registration *make(const struct pgdbm__target *target, const char *file, int line)
 {
     char text[512];
-    snprintf(text, sizeof text, "%s@%s:%s/%s", target->user != NULL ? target->user : "", target->host != NULL ? target->host : "",
-             target->port != NULL ? target->port : "", target->database != NULL ? target->database : "");
+    snprintf(text, sizeof text, "%s@%s:%s/%s", target->user != NULL ? target->user : "",
+             target->host != NULL ? target->host : "", target->port != NULL ? target->port : "",
+             target->database != NULL ? target->database : "");
     char place[512];
     snprintf(place, sizeof place, "%s:%d", file != NULL ? file : "?", line);
     struct pgdbm__registration *made = pgdbm__alloc_zero(1, sizeof *made);
@@ -46,8 +47,9 @@ static struct pgdbm__registration *make(const struct pgdbm__target *target, cons
     return made;
 }
 
-pgdbm_status pgdbm__registry_add(const struct pgdbm__target *target, const char *file, int line, pgdbm_duplicate_policy policy,
-                                 const struct pgdbm__log *log, struct pgdbm__registration **registration, pgdbm_error *err)
+pgdbm_status pgdbm__registry_add(const struct pgdbm__target *target, const char *file, int line,
+                                 pgdbm_duplicate_policy policy, const struct pgdbm__log *log,
+                                 struct pgdbm__registration **registration, pgdbm_error *err)
 {
     static const char way_out[] = "open one pool and attach a manager for each schema to it (pgdbm_attach)";
     struct pgdbm__registration *made = make(target, file, line);
@@ -67,11 +69,13 @@ pgdbm_status pgdbm__registry_add(const struct pgdbm__target *target, const char 
     if (first[0] == '\0' || policy == PGDBM_ALLOW)
         return PGDBM_OK;
     if (policy == PGDBM_WARN) {
-        pgdbm__log_write(log, PGDBM_LOG_WARNING, "Creating another connection pool to %s at %s; the first was opened at %s: %s",
-                         made->target, made->place, first, way_out);
+        pgdbm__log_write(log, PGDBM_LOG_WARNING,
+                         "Creating another connection pool to %s at %s; the first was opened at %s: %s", made->target,
+                         made->place, first, way_out);
         return PGDBM_OK;
     }
-    pgdbm__fail(err, PGDBM_ERR_CONFIG, "another connection pool to %s: the first was opened at %.200s", made->target, first);
+    pgdbm__fail(err, PGDBM_ERR_CONFIG, "another connection pool to %s: the first was opened at %.200s", made->target,
+                first);
     pgdbm__error_hint(err, "%s", way_out);
     free_registration(made);
     return PGDBM_ERR_CONFIG;

@@ -7,7 +7,7 @@
 
 enum pgdbm__field_kind {
     PGDBM__FIELD_TEXT,
-    PGDBM__FIELD_INT,    /* 0: the default; -1: off where `may_be_off` */
+    PGDBM__FIELD_INT, /* 0: the default; -1: off where `may_be_off` */
     PGDBM__FIELD_DOUBLE,
     PGDBM__FIELD_BOOL,
     PGDBM__FIELD_OTHER /* lists, choices and callbacks: set by the program only */

@@ -42,7 +42,8 @@ pgdbm_status pgdbm_attach(pgdbm_pool *pool, const char *schema, pgdbm_db **db, p
     return *db != NULL ? PGDBM_OK : pgdbm__fail_nomem(err, "attaching a manager");
 }
 
-pgdbm_status pgdbm_open_at(const char *file, int line, const pgdbm_config *config, size_t config_bytes, pgdbm_db **db, pgdbm_error *err)
+pgdbm_status pgdbm_open_at(const char *file, int line, const pgdbm_config *config, size_t config_bytes, pgdbm_db **db,
+                           pgdbm_error *err)
 {
     if (config == NULL || db == NULL)
         return pgdbm__fail_null(err, "pgdbm_open", config == NULL ? "config" : "db");
@@ -129,8 +130,8 @@ pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err)
     return PGDBM_OK;
 }
 
-pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes, const char *sql,
-                                   pgdbm_params params, struct pgdbm__run *run, pgdbm_error *err)
+pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes,
+                                   const char *sql, pgdbm_params params, struct pgdbm__run *run, pgdbm_error *err)
 {
     if (db == NULL || sql == NULL)
         return pgdbm__fail_null(err, function, db == NULL ? "db" : "sql");

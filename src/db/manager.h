@@ -7,12 +7,7 @@
 
 #include <pgdbm/transaction.h>
 
-enum pgdbm__db_kind {
-    PGDBM__DB_MANAGER = 0,
-    PGDBM__DB_TRANSACTION,
-    PGDBM__DB_SAVEPOINT,
-    PGDBM__DB_PINNED
-};
+enum pgdbm__db_kind { PGDBM__DB_MANAGER = 0, PGDBM__DB_TRANSACTION, PGDBM__DB_SAVEPOINT, PGDBM__DB_PINNED };
 
 /* Each savepoint and transaction on a session holds its outer one; the outermost holds the lease. */
 struct pgdbm_db {
@@ -37,8 +32,8 @@ pgdbm_db *pgdbm__db_new(struct pgdbm_pool *pool, const char *schema);
 pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err);
 
 /* The options of a call, completed; and the run that they make. */
-pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes, const char *sql,
-                                   pgdbm_params params, struct pgdbm__run *run, pgdbm_error *err);
+pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes,
+                                   const char *sql, pgdbm_params params, struct pgdbm__run *run, pgdbm_error *err);
 
 /* One simple-protocol command on the handle's own session. */
 pgdbm_status pgdbm__db_command(pgdbm_db *db, const char *sql, pgdbm_error *err);

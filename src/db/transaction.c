@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Transactions, savepoints and pinned sessions: managers bound to one session. The links between outer and inner handles are guarded by the
- * pool's lock. */
+/* Transactions, savepoints and pinned sessions: managers bound to one session. The links between outer and inner
+ * handles are guarded by the pool's lock. */
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -20,9 +20,11 @@ static const char *const isolation_names[] = {
 static pgdbm_status check_options(const pgdbm_tx_options *options, bool savepoint, pgdbm_error *err)
 {
     if ((unsigned)options->isolation > PGDBM_SERIALIZABLE)
-        return pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "isolation is %d, which is none of pgdbm_isolation", (int)options->isolation);
+        return pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "isolation is %d, which is none of pgdbm_isolation",
+                           (int)options->isolation);
     if (savepoint && (options->isolation != PGDBM_ISOLATION_DEFAULT || options->read_only || options->deferrable)) {
-        pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "a nested transaction cannot have an isolation level or mode of its own");
+        pgdbm__fail(err, PGDBM_ERR_TRANSACTION,
+                    "a nested transaction cannot have an isolation level or mode of its own");
         pgdbm__error_hint(err, "give them to the outermost pgdbm_begin");
         return PGDBM_ERR_TRANSACTION;
     }
@@ -64,8 +66,8 @@ static pgdbm_status begin_savepoint(pgdbm_db *tx, pgdbm_db *outer, pgdbm_error *
     return pgdbm__db_command(tx, sql, err);
 }
 
-pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const pgdbm_tx_options *options, size_t options_bytes,
-                               pgdbm_db **tx, pgdbm_error *err)
+pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const pgdbm_tx_options *options,
+                               size_t options_bytes, pgdbm_db **tx, pgdbm_error *err)
 {
     pgdbm_error local;
     err = err != NULL ? err : &local;
@@ -110,7 +112,8 @@ pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const p
     return PGDBM_OK;
 }
 
-/* Unlinks the handle from the one around it, and ends those inside it, which somebody may still hold. True when one was open. */
+/* Unlinks the handle from the one around it, and ends those inside it, which somebody may still hold. True when one was
+ * open. */
 static bool detach(pgdbm_db *tx)
 {
     pthread_mutex_lock(&tx->pool->lock);
@@ -205,14 +208,17 @@ pgdbm_status pgdbm_commit(pgdbm_db *tx, pgdbm_error *err)
     if (tx->kind == PGDBM__DB_SAVEPOINT)
         snprintf(sql, sizeof sql, "RELEASE SAVEPOINT pgdbm_%u", tx->depth);
     if (ended)
-        status = refuse_commit(err, "the transaction around this one has ended", "commit inner transactions before outer ones");
+        status = refuse_commit(err, "the transaction around this one has ended",
+                               "commit inner transactions before outer ones");
     else if (detach(tx)) {
         undo(tx);
-        status = refuse_commit(err, "a nested transaction was still open at the commit", "end inner transactions before outer ones");
+        status = refuse_commit(err, "a nested transaction was still open at the commit",
+                               "end inner transactions before outer ones");
     } else if (transaction_status == 'E') {
         undo(tx);
-        status = refuse_commit(err, "a statement of the transaction had failed",
-                               "look at that statement's error, and roll back when one fails; a nested pgdbm_begin protects the rest");
+        status = refuse_commit(
+            err, "a statement of the transaction had failed",
+            "look at that statement's error, and roll back when one fails; a nested pgdbm_begin protects the rest");
     } else
         status = pgdbm__db_command(tx, sql, err);
     detach(tx);
@@ -229,8 +235,8 @@ static void back_off(int attempt, int delay_ms)
     nanosleep(&span, NULL);
 }
 
-pgdbm_status pgdbm_transact_sized(const char *file, int line, pgdbm_db *db, const pgdbm_tx_options *options, size_t options_bytes,
-                                  pgdbm_transaction_body body, void *context, pgdbm_error *err)
+pgdbm_status pgdbm_transact_sized(const char *file, int line, pgdbm_db *db, const pgdbm_tx_options *options,
+                                  size_t options_bytes, pgdbm_transaction_body body, void *context, pgdbm_error *err)
 {
     pgdbm_error local;
     err = err != NULL ? err : &local;
@@ -268,7 +274,8 @@ pgdbm_status pgdbm_pin_at(const char *file, int line, pgdbm_db *db, pgdbm_db **s
         return pgdbm__fail_null(err, "pgdbm_pin", db == NULL ? "db" : "session");
     *session = NULL;
     if (db->kind != PGDBM__DB_MANAGER) {
-        pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "a transaction and a pinned session have a session of their own already");
+        pgdbm__fail(err, PGDBM_ERR_TRANSACTION,
+                    "a transaction and a pinned session have a session of their own already");
         pgdbm__error_hint(err, "use the handle as it is, or pin the manager it came from");
         return PGDBM_ERR_TRANSACTION;
     }

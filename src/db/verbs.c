@@ -10,8 +10,9 @@
 #include <string.h>
 
 /* One statement with its rows. `request` has the answer. */
-static pgdbm_status run_one(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes, const char *sql,
-                            pgdbm_params params, enum pgdbm__rows rows, struct pgdbm__request *request, pgdbm_error *err)
+static pgdbm_status run_one(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes,
+                            const char *sql, pgdbm_params params, enum pgdbm__rows rows, struct pgdbm__request *request,
+                            pgdbm_error *err)
 {
     struct pgdbm__run run;
     pgdbm_status status = pgdbm__db_prepare_run(db, function, call, call_bytes, sql, params, &run, err);
@@ -26,18 +27,20 @@ static pgdbm_status run_one(pgdbm_db *db, const char *function, const pgdbm_call
     return status;
 }
 
-pgdbm_status pgdbm_execute_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql, pgdbm_params params,
-                                 int64_t *rows_affected, pgdbm_error *err)
+pgdbm_status pgdbm_execute_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,
+                                 pgdbm_params params, int64_t *rows_affected, pgdbm_error *err)
 {
     struct pgdbm__request request = {0};
-    pgdbm_status status = run_one(db, "pgdbm_execute", call, call_bytes, sql, params, PGDBM__ROWS_DISCARD, &request, err);
+    pgdbm_status status =
+        run_one(db, "pgdbm_execute", call, call_bytes, sql, params, PGDBM__ROWS_DISCARD, &request, err);
     if (status == PGDBM_OK && rows_affected != NULL)
         *rows_affected = request.affected;
     return status;
 }
 
-static pgdbm_status fetch(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes, const char *sql,
-                          pgdbm_params params, enum pgdbm__rows rows, pgdbm_result **result, pgdbm_error *err)
+static pgdbm_status fetch(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes,
+                          const char *sql, pgdbm_params params, enum pgdbm__rows rows, pgdbm_result **result,
+                          pgdbm_error *err)
 {
     struct pgdbm__request request = {0};
     if (result == NULL)
@@ -49,14 +52,14 @@ static pgdbm_status fetch(pgdbm_db *db, const char *function, const pgdbm_call *
     return status;
 }
 
-pgdbm_status pgdbm_fetch_all_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql, pgdbm_params params,
-                                   pgdbm_result **result, pgdbm_error *err)
+pgdbm_status pgdbm_fetch_all_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,
+                                   pgdbm_params params, pgdbm_result **result, pgdbm_error *err)
 {
     return fetch(db, "pgdbm_fetch_all", call, call_bytes, sql, params, PGDBM__ROWS_ALL, result, err);
 }
 
-pgdbm_status pgdbm_fetch_one_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql, pgdbm_params params,
-                                   pgdbm_result **result, pgdbm_error *err)
+pgdbm_status pgdbm_fetch_one_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,
+                                   pgdbm_params params, pgdbm_result **result, pgdbm_error *err)
 {
     return fetch(db, "pgdbm_fetch_one", call, call_bytes, sql, params, PGDBM__ROWS_FIRST, result, err);
 }
@@ -64,40 +67,43 @@ pgdbm_status pgdbm_fetch_one_sized(pgdbm_db *db, const pgdbm_call *call, size_t 
 static pgdbm_status no_row(const char *sql, pgdbm_error *err)
 {
     pgdbm__fail(err, PGDBM_ERR_TYPE, "the statement gave no row where one value was asked for");
-    pgdbm__error_hint(err, "use pgdbm_fetch_one and look at the number of rows, or an aggregate, which always gives one");
+    pgdbm__error_hint(err,
+                      "use pgdbm_fetch_one and look at the number of rows, or an aggregate, which always gives one");
     pgdbm__error_outcome(err, PGDBM_OUTCOME_DONE);
     pgdbm__error_statement(err, sql);
     return PGDBM_ERR_TYPE;
 }
 
-#define FETCH_VALUE(name, type)                                                                                                    \
-    pgdbm_status pgdbm_fetch_##name##_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,              \
-                                            pgdbm_params params, type *value, pgdbm_error *err)                                    \
-    {                                                                                                                              \
-        pgdbm_result *result = NULL;                                                                                               \
-        if (value == NULL)                                                                                                         \
-            return pgdbm__fail_null(err, "pgdbm_fetch_value", "value");                                                            \
-        pgdbm_status status =                                                                                                      \
-            fetch(db, "pgdbm_fetch_value", call, call_bytes, sql, params, PGDBM__ROWS_FIRST, &result, err);                        \
-        if (status == PGDBM_OK)                                                                                                    \
-            status = pgdbm_result_rows(result) > 0 ? pgdbm_get_##name##_at(result, 0, 0, value, err) : no_row(sql, err);           \
-        pgdbm_result_free(result);                                                                                                 \
-        return status;                                                                                                             \
+#define FETCH_VALUE(name, type)                                                                                        \
+    pgdbm_status pgdbm_fetch_##name##_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,  \
+                                            pgdbm_params params, type *value, pgdbm_error *err)                        \
+    {                                                                                                                  \
+        pgdbm_result *result = NULL;                                                                                   \
+        if (value == NULL)                                                                                             \
+            return pgdbm__fail_null(err, "pgdbm_fetch_value", "value");                                                \
+        pgdbm_status status =                                                                                          \
+            fetch(db, "pgdbm_fetch_value", call, call_bytes, sql, params, PGDBM__ROWS_FIRST, &result, err);            \
+        if (status == PGDBM_OK)                                                                                        \
+            status =                                                                                                   \
+                pgdbm_result_rows(result) > 0 ? pgdbm_get_##name##_at(result, 0, 0, value, err) : no_row(sql, err);    \
+        pgdbm_result_free(result);                                                                                     \
+        return status;                                                                                                 \
     }
 
 FETCH_VALUE(int64, int64_t)
 FETCH_VALUE(double, double)
 FETCH_VALUE(bool, bool)
 
-pgdbm_status pgdbm_fetch_text_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql, pgdbm_params params,
-                                    char **value, pgdbm_error *err)
+pgdbm_status pgdbm_fetch_text_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,
+                                    pgdbm_params params, char **value, pgdbm_error *err)
 {
     pgdbm_result *result = NULL;
     const char *text = NULL;
     if (value == NULL)
         return pgdbm__fail_null(err, "pgdbm_fetch_value", "value");
     *value = NULL;
-    pgdbm_status status = fetch(db, "pgdbm_fetch_value", call, call_bytes, sql, params, PGDBM__ROWS_FIRST, &result, err);
+    pgdbm_status status =
+        fetch(db, "pgdbm_fetch_value", call, call_bytes, sql, params, PGDBM__ROWS_FIRST, &result, err);
     if (status == PGDBM_OK && pgdbm_result_rows(result) > 0)
         status = pgdbm_get_text_at(result, 0, 0, &text, err);
     if (status == PGDBM_OK && text != NULL && (*value = pgdbm__strdup(text)) == NULL) {
@@ -125,8 +131,8 @@ static char *with_returning(const char *sql)
     return made;
 }
 
-pgdbm_status pgdbm_insert_id_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql, pgdbm_params params,
-                                   int64_t *id, pgdbm_error *err)
+pgdbm_status pgdbm_insert_id_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,
+                                   pgdbm_params params, int64_t *id, pgdbm_error *err)
 {
     pgdbm_result *result = NULL;
     if (db == NULL || sql == NULL || id == NULL)
@@ -156,7 +162,8 @@ pgdbm_status pgdbm_execute_many_sized(pgdbm_db *db, const pgdbm_call *call, size
     err = err != NULL ? err : &local;
     if (n_sets > 0 && sets == NULL)
         return pgdbm__fail_null(err, "pgdbm_execute_many", "sets");
-    pgdbm_status status = pgdbm__db_prepare_run(db, "pgdbm_execute_many", call, call_bytes, sql, pgdbm_no_args, &run, err);
+    pgdbm_status status =
+        pgdbm__db_prepare_run(db, "pgdbm_execute_many", call, call_bytes, sql, pgdbm_no_args, &run, err);
     if (status != PGDBM_OK)
         return status;
     struct pgdbm__request request = {.kind = PGDBM__REQUEST_EXECUTE, .sets = sets, .n_sets = n_sets};
@@ -164,14 +171,16 @@ pgdbm_status pgdbm_execute_many_sized(pgdbm_db *db, const pgdbm_call *call, size
     if (n_sets > 0)
         status = pgdbm__pool_run(&run, &request, err);
     if (status == PGDBM_ERR_QUERY)
-        pgdbm__error_detail(err, "in set %zu of %zu; nothing of the call remains. %s", request.commands_complete + 1, n_sets, "");
+        pgdbm__error_detail(err, "in set %zu of %zu; nothing of the call remains. %s", request.commands_complete + 1,
+                            n_sets, "");
     if (status == PGDBM_OK && rows_affected != NULL)
         *rows_affected = request.affected;
     return status;
 }
 
-pgdbm_status pgdbm_stream_sized(const char *file, int line, pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,
-                                pgdbm_params params, pgdbm_row_callback on_row, void *context, pgdbm_error *err)
+pgdbm_status pgdbm_stream_sized(const char *file, int line, pgdbm_db *db, const pgdbm_call *call, size_t call_bytes,
+                                const char *sql, pgdbm_params params, pgdbm_row_callback on_row, void *context,
+                                pgdbm_error *err)
 {
     struct pgdbm__run run;
     if (on_row == NULL)
@@ -211,10 +220,11 @@ pgdbm_status pgdbm_table_exists(pgdbm_db *db, const char *table, bool *exists, p
         status = pgdbm__identifier_fold(bare, strlen(bare), "table", name, err);
     if (status != PGDBM_OK)
         return status;
-    return pgdbm_fetch_value_bool(db,
-                                  "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
-                                  "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'v', 'm', 'f', 'p'))",
-                                  pgdbm_args((const char *)schema, (const char *)name), exists, err);
+    return pgdbm_fetch_value_bool(
+        db,
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+        "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'v', 'm', 'f', 'p'))",
+        pgdbm_args((const char *)schema, (const char *)name), exists, err);
 }
 
 pgdbm_status pgdbm__db_command(pgdbm_db *db, const char *sql, pgdbm_error *err)
@@ -223,7 +233,8 @@ pgdbm_status pgdbm__db_command(pgdbm_db *db, const char *sql, pgdbm_error *err)
     return pgdbm__session_command(&db->member->session, sql, pgdbm__deadline(timeout_ms > 0 ? timeout_ms : -1), err);
 }
 
-pgdbm_status pgdbm_execute_simple_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql, pgdbm_error *err)
+pgdbm_status pgdbm_execute_simple_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,
+                                        pgdbm_error *err)
 {
     struct pgdbm__run run;
     pgdbm_status status =

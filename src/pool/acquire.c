@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Routing and waiting.
  *
- * An idle session is taken first, the warmest one. Where there is none the pool is asked to grow, and an independent request shares the
- * session with the fewest in flight; a lease waits. Waiters are served first come, first served; for each lease that waits one shared
- * session is drained (it takes nothing new), so that traffic cannot starve it. */
+ * An idle session is taken first, the warmest one. Where there is none the pool is asked to grow, and an independent
+ * request shares the session with the fewest in flight; a lease waits. Waiters are served first come, first served; for
+ * each lease that waits one shared session is drained (it takes nothing new), so that traffic cannot starve it. */
 #include "pool/pool.h"
 
 #include "base/clock.h"
@@ -143,11 +143,13 @@ static const struct pgdbm__member *longest_lease(const struct pgdbm_pool *pool)
 }
 
 /* "no session within 30000 ms": with everything one needs to see why. Locked. */
-static pgdbm_status time_out(struct pgdbm_pool *pool, const struct pgdbm__waiter *waiter, int64_t waited_ns, pgdbm_error *err)
+static pgdbm_status time_out(struct pgdbm_pool *pool, const struct pgdbm__waiter *waiter, int64_t waited_ns,
+                             pgdbm_error *err)
 {
     pool->counters.acquire_timeouts++;
     pgdbm__fail(err, PGDBM_ERR_POOL,
-                "no session became free within %lld ms: %zu of at most %d open, %zu leased, %zu shared, %zu waiting (asked for at %s:%d)",
+                "no session became free within %lld ms: %zu of at most %d open, %zu leased, %zu shared, %zu waiting "
+                "(asked for at %s:%d)",
                 (long long)(waited_ns / PGDBM__MS), pgdbm__pool_live(pool), pool->config->values.max_connections,
                 pool->places[PGDBM__LEASED].length, pool->places[PGDBM__SHARED].length, pool->n_waiters + 1,
                 waiter->spot.file != NULL ? waiter->spot.file : "a verb", waiter->spot.line);
@@ -158,7 +160,8 @@ static pgdbm_status time_out(struct pgdbm_pool *pool, const struct pgdbm__waiter
                             longest->spot.file != NULL ? longest->spot.file : "?", longest->spot.line);
     else if (pool->failures > 0)
         pgdbm__error_detail(err, "the last attempt to connect failed: %s", pool->connect_error.message);
-    pgdbm__error_hint(err, "end transactions and pinned sessions sooner, raise max_connections, or wait longer (acquire_timeout_ms)");
+    pgdbm__error_hint(
+        err, "end transactions and pinned sessions sooner, raise max_connections, or wait longer (acquire_timeout_ms)");
     return PGDBM_ERR_POOL;
 }
 
@@ -170,7 +173,8 @@ static pgdbm_status closed_error(pgdbm_error *err)
 }
 
 /* Sleeps in the queue. Locked on entry and on return. */
-static pgdbm_status wait_in_queue(struct pgdbm_pool *pool, struct pgdbm__waiter *waiter, int64_t deadline, pgdbm_error *err)
+static pgdbm_status wait_in_queue(struct pgdbm_pool *pool, struct pgdbm__waiter *waiter, int64_t deadline,
+                                  pgdbm_error *err)
 {
     int64_t since = pgdbm__now_ns();
     link_waiter(pool, waiter);
@@ -202,7 +206,8 @@ pgdbm_status pgdbm__pool_acquire(struct pgdbm_pool *pool, bool lease, struct pgd
     if (pool->closed)
         status = closed_error(err);
     else {
-        /* Whoever waits has been here longer; but a request that a shared session can take does not queue behind a lease. */
+        /* Whoever waits has been here longer; but a request that a shared session can take does not queue behind a
+         * lease. */
         bool behind = pool->first_waiter != NULL && (lease || pool->places[PGDBM__IDLE].length > 0);
         *member = behind ? NULL : route(pool, lease, spot);
         if (pool->grow)
@@ -231,11 +236,12 @@ static void clean(struct pgdbm_pool *pool, struct pgdbm__member *member)
 {
     const pgdbm_config *config = &pool->config->values;
     pgdbm_error err;
-    if (pgdbm__session_reset(&member->session, config->init_commands, config->n_init_commands, pgdbm__deadline(5000), &err) ==
-        PGDBM_OK)
+    if (pgdbm__session_reset(&member->session, config->init_commands, config->n_init_commands, pgdbm__deadline(5000),
+                             &err) == PGDBM_OK)
         return;
     if (!atomic_load(&member->session.lost))
-        pgdbm__log_write(&pool->log, PGDBM_LOG_WARNING, "a session could not be cleaned and is closed: %s", err.message);
+        pgdbm__log_write(&pool->log, PGDBM_LOG_WARNING, "a session could not be cleaned and is closed: %s",
+                         err.message);
     pgdbm__session_abort(&member->session);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The connector thread: opens connections one at a time, backs off when that fails, and gives those who wait for one an answer when it
- * keeps failing. */
+/* The connector thread: opens connections one at a time, backs off when that fails, and gives those who wait for one an
+ * answer when it keeps failing. */
 #include "pool/pool.h"
 
 #include "base/alloc.h"
@@ -14,7 +14,8 @@ static bool wants_one(const struct pgdbm_pool *pool)
 {
     size_t live = pgdbm__pool_live(pool);
     const pgdbm_config *config = &pool->config->values;
-    return live < (size_t)config->max_connections && (live < (size_t)config->min_connections || pool->grow || pool->n_waiters > 0);
+    return live < (size_t)config->max_connections &&
+           (live < (size_t)config->min_connections || pool->grow || pool->n_waiters > 0);
 }
 
 /* How long to wait after the last failure. */
@@ -49,15 +50,17 @@ static void describe_failure(struct pgdbm_pool *pool, unsigned attempts, pgdbm_e
     memcpy(reason, err->message, sizeof reason);
     char sqlstate[6];
     memcpy(sqlstate, err->sqlstate, sizeof sqlstate);
-    pgdbm__fail(err, PGDBM_ERR_CONNECTION, "cannot connect to %s (%u attempt%s): %.300s", pgdbm__conninfo_describe(&pool->conninfo),
-                attempts, attempts == 1 ? "" : "s", reason);
+    pgdbm__fail(err, PGDBM_ERR_CONNECTION, "cannot connect to %s (%u attempt%s): %.300s",
+                pgdbm__conninfo_describe(&pool->conninfo), attempts, attempts == 1 ? "" : "s", reason);
     memcpy(err->sqlstate, sqlstate, sizeof sqlstate);
     if (strncmp(sqlstate, "28", 2) == 0)
-        pgdbm__error_hint(err, "check user and password (DB_PASSWORD, PGPASSWORD, ~/.pgpass) and the server's pg_hba.conf");
+        pgdbm__error_hint(err,
+                          "check user and password (DB_PASSWORD, PGPASSWORD, ~/.pgpass) and the server's pg_hba.conf");
     else if (strcmp(sqlstate, "3D000") == 0)
         pgdbm__error_hint(err, "create the database (createdb), or check its name");
     else if (strcmp(sqlstate, "53300") == 0)
-        pgdbm__error_hint(err, "the server's max_connections are used up: lower max_connections here, or close other clients");
+        pgdbm__error_hint(
+            err, "the server's max_connections are used up: lower max_connections here, or close other clients");
     else
         pgdbm__error_hint(err, "check that the server runs and listens there, and that no firewall is in between");
 }
@@ -103,7 +106,8 @@ static void failed(struct pgdbm_pool *pool, struct pgdbm__member *member, enum p
     if (failure != PGDBM__CONNECT_BUSY)
         pool->failures++;
     describe_failure(pool, pool->failures > 0 ? pool->failures : 1, &pool->connect_error);
-    bool exhausted = pool->failures > (unsigned)(pool->config->values.retry_attempts > 0 ? pool->config->values.retry_attempts : 0);
+    bool exhausted =
+        pool->failures > (unsigned)(pool->config->values.retry_attempts > 0 ? pool->config->values.retry_attempts : 0);
     if (pgdbm__pool_live(pool) == 0 && (pool->hopeless || exhausted))
         pgdbm__pool_refuse(pool, &pool->connect_error);
 }
@@ -115,7 +119,8 @@ static bool wait_for_work(struct pgdbm_pool *pool, int64_t not_before)
         bool early = pgdbm__now_ns() < not_before;
         if (wants_one(pool) && !early)
             return true;
-        struct timespec until = {.tv_sec = (time_t)(not_before / 1000000000), .tv_nsec = (long)(not_before % 1000000000)};
+        struct timespec until = {.tv_sec = (time_t)(not_before / 1000000000),
+                                 .tv_nsec = (long)(not_before % 1000000000)};
         if (early)
             pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
         else

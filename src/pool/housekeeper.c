@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The housekeeper thread: closes dead sessions (nobody else closes one, so that no descriptor is reused under its eyes), retires idle ones
- * by idle time and age, notices sessions that the server ended, and reports leases that are held too long. */
+/* The housekeeper thread: closes dead sessions (nobody else closes one, so that no descriptor is reused under its
+ * eyes), retires idle ones by idle time and age, notices sessions that the server ended, and reports leases that are
+ * held too long. */
 #include "pool/pool.h"
 
 #include "base/alloc.h"
@@ -61,7 +62,8 @@ static bool find_leak(struct pgdbm_pool *pool, struct leak *leak)
 {
     int limit = pool->config->values.leak_detection_ms;
     int64_t now = pgdbm__now_ns();
-    for (struct pgdbm__member *member = pool->places[PGDBM__LEASED].first; limit > 0 && member != NULL; member = member->next)
+    for (struct pgdbm__member *member = pool->places[PGDBM__LEASED].first; limit > 0 && member != NULL;
+         member = member->next)
         if (!member->leak_reported && now - member->leased_since > limit * PGDBM__MS) {
             member->leak_reported = true;
             *leak = (struct leak){member->spot, (now - member->leased_since) / PGDBM__MS};
@@ -86,14 +88,16 @@ static size_t watch(struct pgdbm_pool *pool, struct pollfd *entries, struct pgdb
 {
     size_t count = 1;
     entries[0] = (struct pollfd){.fd = pool->wake[0], .events = POLLIN};
-    for (struct pgdbm__member *member = pool->places[PGDBM__IDLE].first; member != NULL && count < WATCHED; member = member->next) {
+    for (struct pgdbm__member *member = pool->places[PGDBM__IDLE].first; member != NULL && count < WATCHED;
+         member = member->next) {
         members[count] = member;
         entries[count++] = (struct pollfd){.fd = member->session.transport.fd, .events = POLLRDHUP};
     }
     return count;
 }
 
-/* Between poll() and here a session may have been taken: whoever has it finds out by itself, and the mark does no harm. */
+/* Between poll() and here a session may have been taken: whoever has it finds out by itself, and the mark does no harm.
+ */
 static void mark_lost(const struct pollfd *entries, struct pgdbm__member *const *members, size_t count)
 {
     for (size_t i = 1; i < count; i++)

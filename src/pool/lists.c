@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Places. State is list membership: nothing but pgdbm__pool_move changes where a session is. Everything here is called with the pool's
- * lock held. */
+/* Places. State is list membership: nothing but pgdbm__pool_move changes where a session is. Everything here is called
+ * with the pool's lock held. */
 #include "pool/pool.h"
 
 #include <assert.h>

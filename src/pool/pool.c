@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening and closing a pool. The owner holds one reference and each manager another: closing ends the sessions and the threads at once,
- * the memory goes with the last reference, so that a manager used too late gets an error and not a crash. */
+/* Opening and closing a pool. The owner holds one reference and each manager another: closing ends the sessions and the
+ * threads at once, the memory goes with the last reference, so that a manager used too late gets an error and not a
+ * crash. */
 #include "pool/pool.h"
 
 #include "base/alloc.h"
@@ -62,7 +63,9 @@ static void join_threads(struct pgdbm_pool *pool)
 
 static bool busy(const struct pgdbm_pool *pool)
 {
-    return pool->places[PGDBM__SHARED].length + pool->places[PGDBM__LEASED].length + pool->places[PGDBM__RETIRING].length > 0;
+    return pool->places[PGDBM__SHARED].length + pool->places[PGDBM__LEASED].length +
+               pool->places[PGDBM__RETIRING].length >
+           0;
 }
 
 /* Waits until nobody uses a session, or the deadline passes. Locked. */
@@ -187,7 +190,8 @@ static pgdbm_status enter_registry(struct pgdbm_pool *pool, pgdbm_error *err)
 {
     struct pgdbm__member *member = NULL;
     struct pgdbm__spot spot = pool->spot;
-    pgdbm_status status = pgdbm__pool_acquire(pool, true, spot, pgdbm__deadline(pool->config->values.acquire_timeout_ms), &member, err);
+    pgdbm_status status =
+        pgdbm__pool_acquire(pool, true, spot, pgdbm__deadline(pool->config->values.acquire_timeout_ms), &member, err);
     if (status != PGDBM_OK)
         return status;
     PGconn *connection = member->session.transport.connection;
@@ -198,8 +202,8 @@ static pgdbm_status enter_registry(struct pgdbm_pool *pool, pgdbm_error *err)
     return status;
 }
 
-pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *config, size_t config_bytes, pgdbm_pool **pool,
-                                pgdbm_error *err)
+pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *config, size_t config_bytes,
+                                pgdbm_pool **pool, pgdbm_error *err)
 {
     if (config == NULL)
         return pgdbm__fail_null(err, "pgdbm_pool_open", "config");
@@ -238,7 +242,8 @@ pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *
     return PGDBM_OK;
 }
 
-pgdbm_status pgdbm_pool_stats_read_sized(pgdbm_pool *pool, pgdbm_pool_stats *stats, size_t stats_bytes, pgdbm_error *err)
+pgdbm_status pgdbm_pool_stats_read_sized(pgdbm_pool *pool, pgdbm_pool_stats *stats, size_t stats_bytes,
+                                         pgdbm_error *err)
 {
     if (pool == NULL)
         return pgdbm__fail_null(err, "pgdbm_pool_stats_read", "pool");

@@ -34,9 +34,9 @@ struct pgdbm__member {
     struct pgdbm__member *previous, *next;
     size_t in_flight; /* independent requests, while shared */
     uint64_t uses;
-    int64_t expires;    /* end of its lifetime */
+    int64_t expires; /* end of its lifetime */
     int64_t idle_since;
-    bool draining;      /* shared, but kept free of new requests for a lease that waits */
+    bool draining; /* shared, but kept free of new requests for a lease that waits */
     int64_t leased_since;
     struct pgdbm__spot spot;
     bool leak_reported;
@@ -82,16 +82,16 @@ struct pgdbm_pool {
     struct pgdbm__waiter *first_waiter, *last_waiter;
     size_t n_waiters;
     bool closed;
-    bool grow;                 /* somebody found no idle session */
-    unsigned failures;         /* attempts to connect since the last success; the server's "not now" is not counted */
-    bool hopeless;             /* the last failure cannot be helped by trying again */
+    bool grow;         /* somebody found no idle session */
+    unsigned failures; /* attempts to connect since the last success; the server's "not now" is not counted */
+    bool hopeless;     /* the last failure cannot be helped by trying again */
     bool attempted;
     pgdbm_error connect_error; /* of the last failure */
     struct pgdbm_pool_stats counters;
-    pthread_cond_t changed;    /* something the connector, the opener or the closer may be waiting for */
+    pthread_cond_t changed; /* something the connector, the opener or the closer may be waiting for */
 
-    int wake[2];     /* pipe: the housekeeper has something to do */
-    int stop[2];     /* pipe: written once, at close, to interrupt a connection attempt */
+    int wake[2]; /* pipe: the housekeeper has something to do */
+    int stop[2]; /* pipe: written once, at close, to interrupt a connection attempt */
     pthread_t connector, housekeeper;
     bool connector_runs, housekeeper_runs;
 
@@ -109,7 +109,7 @@ size_t pgdbm__pool_live(const struct pgdbm_pool *pool); /* idle, shared, leased,
 bool pgdbm__pool_is_valid(const struct pgdbm_pool *pool);
 
 /* acquire.c */
-void pgdbm__pool_serve(struct pgdbm_pool *pool);                          /* locked: gives out what is free */
+void pgdbm__pool_serve(struct pgdbm_pool *pool);                             /* locked: gives out what is free */
 void pgdbm__pool_refuse(struct pgdbm_pool *pool, const pgdbm_error *reason); /* locked: fails every waiter */
 /* A session for one independent request (lease false) or for oneself. */
 pgdbm_status pgdbm__pool_acquire(struct pgdbm_pool *pool, bool lease, struct pgdbm__spot spot, int64_t deadline,

@@ -41,7 +41,8 @@ static pgdbm_status check_counts(const struct pgdbm__request *request, pgdbm_err
         if (request->sets[i].count == request->statement->n_params)
             continue;
         pgdbm__fail(err, PGDBM_ERR_TYPE, "the statement has %zu parameter%s, %zu given%s", request->statement->n_params,
-                    request->statement->n_params == 1 ? "" : "s", request->sets[i].count, request->n_sets > 1 ? " in a set" : "");
+                    request->statement->n_params == 1 ? "" : "s", request->sets[i].count,
+                    request->n_sets > 1 ? " in a set" : "");
         pgdbm__error_hint(err, "give one value for each of $1 ... $%zu", request->statement->n_params);
         pgdbm__error_statement(err, request->statement->text);
         return PGDBM_ERR_TYPE;
@@ -74,12 +75,14 @@ static void mark_effects(const struct pgdbm__run *run, struct pgdbm__session *se
 {
     unsigned leaves = PGDBM__EFFECT_SESSION;
     if (run->lease != NULL)
-        leaves |= PGDBM__EFFECT_FUNCTION; /* a function of the user's may do anything; a lease can afford to be cleaned */
+        leaves |=
+            PGDBM__EFFECT_FUNCTION; /* a function of the user's may do anything; a lease can afford to be cleaned */
     if ((effects & leaves) != 0)
         atomic_store_explicit(&session->dirty, true, memory_order_relaxed);
 }
 
-static pgdbm_status perform_on(const struct pgdbm__run *run, struct pgdbm__session *session, struct pgdbm__request *request)
+static pgdbm_status perform_on(const struct pgdbm__run *run, struct pgdbm__session *session,
+                               struct pgdbm__request *request)
 {
     struct pgdbm__statement *statement = request->statement;
     mark_effects(run, session, statement->effects);
@@ -116,7 +119,8 @@ static void clear_answer(struct pgdbm__request *request)
 }
 
 /* One attempt on one session. *repeat says whether another one is called for. */
-static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request *request, bool *repeat, pgdbm_error *err)
+static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request *request, bool *repeat,
+                            pgdbm_error *err)
 {
     *repeat = false;
     struct pgdbm__member *member = run->lease;

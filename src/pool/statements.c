@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The pool's statements: (schema, SQL as the caller wrote it) → expanded and described, found in one look. In stripes, so that threads
- * looking for different statements rarely meet; each stripe forgets its least recently used beyond its limit, which bounds the memory over
- * all schemas together. */
+/* The pool's statements: (schema, SQL as the caller wrote it) → expanded and described, found in one look. In stripes,
+ * so that threads looking for different statements rarely meet; each stripe forgets its least recently used beyond its
+ * limit, which bounds the memory over all schemas together. */
 #include "pool/pool.h"
 
 #include "base/alloc.h"
@@ -108,8 +108,8 @@ static struct pgdbm__statement_entry *look(struct pgdbm__statement_stripe *strip
                                            size_t schema_bytes, const char *sql, size_t sql_bytes)
 {
     struct pgdbm__statement_entry *entry = *bucket_of(stripe, hash);
-    while (entry != NULL && !(entry->hash == hash && entry->sql_bytes == sql_bytes && entry->schema_bytes == schema_bytes &&
-                              memcmp(entry->key, sql, sql_bytes) == 0 &&
+    while (entry != NULL && !(entry->hash == hash && entry->sql_bytes == sql_bytes &&
+                              entry->schema_bytes == schema_bytes && memcmp(entry->key, sql, sql_bytes) == 0 &&
                               (schema_bytes == 0 || memcmp(entry->key + sql_bytes, schema, schema_bytes) == 0)))
         entry = entry->chain;
     return entry;
@@ -134,7 +134,8 @@ static pgdbm_status make(struct pgdbm_pool *pool, const char *schema, const char
 
 /* Puts a new statement in the table, unless another thread was faster: then that one is used. */
 static struct pgdbm__statement *keep(struct pgdbm__statement_stripe *stripe, uint64_t hash, const char *schema,
-                                     size_t schema_bytes, const char *sql, size_t sql_bytes, struct pgdbm__statement *statement)
+                                     size_t schema_bytes, const char *sql, size_t sql_bytes,
+                                     struct pgdbm__statement *statement)
 {
     struct pgdbm__statement_entry *entry = pgdbm__alloc(sizeof *entry + sql_bytes + schema_bytes);
     if (entry == NULL)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Building results from the server's messages, which are checked byte by byte before they are believed. Each row is copied once: its cells,
- * then its values, each ending with NUL so that text can be handed out where it lies. One thread builds; nobody reads meanwhile. */
+/* Building results from the server's messages, which are checked byte by byte before they are believed. Each row is
+ * copied once: its cells, then its values, each ending with NUL so that text can be handed out where it lies. One
+ * thread builds; nobody reads meanwhile. */
 #include "result/result.h"
 
 #include "base/alloc.h"

@@ -66,15 +66,16 @@ static pgdbm_status complain(const struct value *value, const char *wanted, cons
     return PGDBM_ERR_TYPE;
 }
 
-static pgdbm_status find_value(const pgdbm_result *result, size_t row, size_t column, const void *out, struct value *value,
-                               pgdbm_error *err)
+static pgdbm_status find_value(const pgdbm_result *result, size_t row, size_t column, const void *out,
+                               struct value *value, pgdbm_error *err)
 {
     if (result == NULL || out == NULL)
         return pgdbm__fail_null(err, "reading a result", result == NULL ? "result" : "value");
     if (row >= result->n_rows)
         return pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "there is no row %zu in a result of %zu", row, result->n_rows);
     if (column >= result->description->n_columns) {
-        pgdbm__fail(err, PGDBM_ERR_TYPE, "there is no column %zu in a result of %zu", column, result->description->n_columns);
+        pgdbm__fail(err, PGDBM_ERR_TYPE, "there is no column %zu in a result of %zu", column,
+                    result->description->n_columns);
         pgdbm__error_outcome(err, PGDBM_OUTCOME_DONE);
         return PGDBM_ERR_TYPE;
     }
@@ -86,8 +87,8 @@ static pgdbm_status find_value(const pgdbm_result *result, size_t row, size_t co
 }
 
 /* As find_value, for what cannot be NULL and must come in binary. */
-static pgdbm_status find_number(const pgdbm_result *result, size_t row, size_t column, const void *out, const char *wanted,
-                                struct value *value, pgdbm_error *err)
+static pgdbm_status find_number(const pgdbm_result *result, size_t row, size_t column, const void *out,
+                                const char *wanted, struct value *value, pgdbm_error *err)
 {
     pgdbm_status status = find_value(result, row, column, out, value, err);
     if (status != PGDBM_OK)
@@ -128,8 +129,8 @@ static pgdbm_status read_integer(const struct value *value, const char *wanted, 
     return complain(value, wanted, "the server sent a value of the wrong size", err);
 }
 
-static pgdbm_status get_integer(const pgdbm_result *result, size_t row, size_t column, const void *out, const char *wanted, int64_t low,
-                                int64_t high, int64_t *number, pgdbm_error *err)
+static pgdbm_status get_integer(const pgdbm_result *result, size_t row, size_t column, const void *out,
+                                const char *wanted, int64_t low, int64_t high, int64_t *number, pgdbm_error *err)
 {
     struct value value;
     pgdbm_status status = find_number(result, row, column, out, wanted, &value, err);
@@ -183,14 +184,15 @@ pgdbm_status pgdbm_get_bool_at(const pgdbm_result *result, size_t row, size_t co
     return status;
 }
 
-#define INTEGER_ACCESSOR(name, type, low, high)                                                                                    \
-    pgdbm_status pgdbm_get_##name##_at(const pgdbm_result *result, size_t row, size_t column, type *value, pgdbm_error *err)       \
-    {                                                                                                                              \
-        int64_t number = 0;                                                                                                            \
-        pgdbm_status status = get_integer(result, row, column, value, #name, low, high, &number, err);                             \
-        if (status == PGDBM_OK)                                                                                                    \
-            *value = (type)number;                                                                                                 \
-        return status;                                                                                                             \
+#define INTEGER_ACCESSOR(name, type, low, high)                                                                        \
+    pgdbm_status pgdbm_get_##name##_at(const pgdbm_result *result, size_t row, size_t column, type *value,             \
+                                       pgdbm_error *err)                                                               \
+    {                                                                                                                  \
+        int64_t number = 0;                                                                                            \
+        pgdbm_status status = get_integer(result, row, column, value, #name, low, high, &number, err);                 \
+        if (status == PGDBM_OK)                                                                                        \
+            *value = (type)number;                                                                                     \
+        return status;                                                                                                 \
     }
 
 INTEGER_ACCESSOR(int16, int16_t, INT16_MIN, INT16_MAX)
@@ -236,7 +238,8 @@ static bool print_value(const struct value *value, char text[PGDBM__NUMBER_BYTES
     return true;
 }
 
-/* The text made for this value before, or a new one. A result looks unchanging from outside: that is why it may be cast here. */
+/* The text made for this value before, or a new one. A result looks unchanging from outside: that is why it may be cast
+ * here. */
 static const char *made_text(const pgdbm_result *constant, size_t row, size_t column, const char *text)
 {
     pgdbm_result *result = (pgdbm_result *)constant;
@@ -256,7 +259,8 @@ static const char *made_text(const pgdbm_result *constant, size_t row, size_t co
     return made != NULL ? made->text : NULL;
 }
 
-pgdbm_status pgdbm_get_text_at(const pgdbm_result *result, size_t row, size_t column, const char **value, pgdbm_error *err)
+pgdbm_status pgdbm_get_text_at(const pgdbm_result *result, size_t row, size_t column, const char **value,
+                               pgdbm_error *err)
 {
     struct value found;
     char text[PGDBM__NUMBER_BYTES];
@@ -277,13 +281,15 @@ pgdbm_status pgdbm_get_text_at(const pgdbm_result *result, size_t row, size_t co
     return PGDBM_OK;
 }
 
-pgdbm_status pgdbm_get_bytes_at(const pgdbm_result *result, size_t row, size_t column, pgdbm_blob *value, pgdbm_error *err)
+pgdbm_status pgdbm_get_bytes_at(const pgdbm_result *result, size_t row, size_t column, pgdbm_blob *value,
+                                pgdbm_error *err)
 {
     struct value found;
     pgdbm_status status = find_value(result, row, column, value, &found, err);
     if (status != PGDBM_OK)
         return status;
-    bool plain = found.column->format == 0 || found.column->type == PGDBM__OID_BYTEA || pgdbm__type_is_text(found.column->type);
+    bool plain =
+        found.column->format == 0 || found.column->type == PGDBM__OID_BYTEA || pgdbm__type_is_text(found.column->type);
     if (!plain)
         return complain(&found, "bytes", "the types do not go together", err);
     *value = found.length < 0 ? (pgdbm_blob){NULL, 0} : (pgdbm_blob){found.data, (size_t)found.length};
@@ -297,7 +303,8 @@ static pgdbm_status find_column(const pgdbm_result *result, const char *name, si
     int number = pgdbm_result_column(result, name);
     if (number < 0) {
         pgdbm__fail(err, PGDBM_ERR_TYPE, "there is no column \"%s\" in the result", name);
-        pgdbm__error_hint(err, "columns are named as in the statement's select list; give an expression a name with AS");
+        pgdbm__error_hint(err,
+                          "columns are named as in the statement's select list; give an expression a name with AS");
         pgdbm__error_outcome(err, PGDBM_OUTCOME_DONE);
         return PGDBM_ERR_TYPE;
     }
@@ -305,12 +312,13 @@ static pgdbm_status find_column(const pgdbm_result *result, const char *name, si
     return PGDBM_OK;
 }
 
-#define BY_NAME(name, type)                                                                                                        \
-    pgdbm_status pgdbm_##name##_named(const pgdbm_result *result, size_t row, const char *column, type *value, pgdbm_error *err)   \
-    {                                                                                                                              \
-        size_t number = 0;                                                                                                             \
-        pgdbm_status status = find_column(result, column, &number, err);                                                           \
-        return status == PGDBM_OK ? pgdbm_##name##_at(result, row, number, value, err) : status;                                   \
+#define BY_NAME(name, type)                                                                                            \
+    pgdbm_status pgdbm_##name##_named(const pgdbm_result *result, size_t row, const char *column, type *value,         \
+                                      pgdbm_error *err)                                                                \
+    {                                                                                                                  \
+        size_t number = 0;                                                                                             \
+        pgdbm_status status = find_column(result, column, &number, err);                                               \
+        return status == PGDBM_OK ? pgdbm_##name##_at(result, row, number, value, err) : status;                       \
     }
 
 BY_NAME(is_null, bool)

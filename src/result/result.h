@@ -20,8 +20,8 @@ struct pgdbm__description {
     struct pgdbm__column columns[];
 };
 
-/* Reads a RowDescription message (PostgreSQL documentation 55.7). Formats are set to those we ask for, pgdbm__result_format. Errors:
- * CONNECTION when it is malformed, NOMEM. */
+/* Reads a RowDescription message (PostgreSQL documentation 55.7). Formats are set to those we ask for,
+ * pgdbm__result_format. Errors: CONNECTION when it is malformed, NOMEM. */
 pgdbm_status pgdbm__description_parse(const unsigned char *body, size_t bytes, struct pgdbm__description **description,
                                       pgdbm_error *err);
 struct pgdbm__description *pgdbm__description_ref(struct pgdbm__description *description);
@@ -56,7 +56,7 @@ struct pgdbm_result {
     struct pgdbm__description *description;
     int64_t affected;
     size_t n_rows, rows_capacity;
-    struct pgdbm__row *rows;      /* NULL while one row is enough: `one` */
+    struct pgdbm__row *rows; /* NULL while one row is enough: `one` */
     struct pgdbm__row one;
     struct pgdbm__cell *borrowed; /* of a stream's row */
     size_t borrowed_capacity;
@@ -67,21 +67,18 @@ struct pgdbm_result {
     char space[];
 };
 
-enum pgdbm__row_status {
-    PGDBM__ROW_OK,
-    PGDBM__ROW_NOMEM,
-    PGDBM__ROW_MALFORMED
-};
+enum pgdbm__row_status { PGDBM__ROW_OK, PGDBM__ROW_NOMEM, PGDBM__ROW_MALFORMED };
 
-/* An empty result; `description` may be NULL (no columns). NULL when memory is short. A small result needs this one allocation. */
+/* An empty result; `description` may be NULL (no columns). NULL when memory is short. A small result needs this one
+ * allocation. */
 pgdbm_result *pgdbm__result_new(struct pgdbm__description *description);
 /* Adds a DataRow message's row, copied. */
 enum pgdbm__row_status pgdbm__result_append(pgdbm_result *result, const unsigned char *body, size_t bytes);
 
 /* For streams: makes `result` one that borrows its single row. */
 void pgdbm__result_init_borrowed(pgdbm_result *result, struct pgdbm__description *description);
-/* The row becomes that of `body`, in place: the bytes of lengths are overwritten by terminators, and body[bytes] too, which the caller
- * puts back afterwards. */
+/* The row becomes that of `body`, in place: the bytes of lengths are overwritten by terminators, and body[bytes] too,
+ * which the caller puts back afterwards. */
 enum pgdbm__row_status pgdbm__result_borrow_row(pgdbm_result *result, unsigned char *body, size_t bytes);
 
 #endif

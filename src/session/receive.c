@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The receiving half. One thread at a time has the reader's role; it alone touches the receive buffer and the answer fields of the
- * request at the head. The lock is taken only when a request is complete, to unlink it and to see who is next. */
+/* The receiving half. One thread at a time has the reader's role; it alone touches the receive buffer and the answer
+ * fields of the request at the head. The lock is taken only when a request is complete, to unlink it and to see who is
+ * next. */
 #include "session/session.h"
 
 #include "base/alloc.h"
@@ -25,7 +26,8 @@ static void fail_request(struct pgdbm__request *request, pgdbm_status status, co
     }
 }
 
-/* Everything in flight ends: with what the server said last, if it said something, and with what is known of each request. */
+/* Everything in flight ends: with what the server said last, if it said something, and with what is known of each
+ * request. */
 static void fail_all(struct pgdbm__session *session, const pgdbm_error *reason, bool fatal, struct finished *finished)
 {
     pthread_mutex_lock(&session->lock);
@@ -62,17 +64,20 @@ static void connection_lost(struct pgdbm__session *session, struct finished *fin
     int number = session->transport.reason;
     pgdbm__fail(&reason, PGDBM_ERR_CONNECTION, "the connection to the server was lost: %s",
                 number != 0 ? strerror(number) : "the server closed it");
-    pgdbm__error_hint(&reason, "the server may have been restarted or the network interrupted; the pool opens a new session by "
-                               "itself. `outcome` says whether this request may have taken effect");
+    pgdbm__error_hint(&reason,
+                      "the server may have been restarted or the network interrupted; the pool opens a new session by "
+                      "itself. `outcome` says whether this request may have taken effect");
     fail_all(session, &reason, false, finished);
 }
 
 static void protocol_broken(struct pgdbm__session *session, char type, struct finished *finished)
 {
     pgdbm_error reason;
-    pgdbm__fail(&reason, PGDBM_ERR_CONNECTION, "the server broke protocol with a message of type 0x%02x", (unsigned char)type);
-    pgdbm__error_hint(&reason, "the session was closed. Is there something between this program and PostgreSQL that changes the "
-                               "conversation?");
+    pgdbm__fail(&reason, PGDBM_ERR_CONNECTION, "the server broke protocol with a message of type 0x%02x",
+                (unsigned char)type);
+    pgdbm__error_hint(&reason,
+                      "the session was closed. Is there something between this program and PostgreSQL that changes the "
+                      "conversation?");
     pgdbm__transport_shutdown(&session->transport);
     fail_all(session, &reason, false, finished);
 }
@@ -137,8 +142,8 @@ static bool parameter_types(struct pgdbm__request *request, const struct pgdbm__
     return true;
 }
 
-/* RowDescription: the answer to a Describe. During an execution it only rides along to show whether the columns are still those the
- * pool knows; rows that come in another shape are read in that shape. */
+/* RowDescription: the answer to a Describe. During an execution it only rides along to show whether the columns are
+ * still those the pool knows; rows that come in another shape are read in that shape. */
 static bool row_description(struct pgdbm__request *request, const struct pgdbm__message *message)
 {
     struct pgdbm__description *description = NULL;
@@ -158,7 +163,8 @@ static bool row_description(struct pgdbm__request *request, const struct pgdbm__
     pgdbm__description_unref(request->description);
     request->description = description;
     /* The Bind asked for formats by what was known; where the shape differs only those count. */
-    const struct pgdbm__description *asked = request->kind == PGDBM__REQUEST_EXECUTE ? request->statement->description : NULL;
+    const struct pgdbm__description *asked =
+        request->kind == PGDBM__REQUEST_EXECUTE ? request->statement->description : NULL;
     for (size_t i = 0; description != NULL && asked != NULL && i < description->n_columns && i < asked->n_columns; i++)
         description->columns[i].format = asked->columns[i].format;
     return true;
@@ -169,7 +175,8 @@ static struct pgdbm__description *columns_of(const struct pgdbm__request *reques
     return request->description != NULL ? request->description : request->statement->description;
 }
 
-static bool stream_row(struct pgdbm__session *session, struct pgdbm__request *request, const struct pgdbm__message *message)
+static bool stream_row(struct pgdbm__session *session, struct pgdbm__request *request,
+                       const struct pgdbm__message *message)
 {
     if (request->stopped)
         return true;
@@ -200,7 +207,8 @@ static bool stream_row(struct pgdbm__session *session, struct pgdbm__request *re
     return true;
 }
 
-static bool data_row(struct pgdbm__session *session, struct pgdbm__request *request, const struct pgdbm__message *message)
+static bool data_row(struct pgdbm__session *session, struct pgdbm__request *request,
+                     const struct pgdbm__message *message)
 {
     if (request->failed || request->rows == PGDBM__ROWS_DISCARD || request->kind == PGDBM__REQUEST_SIMPLE)
         return true;
@@ -290,8 +298,8 @@ static bool handle(struct pgdbm__session *session, struct pgdbm__request *reques
 }
 
 /* ReadyForQuery: the request at the head is complete; *head becomes the one behind it. */
-static bool complete_head(struct pgdbm__session *session, const struct pgdbm__message *message, struct finished *finished,
-                          struct pgdbm__request **head)
+static bool complete_head(struct pgdbm__session *session, const struct pgdbm__message *message,
+                          struct finished *finished, struct pgdbm__request **head)
 {
     char status;
     if (!pgdbm__wire_ready(message->body, message->bytes, &status))
@@ -398,8 +406,8 @@ static bool receive(struct pgdbm__session *session, bool wait, int64_t deadline,
     return true;
 }
 
-/* Gives the reader's role on when our own request is complete, and tells the others that theirs are. The new reader is woken first:
- * it has the longest way to go. */
+/* Gives the reader's role on when our own request is complete, and tells the others that theirs are. The new reader is
+ * woken first: it has the longest way to go. */
 static void announce(struct pgdbm__session *session, struct pgdbm__request *request, struct pgdbm__request *finished)
 {
     struct pgdbm__request *next_reader = NULL;

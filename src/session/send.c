@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The sending half: requests become messages in the session's buffer, and whoever finds nobody sending sends all that is queued.
- * Everything here runs under the session's lock; flushing lets it go around each system call. */
+/* The sending half: requests become messages in the session's buffer, and whoever finds nobody sending sends all that
+ * is queued. Everything here runs under the session's lock; flushing lets it go around each system call. */
 #include "session/session.h"
 
 #include "base/clock.h"
@@ -48,8 +48,8 @@ static pgdbm_status encode_bind(struct pgdbm__session *session, const struct pgd
     return PGDBM_OK;
 }
 
-/* Makes sure the statement is prepared where the Bind will find it; returns its name there. The Describe that rides along shows
- * whether its columns are still what the pool believes. */
+/* Makes sure the statement is prepared where the Bind will find it; returns its name there. The Describe that rides
+ * along shows whether its columns are still what the pool believes. */
 static const char *encode_parse(struct pgdbm__session *session, struct pgdbm__request *request, bool describe)
 {
     struct pgdbm__statement *statement = request->statement;
@@ -147,7 +147,8 @@ static void send_going(struct pgdbm__session *session, struct pgdbm__request *re
     size_t done = 0;
     while (done < session->going.length && !session->send_failed && !session->broken) {
         pthread_mutex_unlock(&session->lock);
-        ssize_t moved = pgdbm__transport_send(&session->transport, session->going.data + done, session->going.length - done);
+        ssize_t moved =
+            pgdbm__transport_send(&session->transport, session->going.data + done, session->going.length - done);
         pthread_mutex_lock(&session->lock);
         if (moved > 0) {
             done += (size_t)moved;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Performing requests: the way from a caller's thread through the FIFO and back. Deadlines and cancelling are here; bytes are in
- * send.c and receive.c. */
+/* Performing requests: the way from a caller's thread through the FIFO and back. Deadlines and cancelling are here;
+ * bytes are in send.c and receive.c. */
 #include "session/session.h"
 
 #include "base/alloc.h"
@@ -21,7 +21,8 @@ pgdbm_status pgdbm__session_init(struct pgdbm__session *session, int statement_c
     atomic_init(&session->transaction_status, 'I');
     session->in = pgdbm__alloc(RECEIVE_BYTES);
     session->in_capacity = session->in != NULL ? RECEIVE_BYTES : 0;
-    bool prepared = pgdbm__prepared_init(&session->prepared, statement_cache_size > 0 ? (size_t)statement_cache_size : 0);
+    bool prepared =
+        pgdbm__prepared_init(&session->prepared, statement_cache_size > 0 ? (size_t)statement_cache_size : 0);
     if (session->in == NULL || !prepared)
         return pgdbm__fail_nomem(err, "opening a session");
     return PGDBM_OK;
@@ -77,8 +78,9 @@ static bool submit(struct pgdbm__session *session, struct pgdbm__request *reques
     return sent;
 }
 
-/* Waits until the request is complete. False when the deadline passed and the request is at the head: the server may be at it. A role that
- * was handed over is taken by its signal only, even where it could be seen before: whoever raises it must be done with this request. */
+/* Waits until the request is complete. False when the deadline passed and the request is at the head: the server may be
+ * at it. A role that was handed over is taken by its signal only, even where it could be seen before: whoever raises it
+ * must be done with this request. */
 static bool attend(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
 {
     if (!request->leads) {
@@ -89,8 +91,9 @@ static bool attend(struct pgdbm__session *session, struct pgdbm__request *reques
     return request->completed || pgdbm__session_lead(session, request, deadline);
 }
 
-/* Asks the server to cancel, waits for the outcome, and makes sure that the cancel request has landed before anything new is sent: it
- * reached the server before its connection was closed, and one round trip later it has been noticed (or ignored). */
+/* Asks the server to cancel, waits for the outcome, and makes sure that the cancel request has landed before anything
+ * new is sent: it reached the server before its connection was closed, and one round trip later it has been noticed (or
+ * ignored). */
 static void cancel_and_attend(struct pgdbm__session *session, struct pgdbm__request *request)
 {
     request->timed_out = true;
@@ -125,10 +128,13 @@ static pgdbm_status conclude(struct pgdbm__request *request)
     if (request->timed_out && (query_canceled || request->lost)) {
         pgdbm_outcome_kind outcome = request->error.outcome;
         pgdbm__fail(&request->error, PGDBM_ERR_TIMEOUT, "the statement was not done when its deadline passed%s",
-                    request->lost ? ", and the server did not answer the cancel request" : "; it was cancelled on the server");
-        pgdbm__error_hint(&request->error, "raise command_timeout_ms or the call's timeout_ms, or see what the statement waits for "
-                                           "(pg_stat_activity, pg_blocking_pids)");
-        pgdbm__error_statement(&request->error, request->statement != NULL ? request->statement->text : request->simple_sql);
+                    request->lost ? ", and the server did not answer the cancel request"
+                                  : "; it was cancelled on the server");
+        pgdbm__error_hint(&request->error,
+                          "raise command_timeout_ms or the call's timeout_ms, or see what the statement waits for "
+                          "(pg_stat_activity, pg_blocking_pids)");
+        pgdbm__error_statement(&request->error,
+                               request->statement != NULL ? request->statement->text : request->simple_sql);
         request->error.outcome = outcome;
     } else if (query_canceled) {
         request->canceled_by_other = request->cancel_possible && !request->stopped;
@@ -141,9 +147,11 @@ pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm
 {
     if (atomic_load_explicit(&session->streaming, memory_order_acquire) &&
         pthread_equal(session->streaming_thread, pthread_self())) {
-        request->status = pgdbm__fail(&request->error, PGDBM_ERR_TRANSACTION,
-                                      "this session is being streamed from: it cannot run another statement inside the row callback");
-        pgdbm__error_hint(&request->error, "collect what you need and run the statement after the stream, or use another manager");
+        request->status =
+            pgdbm__fail(&request->error, PGDBM_ERR_TRANSACTION,
+                        "this session is being streamed from: it cannot run another statement inside the row callback");
+        pgdbm__error_hint(&request->error,
+                          "collect what you need and run the statement after the stream, or use another manager");
         return request->status;
     }
     request->deadline = deadline;
@@ -184,15 +192,15 @@ pgdbm_status pgdbm__session_command(struct pgdbm__session *session, const char *
     return status;
 }
 
-pgdbm_status pgdbm__session_reset(struct pgdbm__session *session, const char *const *init_commands, size_t n_init_commands,
-                                  int64_t deadline, pgdbm_error *err)
+pgdbm_status pgdbm__session_reset(struct pgdbm__session *session, const char *const *init_commands,
+                                  size_t n_init_commands, int64_t deadline, pgdbm_error *err)
 {
     /* DISCARD ALL, but for our own prepared statements: those of users are found by their names. */
-    static const char undo[] =
-        "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; "
-        "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; "
-        "DO LANGUAGE plpgsql $$ DECLARE n text; BEGIN FOR n IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql "
-        "LOOP EXECUTE pg_catalog.format('DEALLOCATE %I', n); END LOOP; END $$";
+    static const char undo[] = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; "
+                               "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; "
+                               "DO LANGUAGE plpgsql $$ DECLARE n text; BEGIN FOR n IN SELECT name FROM "
+                               "pg_catalog.pg_prepared_statements WHERE from_sql "
+                               "LOOP EXECUTE pg_catalog.format('DEALLOCATE %I', n); END LOOP; END $$";
     if (atomic_load(&session->transaction_status) != 'I' &&
         pgdbm__session_command(session, "ROLLBACK", deadline, err) != PGDBM_OK)
         return err != NULL ? err->status : PGDBM_ERR_CONNECTION;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A session and the requests in flight on it.
  *
- * Any number of threads may perform requests on one session at once: they are sent in the order they come, answered in that
- * order, and each has its own Sync, so that a neighbour's error touches nobody. Requests live on the stacks of the threads that
- * perform them; nothing is allocated on the way of a query except its result. */
+ * Any number of threads may perform requests on one session at once: they are sent in the order they come, answered in
+ * that order, and each has its own Sync, so that a neighbour's error touches nobody. Requests live on the stacks of the
+ * threads that perform them; nothing is allocated on the way of a query except its result. */
 #ifndef PGDBM_SESSION_SESSION_H
 #define PGDBM_SESSION_SESSION_H
 
@@ -63,7 +63,7 @@ struct pgdbm__request {
     uint64_t evicted;  /* the statement that was closed to make room for this one */
     uint64_t sent_end; /* the session's count of bytes at the end of its messages */
     bool completed;
-    bool failed;       /* an ErrorResponse came, or a local failure: `error` is filled */
+    bool failed; /* an ErrorResponse came, or a local failure: `error` is filled */
     bool timed_out;
     bool parse_sent, parse_complete;
     bool leads;           /* its thread has taken the reader's role */
@@ -79,7 +79,7 @@ struct pgdbm__session {
 
     pthread_mutex_t lock; /* guards everything down to the next blank line */
     struct pgdbm__request *head, **tail;
-    struct pgdbm__request *reader; /* whose thread reads; at the head whenever it is in the FIFO */
+    struct pgdbm__request *reader;   /* whose thread reads; at the head whenever it is in the FIFO */
     struct pgdbm__buffer out, going; /* appended to; being sent */
     bool sending;
     bool send_failed;
@@ -107,32 +107,31 @@ pgdbm_status pgdbm__session_init(struct pgdbm__session *session, int statement_c
 /* Closes everything; nobody may be using it. Zeroed objects are fine. */
 void pgdbm__session_destroy(struct pgdbm__session *session);
 
-/* Sends the request and waits for its answer. At `deadline` the statement is cancelled on the server; the call returns when the
- * outcome is known. Returns request->status; request->error is filled when it is not PGDBM_OK. */
+/* Sends the request and waits for its answer. At `deadline` the statement is cancelled on the server; the call returns
+ * when the outcome is known. Returns request->status; request->error is filled when it is not PGDBM_OK. */
 pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline);
 
 /* One simple-protocol command for the engine's own purposes. */
-pgdbm_status pgdbm__session_command(struct pgdbm__session *session, const char *sql, int64_t deadline, pgdbm_error *err);
+pgdbm_status pgdbm__session_command(struct pgdbm__session *session, const char *sql, int64_t deadline,
+                                    pgdbm_error *err);
 
-/* Undoes what users may have left behind (open transaction, role, settings, temporary tables, advisory locks, LISTEN, cursors,
- * prepared statements of their own) and runs the initial commands again. A failure means: close this session. */
-pgdbm_status pgdbm__session_reset(struct pgdbm__session *session, const char *const *init_commands, size_t n_init_commands,
-                                  int64_t deadline, pgdbm_error *err);
+/* Undoes what users may have left behind (open transaction, role, settings, temporary tables, advisory locks, LISTEN,
+ * cursors, prepared statements of their own) and runs the initial commands again. A failure means: close this session.
+ */
+pgdbm_status pgdbm__session_reset(struct pgdbm__session *session, const char *const *init_commands,
+                                  size_t n_init_commands, int64_t deadline, pgdbm_error *err);
 
 /* Ends the conversation: everything in flight completes as lost. Any thread. */
 void pgdbm__session_abort(struct pgdbm__session *session);
 
 /* Between send.c, receive.c and session.c. */
 pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm__request *request); /* locked */
-void pgdbm__session_flush(struct pgdbm__session *session, struct pgdbm__request *request);         /* locked */
+void pgdbm__session_flush(struct pgdbm__session *session, struct pgdbm__request *request);          /* locked */
 /* Reads as the reader until `request` is complete (true) or the deadline passes (false). */
 bool pgdbm__session_lead(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline);
 /* Reads what is there without waiting. */
 void pgdbm__session_read_available(struct pgdbm__session *session, struct pgdbm__request *request);
 
-enum {
-    PGDBM__SIGNAL_LEAD = PGDBM__SIGNAL_FIRST,
-    PGDBM__SIGNAL_DONE
-};
+enum { PGDBM__SIGNAL_LEAD = PGDBM__SIGNAL_FIRST, PGDBM__SIGNAL_DONE };
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A statement as the whole pool knows it: its text, the name it is prepared under, and, once a session has described it, its
- * parameters' and columns' types. Immutable once described, shared by reference: a further session that prepares it needs no extra
- * round trip. When the world changes (a column's type), the pool forgets it and makes another with another name. */
+/* A statement as the whole pool knows it: its text, the name it is prepared under, and, once a session has described
+ * it, its parameters' and columns' types. Immutable once described, shared by reference: a further session that
+ * prepares it needs no extra round trip. When the world changes (a column's type), the pool forgets it and makes
+ * another with another name. */
 #ifndef PGDBM_SESSION_STATEMENT_H
 #define PGDBM_SESSION_STATEMENT_H
 
@@ -16,7 +17,7 @@ struct pgdbm__statement {
     char name[24];
     char *text; /* expanded; ends with NUL */
     size_t text_bytes;
-    unsigned effects; /* sql/effects.h */
+    unsigned effects;     /* sql/effects.h */
     pthread_mutex_t lock; /* guards the describing: the fields below are written once, before `described` is set */
     _Atomic bool described;
     size_t n_params;

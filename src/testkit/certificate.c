@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A self-signed certificate for TLS tests, so that no test depends on the openssl program or on a certificate that expires. */
+/* A self-signed certificate for TLS tests, so that no test depends on the openssl program or on a certificate that
+ * expires. */
 #include "base/error.h"
 #include "testkit/testkit.h"
 
@@ -21,7 +22,8 @@ static X509 *sign(EVP_PKEY *key)
     X509_EXTENSION *authority = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
     bool good = X509_set_version(certificate, 2) && ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1) &&
                 X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) != NULL &&
-                X509_gmtime_adj(X509_getm_notAfter(certificate), 3600 * 24 * 30) != NULL && X509_set_pubkey(certificate, key) &&
+                X509_gmtime_adj(X509_getm_notAfter(certificate), 3600 * 24 * 30) != NULL &&
+                X509_set_pubkey(certificate, key) &&
                 X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"127.0.0.1", -1, -1, 0) &&
                 X509_set_issuer_name(certificate, name) && names != NULL && authority != NULL &&
                 X509_add_ext(certificate, names, -1) && X509_add_ext(certificate, authority, -1) &&
@@ -46,8 +48,8 @@ static FILE *create(const char *path, mode_t mode, const struct pgdbm__identity 
     return file;
 }
 
-pgdbm_status pgdbm__certificate_make(const char *certificate_path, const char *key_path, const struct pgdbm__identity *identity,
-                                     pgdbm_error *err)
+pgdbm_status pgdbm__certificate_make(const char *certificate_path, const char *key_path,
+                                     const struct pgdbm__identity *identity, pgdbm_error *err)
 {
     EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
     X509 *certificate = key != NULL ? sign(key) : NULL;
@@ -61,5 +63,6 @@ pgdbm_status pgdbm__certificate_make(const char *certificate_path, const char *k
         good = fclose(certificate_file) == 0 && good;
     X509_free(certificate);
     EVP_PKEY_free(key);
-    return good ? PGDBM_OK : pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot make a certificate in %.300s", certificate_path);
+    return good ? PGDBM_OK
+                : pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot make a certificate in %.300s", certificate_path);
 }

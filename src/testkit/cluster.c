@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Data directories. initdb takes a second or more, so its work is done once into a cache and copied. A cache entry appears by rename, under a
- * lock: it is whole or it is not there. */
+/* Data directories. initdb takes a second or more, so its work is done once into a cache and copied. A cache entry
+ * appears by rename, under a lock: it is whole or it is not there. */
 #include "base/error.h"
 #include "testkit/testkit.h"
 
@@ -52,8 +52,20 @@ static pgdbm_status run_initdb(const struct pgdbm__cluster_plan *plan, const cha
 {
     char program[PGDBM__PATH_BYTES + 16];
     snprintf(program, sizeof program, "%s/initdb", plan->binaries);
-    const char *const arguments[] = {program,           "-D",         data,        "-U",         "postgres", "-A", "trust", "-E", "UTF8",
-                                     "--locale=C.UTF-8", "--no-sync", "--no-instructions", "--wal-segsize=1", NULL};
+    const char *const arguments[] = {program,
+                                     "-D",
+                                     data,
+                                     "-U",
+                                     "postgres",
+                                     "-A",
+                                     "trust",
+                                     "-E",
+                                     "UTF8",
+                                     "--locale=C.UTF-8",
+                                     "--no-sync",
+                                     "--no-instructions",
+                                     "--wal-segsize=1",
+                                     NULL};
     int status = pgdbm__run_program(plan->identity, arguments, plan->log);
     if (status == 0)
         return PGDBM_OK;
@@ -87,7 +99,8 @@ static bool is_directory(const char *path)
 }
 
 /* The cached cluster's path; made now if it is not there. Empty when there can be no cache. */
-static pgdbm_status cached_cluster(const struct pgdbm__cluster_plan *plan, char path[PGDBM__PATH_BYTES], pgdbm_error *err)
+static pgdbm_status cached_cluster(const struct pgdbm__cluster_plan *plan, char path[PGDBM__PATH_BYTES],
+                                   pgdbm_error *err)
 {
     char directory[PGDBM__PATH_BYTES];
     char key[64];
@@ -116,7 +129,8 @@ static pgdbm_status cached_cluster(const struct pgdbm__cluster_plan *plan, char 
         pgdbm__run_program(plan->identity, clean, NULL);
         status = run_initdb(plan, partial, err);
         if (status == PGDBM_OK && rename(partial, path) != 0)
-            status = pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot put the cluster into the cache %.200s: %s", path, strerror(errno));
+            status = pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot put the cluster into the cache %.200s: %s", path,
+                                 strerror(errno));
     }
     close(lock);
     return status;
@@ -132,7 +146,8 @@ pgdbm_status pgdbm__cluster_configure(const struct pgdbm__cluster_plan *plan, pg
     fprintf(file, "listen_addresses = '%s'\n", plan->tcp_port > 0 ? "127.0.0.1" : "");
     fprintf(file, "port = %d\n", plan->tcp_port > 0 ? plan->tcp_port : 5432);
     fprintf(file, "unix_socket_directories = '%s'\nunix_socket_permissions = 0777\n", plan->socket_directory);
-    fprintf(file, "max_connections = 200\nshared_buffers = 64MB\nmin_wal_size = 32MB\nmax_wal_size = 512MB\nlogging_collector = off\n"
+    fprintf(file, "max_connections = 200\nshared_buffers = 64MB\nmin_wal_size = 32MB\nmax_wal_size = "
+                  "512MB\nlogging_collector = off\n"
                   "log_min_messages = fatal\nlog_min_error_statement = panic\n");
     if (!plan->options->durable)
         fprintf(file, "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n");
@@ -173,7 +188,8 @@ pgdbm_status pgdbm__cluster_make(const struct pgdbm__cluster_plan *plan, pgdbm_e
         if (outcome != 0) {
             char tail[300];
             pgdbm__log_tail(plan->log, tail, sizeof tail);
-            status = pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot copy the cached cluster to %.200s (exit status %d)", plan->data, outcome);
+            status = pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot copy the cached cluster to %.200s (exit status %d)",
+                                 plan->data, outcome);
             pgdbm__error_detail(err, "%s", tail);
         }
     }

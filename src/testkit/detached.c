@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What postmaster.pid tells (PostgreSQL documentation, "Database File Layout"), and servers that outlive their starter. No state. */
+/* What postmaster.pid tells (PostgreSQL documentation, "Database File Layout"), and servers that outlive their starter.
+ * No state. */
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -109,11 +110,13 @@ pgdbm_status pgdbm_testserver_stop_directory(const char *directory, pgdbm_error 
         !pgdbm__postmaster_runs(data, &postmaster))
         return PGDBM_OK;
     if (kill(postmaster.pid, SIGINT) != 0)
-        return pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot stop the server (process %d): %s", (int)postmaster.pid, strerror(errno));
+        return pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot stop the server (process %d): %s", (int)postmaster.pid,
+                           strerror(errno));
     int64_t deadline = pgdbm__deadline(20000);
     while (pgdbm__postmaster_runs(data, &postmaster)) {
         if (pgdbm__now_ns() > deadline)
-            return pgdbm__fail(err, PGDBM_ERR_TESTDB, "the server (process %d) did not stop within 20 s", (int)postmaster.pid);
+            return pgdbm__fail(err, PGDBM_ERR_TESTDB, "the server (process %d) did not stop within 20 s",
+                               (int)postmaster.pid);
         poll(NULL, 0, 20);
         if (pgdbm__now_ns() > deadline - 10000 * PGDBM__MS)
             kill(postmaster.pid, SIGQUIT);

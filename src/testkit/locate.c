@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Finding the server's programs and the user to run them as, and running programs. No state. Between fork and exec only calls are made that
- * are safe in a child of a program with threads. */
+/* Finding the server's programs and the user to run them as, and running programs. No state. Between fork and exec only
+ * calls are made that are safe in a child of a program with threads. */
 #include "base/error.h"
 #include "testkit/testkit.h"
 
@@ -72,7 +72,8 @@ pgdbm_status pgdbm__locate_binaries(char directory[PGDBM__PATH_BYTES], pgdbm_err
         return PGDBM_OK;
     pgdbm__fail(err, PGDBM_ERR_TESTDB, "PostgreSQL's server programs (postgres, initdb) were not found%s%s",
                 chosen != NULL ? " in PGDBM_POSTGRES_BIN=" : "", chosen != NULL ? chosen : "");
-    pgdbm__error_hint(err, "install the package postgresql (Debian, Ubuntu: apt-get install postgresql; Fedora: postgresql-server), or set "
+    pgdbm__error_hint(err, "install the package postgresql (Debian, Ubuntu: apt-get install postgresql; Fedora: "
+                           "postgresql-server), or set "
                            "PGDBM_POSTGRES_BIN to the folder they are in");
     return PGDBM_ERR_TESTDB;
 }
@@ -94,7 +95,8 @@ pgdbm_status pgdbm__locate_identity(struct pgdbm__identity *identity, pgdbm_erro
             return PGDBM_OK;
         }
     }
-    pgdbm__fail(err, PGDBM_ERR_TESTDB, "postgres refuses to run as root, and there is no user postgres or nobody to run it as");
+    pgdbm__fail(err, PGDBM_ERR_TESTDB,
+                "postgres refuses to run as root, and there is no user postgres or nobody to run it as");
     pgdbm__error_hint(err, "run this program as an ordinary user, or create a system user postgres");
     return PGDBM_ERR_TESTDB;
 }

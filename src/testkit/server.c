@@ -75,7 +75,8 @@ static pgdbm_status use_directory(pgdbm_testserver *server, const char *director
         return fail_path(err, "give away", directory);
     const char *const reach[] = {"test", "-w", server->directory, NULL};
     if (server->identity.drop && pgdbm__run_program(&server->identity, reach, NULL) != 0) {
-        pgdbm__fail(err, PGDBM_ERR_TESTDB, "the server runs as user %s, who cannot reach %.300s", server->identity.name, server->directory);
+        pgdbm__fail(err, PGDBM_ERR_TESTDB, "the server runs as user %s, who cannot reach %.300s", server->identity.name,
+                    server->directory);
         pgdbm__error_hint(err, "use a directory outside of root's own, or run as an ordinary user");
         return PGDBM_ERR_TESTDB;
     }
@@ -219,8 +220,8 @@ static pgdbm_status check_options(const pgdbm_testserver_options *options, pgdbm
     return PGDBM_OK;
 }
 
-pgdbm_status pgdbm_testserver_start_sized(const pgdbm_testserver_options *options, size_t options_bytes, pgdbm_testserver **server,
-                                          pgdbm_error *err)
+pgdbm_status pgdbm_testserver_start_sized(const pgdbm_testserver_options *options, size_t options_bytes,
+                                          pgdbm_testserver **server, pgdbm_error *err)
 {
     if (server == NULL)
         return pgdbm__fail_null(err, "pgdbm_testserver_start", "server");
@@ -348,7 +349,8 @@ void pgdbm_testserver_stop(pgdbm_testserver *server)
     const char *const clean[] = {"rm", "-rf", "--", server->directory, NULL};
     if (temporary && !supervised)
         pgdbm__run_program(&(struct pgdbm__identity){0}, clean, NULL);
-    if (!server->options.detached && server->socket_directory[0] != '\0' && strcmp(server->socket_directory, server->directory) != 0)
+    if (!server->options.detached && server->socket_directory[0] != '\0' &&
+        strcmp(server->socket_directory, server->directory) != 0)
         rmdir(server->socket_directory);
     pgdbm__free(server);
 }

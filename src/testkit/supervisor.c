@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The supervisor: a process between the starter and the server. It holds the reading end of a pipe whose writing end only the starter has (and
- * forked children of the starter that do not exec): when that is closed, by whatever end the starter came to, it stops the server and removes
- * what was temporary. It is forked twice, so that the starter has no child to wait for, and has a session of its own, so that Ctrl-C reaches the
- * starter and not the server. After the fork it makes only calls that are safe in a child of a program with threads. */
+/* The supervisor: a process between the starter and the server. It holds the reading end of a pipe whose writing end
+ * only the starter has (and forked children of the starter that do not exec): when that is closed, by whatever end the
+ * starter came to, it stops the server and removes what was temporary. It is forked twice, so that the starter has no
+ * child to wait for, and has a session of its own, so that Ctrl-C reaches the starter and not the server. After the
+ * fork it makes only calls that are safe in a child of a program with threads. */
 #include "base/error.h"
 #include "testkit/testkit.h"
 
@@ -36,8 +37,8 @@ static pid_t start_server(const struct pgdbm__supervisor_plan *plan)
     sigprocmask(SIG_SETMASK, &none, NULL);
     int log = open(plan->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
     int nothing = open("/dev/null", O_RDONLY);
-    if (log < 0 || nothing < 0 || dup2(nothing, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 || !pgdbm__become(plan->identity) ||
-        chdir("/") != 0)
+    if (log < 0 || nothing < 0 || dup2(nothing, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 ||
+        !pgdbm__become(plan->identity) || chdir("/") != 0)
         _exit(126);
     for (int fd = 3; fd < 1024; fd++)
         close(fd);
@@ -133,7 +134,8 @@ static void become_supervisor(const struct pgdbm__supervisor_plan *plan, int con
     supervise(plan, control, status);
 }
 
-pgdbm_status pgdbm__supervisor_start(const struct pgdbm__supervisor_plan *plan, struct pgdbm__supervisor *supervisor, pgdbm_error *err)
+pgdbm_status pgdbm__supervisor_start(const struct pgdbm__supervisor_plan *plan, struct pgdbm__supervisor *supervisor,
+                                     pgdbm_error *err)
 {
     int control[2];
     int status[2];

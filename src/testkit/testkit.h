@@ -41,7 +41,8 @@ pgdbm_status pgdbm__cluster_make(const struct pgdbm__cluster_plan *plan, pgdbm_e
 pgdbm_status pgdbm__cluster_configure(const struct pgdbm__cluster_plan *plan, pgdbm_error *err);
 
 /* certificate.c: a self-signed certificate for 127.0.0.1 and localhost, and its key. */
-pgdbm_status pgdbm__certificate_make(const char *certificate, const char *key, const struct pgdbm__identity *identity, pgdbm_error *err);
+pgdbm_status pgdbm__certificate_make(const char *certificate, const char *key, const struct pgdbm__identity *identity,
+                                     pgdbm_error *err);
 
 /* supervisor.c */
 struct pgdbm__supervisor {
@@ -55,7 +56,8 @@ struct pgdbm__supervisor_plan {
     const char *remove; /* directory to remove at the end, or NULL */
     bool detached;      /* the server stays when the control pipe closes */
 };
-pgdbm_status pgdbm__supervisor_start(const struct pgdbm__supervisor_plan *plan, struct pgdbm__supervisor *supervisor, pgdbm_error *err);
+pgdbm_status pgdbm__supervisor_start(const struct pgdbm__supervisor_plan *plan, struct pgdbm__supervisor *supervisor,
+                                     pgdbm_error *err);
 
 /* detached.c: what postmaster.pid says; false when there is none or it is not complete. */
 struct pgdbm__postmaster {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Connecting. Runs on the pool's connector thread, because name resolution and SCRAM's key derivation take their time. */
+/* Connecting. Runs on the pool's connector thread, because name resolution and SCRAM's key derivation take their time.
+ */
 #include "transport/connect.h"
 
 #include "base/clock.h"
@@ -13,7 +14,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-/* libpq has no call for the SQLSTATE of a failed connection, but in verbose form its message carries it: "FATAL:  28P01: ...". */
+/* libpq has no call for the SQLSTATE of a failed connection, but in verbose form its message carries it: "FATAL: 28P01:
+ * ...". */
 static void find_sqlstate(const char *text, char sqlstate[6])
 {
     sqlstate[0] = '\0';
@@ -67,7 +69,8 @@ static pgdbm_status refuse(PGconn *connection, enum pgdbm__connect_failure *fail
     find_sqlstate(text, sqlstate);
     one_line(text, sqlstate, line, sizeof line);
     *failure = classify(sqlstate);
-    /* Never reached the server and never will: the password file is unreadable, no password at hand, TLS files missing. */
+    /* Never reached the server and never will: the password file is unreadable, no password at hand, TLS files missing.
+     */
     if (connection != NULL && sqlstate[0] == '\0' &&
         (PQconnectionNeedsPassword(connection) || strstr(line, "certificate") != NULL ||
          strstr(line, "does not support SSL") != NULL))
@@ -106,8 +109,8 @@ static pgdbm_status drive(PGconn *connection, int64_t deadline, int stop_fd, enu
     return PGDBM_OK;
 }
 
-/* Makes the socket ours. libpq may hold messages that came right behind the handshake: whole ones are parsed away here; the first
- * thing a session does is a round trip of its own, which would find a torn one. */
+/* Makes the socket ours. libpq may hold messages that came right behind the handshake: whole ones are parsed away here;
+ * the first thing a session does is a round trip of its own, which would find a torn one. */
 static pgdbm_status take_over(struct pgdbm__transport *transport, pgdbm_error *err)
 {
     PGconn *connection = transport->connection;

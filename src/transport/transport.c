@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Moving bytes. A plain socket is switched to blocking and read with a receive time-out, which saves the poll() that libpq pays
- * for each answer; a TLS socket stays non-blocking, because nobody may wait while holding the SSL object. */
+/* Moving bytes. A plain socket is switched to blocking and read with a receive time-out, which saves the poll() that
+ * libpq pays for each answer; a TLS socket stays non-blocking, because nobody may wait while holding the SSL object. */
 #include "transport/transport.h"
 
 #include "base/clock.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* One connection's bytes.
  *
- * One thread may send while another receives. On a TLS connection the two exclude each other for the length of a call (an SSL
- * object is not thread-safe), so nothing blocks inside: waiting happens outside, in poll(). */
+ * One thread may send while another receives. On a TLS connection the two exclude each other for the length of a call
+ * (an SSL object is not thread-safe), so nothing blocks inside: waiting happens outside, in poll(). */
 #ifndef PGDBM_TRANSPORT_TRANSPORT_H
 #define PGDBM_TRANSPORT_TRANSPORT_H
 
@@ -37,8 +37,8 @@ short pgdbm__transport_wait_writable(struct pgdbm__transport *transport, bool or
 /* Ends the conversation at once: every thread that waits on the socket sees it as lost. Any thread, repeatedly. */
 void pgdbm__transport_shutdown(struct pgdbm__transport *transport);
 
-/* Asks the server to cancel what the session is doing, by a connection of its own (PostgreSQL documentation 55.2.8). Blocks
- * until the server has taken the request. False when it could not be delivered. One thread at a time. */
+/* Asks the server to cancel what the session is doing, by a connection of its own (PostgreSQL documentation 55.2.8).
+ * Blocks until the server has taken the request. False when it could not be delivered. One thread at a time. */
 bool pgdbm__transport_cancel(struct pgdbm__transport *transport);
 
 /* Closes everything. Half-built and zeroed objects are fine. */

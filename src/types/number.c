@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Floating-point text. PostgreSQL prints the shortest digits that read back the same, in fixed form while the decimal exponent is at
- * least -4 and below 15 (float8) or 6 (float4), and otherwise as d.ddde+XX (its documentation, 8.1.3). */
+/* Floating-point text. PostgreSQL prints the shortest digits that read back the same, in fixed form while the decimal
+ * exponent is at least -4 and below 15 (float8) or 6 (float4), and otherwise as d.ddde+XX (its documentation, 8.1.3).
+ */
 #include "types/number.h"
 
 #include <math.h>

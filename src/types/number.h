@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers in network order, and floating-point numbers as PostgreSQL prints them (shortest digits that read back the same). */
+/* Numbers in network order, and floating-point numbers as PostgreSQL prints them (shortest digits that read back the
+ * same). */
 #ifndef PGDBM_TYPES_NUMBER_H
 #define PGDBM_TYPES_NUMBER_H
 

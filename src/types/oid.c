@@ -52,5 +52,6 @@ const char *pgdbm__type_name(uint32_t type, char scratch[32])
 
 bool pgdbm__type_is_text(uint32_t type)
 {
-    return type == PGDBM__OID_TEXT || type == PGDBM__OID_VARCHAR || type == PGDBM__OID_BPCHAR || type == PGDBM__OID_NAME;
+    return type == PGDBM__OID_TEXT || type == PGDBM__OID_VARCHAR || type == PGDBM__OID_BPCHAR ||
+           type == PGDBM__OID_NAME;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The object identifiers of the types this library treats by itself; they are fixed in every PostgreSQL (catalog pg_type). */
+/* The object identifiers of the types this library treats by itself; they are fixed in every PostgreSQL (catalog
+ * pg_type). */
 #ifndef PGDBM_TYPES_OID_H
 #define PGDBM_TYPES_OID_H
 

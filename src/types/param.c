@@ -35,7 +35,8 @@ int16_t pgdbm__result_format(uint32_t type)
 static pgdbm_status mismatch(size_t number, const char *given, uint32_t type, pgdbm_error *err)
 {
     char scratch[32];
-    pgdbm__fail(err, PGDBM_ERR_TYPE, "parameter $%zu is %s, the statement wants %s", number, given, pgdbm__type_name(type, scratch));
+    pgdbm__fail(err, PGDBM_ERR_TYPE, "parameter $%zu is %s, the statement wants %s", number, given,
+                pgdbm__type_name(type, scratch));
     pgdbm__error_hint(err, "pass a value of that type, pass it as text, or cast in the statement ($%zu::...)", number);
     return PGDBM_ERR_TYPE;
 }
@@ -43,7 +44,8 @@ static pgdbm_status mismatch(size_t number, const char *given, uint32_t type, pg
 static pgdbm_status out_of_range(size_t number, uint32_t type, const char *range, pgdbm_error *err)
 {
     char scratch[32];
-    pgdbm__fail(err, PGDBM_ERR_TYPE, "parameter $%zu is out of range for %s (%s)", number, pgdbm__type_name(type, scratch), range);
+    pgdbm__fail(err, PGDBM_ERR_TYPE, "parameter $%zu is out of range for %s (%s)", number,
+                pgdbm__type_name(type, scratch), range);
     pgdbm__error_hint(err, "check the value before it is stored, or widen the column");
     return PGDBM_ERR_TYPE;
 }
@@ -76,8 +78,8 @@ static void put_float(struct pgdbm__buffer *out, float value)
     pgdbm__wire_int32(out, (int32_t)bits);
 }
 
-static pgdbm_status encode_integer(int64_t value, uint32_t type, size_t number, struct pgdbm__buffer *out, int16_t *format,
-                                   pgdbm_error *err)
+static pgdbm_status encode_integer(int64_t value, uint32_t type, size_t number, struct pgdbm__buffer *out,
+                                   int16_t *format, pgdbm_error *err)
 {
     char text[PGDBM__NUMBER_BYTES];
     *format = 1;
@@ -123,8 +125,8 @@ static pgdbm_status encode_integer(int64_t value, uint32_t type, size_t number, 
     }
 }
 
-static pgdbm_status encode_unsigned(uint64_t value, uint32_t type, size_t number, struct pgdbm__buffer *out, int16_t *format,
-                                    pgdbm_error *err)
+static pgdbm_status encode_unsigned(uint64_t value, uint32_t type, size_t number, struct pgdbm__buffer *out,
+                                    int16_t *format, pgdbm_error *err)
 {
     char text[PGDBM__NUMBER_BYTES];
     if (value <= INT64_MAX)
@@ -140,8 +142,8 @@ static pgdbm_status encode_unsigned(uint64_t value, uint32_t type, size_t number
     return PGDBM_OK;
 }
 
-static pgdbm_status encode_double(double value, uint32_t type, size_t number, struct pgdbm__buffer *out, int16_t *format,
-                                  pgdbm_error *err)
+static pgdbm_status encode_double(double value, uint32_t type, size_t number, struct pgdbm__buffer *out,
+                                  int16_t *format, pgdbm_error *err)
 {
     char text[PGDBM__NUMBER_BYTES];
     *format = 1;
@@ -172,8 +174,8 @@ static pgdbm_status check_size(size_t bytes, size_t number, pgdbm_error *err)
     return PGDBM_ERR_TYPE;
 }
 
-static pgdbm_status encode_text(const pgdbm_param *param, uint32_t type, size_t number, struct pgdbm__buffer *out, int16_t *format,
-                                pgdbm_error *err)
+static pgdbm_status encode_text(const pgdbm_param *param, uint32_t type, size_t number, struct pgdbm__buffer *out,
+                                int16_t *format, pgdbm_error *err)
 {
     const char *text = param->value.text;
     size_t bytes = param->bytes == PGDBM_TERMINATED ? strlen(text) : param->bytes;
@@ -181,7 +183,8 @@ static pgdbm_status encode_text(const pgdbm_param *param, uint32_t type, size_t 
     if (status != PGDBM_OK)
         return status;
     if (param->bytes != PGDBM_TERMINATED && bytes > 0 && memchr(text, '\0', bytes) != NULL) {
-        pgdbm__fail(err, PGDBM_ERR_TYPE, "parameter $%zu is text with a NUL byte inside, which PostgreSQL cannot store", number);
+        pgdbm__fail(err, PGDBM_ERR_TYPE, "parameter $%zu is text with a NUL byte inside, which PostgreSQL cannot store",
+                    number);
         pgdbm__error_hint(err, "use bytea and pgdbm_bytes for binary data");
         return PGDBM_ERR_TYPE;
     }
@@ -190,8 +193,8 @@ static pgdbm_status encode_text(const pgdbm_param *param, uint32_t type, size_t 
     return PGDBM_OK;
 }
 
-static pgdbm_status encode_bytes(const pgdbm_param *param, uint32_t type, size_t number, struct pgdbm__buffer *out, int16_t *format,
-                                 pgdbm_error *err)
+static pgdbm_status encode_bytes(const pgdbm_param *param, uint32_t type, size_t number, struct pgdbm__buffer *out,
+                                 int16_t *format, pgdbm_error *err)
 {
     if (type != PGDBM__OID_BYTEA)
         return mismatch(number, "a run of bytes", type, err);
@@ -202,8 +205,8 @@ static pgdbm_status encode_bytes(const pgdbm_param *param, uint32_t type, size_t
     return status;
 }
 
-pgdbm_status pgdbm__param_encode(const pgdbm_param *param, uint32_t type, size_t number, struct pgdbm__buffer *out, int16_t *format,
-                                 pgdbm_error *err)
+pgdbm_status pgdbm__param_encode(const pgdbm_param *param, uint32_t type, size_t number, struct pgdbm__buffer *out,
+                                 int16_t *format, pgdbm_error *err)
 {
     switch (param->kind) {
     case PGDBM_PARAM_INT64:

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Frontend messages, appended to a buffer. A buffer that fails stays failed, so a group of messages is checked once at its
- * end. The messages are those of PostgreSQL documentation 55.7. */
+/* Frontend messages, appended to a buffer. A buffer that fails stays failed, so a group of messages is checked once at
+ * its end. The messages are those of PostgreSQL documentation 55.7. */
 #ifndef PGDBM_WIRE_ENCODE_H
 #define PGDBM_WIRE_ENCODE_H
 
 #include "base/buffer.h"
 
-/* A message is opened by its type byte and closed by writing its length; the position in between is the caller's to keep. */
+/* A message is opened by its type byte and closed by writing its length; the position in between is the caller's to
+ * keep. */
 size_t pgdbm__wire_begin(struct pgdbm__buffer *out, char type);
 void pgdbm__wire_end(struct pgdbm__buffer *out, size_t begin);
 void pgdbm__wire_int16(struct pgdbm__buffer *out, int16_t value);

@@ -49,7 +49,8 @@ char *test_database_create(void)
     number++;
     snprintf(sql, sizeof sql, "CREATE DATABASE test_%u", number);
     test_psql(test_server_url(), sql);
-    snprintf(url, sizeof url, "postgresql://postgres@/test_%u?host=%s", number, pgdbm_testserver_socket_directory(test_server()));
+    snprintf(url, sizeof url, "postgresql://postgres@/test_%u?host=%s", number,
+             pgdbm_testserver_socket_directory(test_server()));
     return strdup(url);
 }
 
@@ -70,12 +71,14 @@ void test_fail_with(const pgdbm_error *err, pgdbm_status status, const char *cal
     _fail(file, line);
 }
 
-void test_fail_unlike(const pgdbm_error *err, pgdbm_status status, pgdbm_status wanted, const char *call, const char *file, int line)
+void test_fail_unlike(const pgdbm_error *err, pgdbm_status status, pgdbm_status wanted, const char *call,
+                      const char *file, int line)
 {
     char text[2048] = "";
     if (status != PGDBM_OK)
         pgdbm_error_format(err, text, sizeof text);
-    print_error("%s:%d: %s\n  expected %s, came %s\n%s\n", file, line, call, pgdbm_status_name(wanted), pgdbm_status_name(status), text);
+    print_error("%s:%d: %s\n  expected %s, came %s\n%s\n", file, line, call, pgdbm_status_name(wanted),
+                pgdbm_status_name(status), text);
     _fail(file, line);
 }
 

@@ -16,31 +16,33 @@
 pgdbm_testserver *test_server(void);
 /* Its database "postgres". */
 const char *test_server_url(void);
-/* A fresh database; its connection string, to be given to test_database_drop, which drops the database and frees the string. */
+/* A fresh database; its connection string, to be given to test_database_drop, which drops the database and frees the
+ * string. */
 char *test_database_create(void);
 void test_database_drop(char *url);
 /* Runs SQL over a connection of its own, by libpq; fails the test on an error. */
 void test_psql(const char *url, const char *sql);
 
 /* Fails the test with the whole error when a call that must succeed does not. */
-#define assert_ok(call)                                                                                                            \
-    do {                                                                                                                           \
-        pgdbm_status assert_status_ = (call);                                                                                      \
-        if (assert_status_ != PGDBM_OK)                                                                                            \
-            test_fail_with(&err, assert_status_, #call, __FILE__, __LINE__);                                                       \
+#define assert_ok(call)                                                                                                \
+    do {                                                                                                               \
+        pgdbm_status assert_status_ = (call);                                                                          \
+        if (assert_status_ != PGDBM_OK)                                                                                \
+            test_fail_with(&err, assert_status_, #call, __FILE__, __LINE__);                                           \
     } while (0)
 /* The call must fail with this status. */
-#define assert_fails(wanted, call)                                                                                                 \
-    do {                                                                                                                           \
-        pgdbm_status assert_status_ = (call);                                                                                      \
-        if (assert_status_ != (wanted))                                                                                            \
-            test_fail_unlike(&err, assert_status_, (wanted), #call, __FILE__, __LINE__);                                           \
+#define assert_fails(wanted, call)                                                                                     \
+    do {                                                                                                               \
+        pgdbm_status assert_status_ = (call);                                                                          \
+        if (assert_status_ != (wanted))                                                                                \
+            test_fail_unlike(&err, assert_status_, (wanted), #call, __FILE__, __LINE__);                               \
     } while (0)
 /* The text must contain the piece. */
 #define assert_contains(text, piece) test_contains((text), (piece), __FILE__, __LINE__)
 
 void test_fail_with(const pgdbm_error *err, pgdbm_status status, const char *call, const char *file, int line);
-void test_fail_unlike(const pgdbm_error *err, pgdbm_status status, pgdbm_status wanted, const char *call, const char *file, int line);
+void test_fail_unlike(const pgdbm_error *err, pgdbm_status status, pgdbm_status wanted, const char *call,
+                      const char *file, int line);
 void test_contains(const char *text, const char *piece, const char *file, int line);
 
 #endif
