@@ -36,8 +36,9 @@ struct pgdbm__scanner {
     const char *text;
     size_t bytes;
     size_t offset;
-    /* Of the run of arithmetic characters that the last operator was cut from: where it ends, and behind its last character that is not + or -.
-     * Remembered, because a long run of signs would otherwise be read again for each of them. */
+    /* Of the run of arithmetic characters that the last operator was cut from: where it ends, and behind its last
+     * character that is not + or -. Remembered, because a long run of signs would otherwise be read again for each of
+     * them. */
     size_t run_end, run_kept;
 };
 
