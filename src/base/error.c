@@ -56,6 +56,7 @@ static void cut_at_character(char *text, size_t length)
         text[end - 1] = '\0';
 }
 
+PGDBM_PRINTF(3, 0)
 static void print_text(char *out, size_t out_bytes, const char *format, va_list arguments)
 {
     int needed = vsnprintf(out, out_bytes, format, arguments);
