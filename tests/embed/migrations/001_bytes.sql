@@ -1,0 +1,2 @@
+-- "quotes" \\backslash ??/ trigraph
+SELECT 'ä€';
