@@ -46,7 +46,7 @@ function(pgdbm_library)
                                                           $<INSTALL_INTERFACE:include>)
         target_link_libraries(pgdbm_${suffix} PRIVATE $<BUILD_INTERFACE:pgdbm_flags> PostgreSQL::PostgreSQL OpenSSL::SSL
                                                       OpenSSL::Crypto Threads::Threads)
-        set_target_properties(pgdbm_${suffix} PROPERTIES OUTPUT_NAME pgdbm VERSION ${PROJECT_VERSION}
+        set_target_properties(pgdbm_${suffix} PROPERTIES OUTPUT_NAME pgdbm EXPORT_NAME pgdbm VERSION ${PROJECT_VERSION}
                               SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} LINKER_LANGUAGE C)
     endforeach()
     add_library(pgdbm::pgdbm ALIAS pgdbm_shared)

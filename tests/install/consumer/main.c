@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What an installed pgdbm must be good for: compile, link, answer. */
+#include <pgdbm/pgdbm.h>
+#include <pgdbm/testkit.h>
+#include <stdio.h>
+#include <string.h>
+
+int main(void)
+{
+    pgdbm_error err;
+    pgdbm_db *db = NULL;
+    if (pgdbm_open(NULL, &db, &err) != PGDBM_ERR_ARGUMENT || strcmp(pgdbm_version(), PGDBM_VERSION_STRING) != 0)
+        return 1;
+    pgdbm_testserver_stop(NULL);
+    puts(pgdbm_version());
+    return 0;
+}

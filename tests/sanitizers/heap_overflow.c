@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Wrong on purpose: reads behind an allocation. */
+#include <stdlib.h>
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    volatile char *memory = malloc(8);
+    char found = memory[7 + argc];
+    free((void *)memory);
+    return found == 'x' ? 0 : 0;
+}
