@@ -69,10 +69,14 @@ static pgdbm_status complain(const struct value *value, const char *wanted, cons
 static pgdbm_status find_value(const pgdbm_result *result, size_t row, size_t column, const void *out,
                                struct value *value, pgdbm_error *err)
 {
-    if (result == NULL || out == NULL)
-        return pgdbm__fail_null(err, "reading a result", result == NULL ? "result" : "value");
-    if (row >= result->n_rows)
-        return pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "there is no row %zu in a result of %zu", row, result->n_rows);
+    if (result == NULL || out == NULL) {
+        pgdbm__fail_null(err, "reading a result", result == NULL ? "result" : "value");
+        return PGDBM_ERR_ARGUMENT;
+    }
+    if (row >= result->n_rows) {
+        pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "there is no row %zu in a result of %zu", row, result->n_rows);
+        return PGDBM_ERR_ARGUMENT;
+    }
     if (column >= result->description->n_columns) {
         pgdbm__fail(err, PGDBM_ERR_TYPE, "there is no column %zu in a result of %zu", column,
                     result->description->n_columns);

@@ -8,11 +8,8 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 /* libpq has no call for the SQLSTATE of a failed connection, but in verbose form its message carries it: "FATAL: 28P01:
  * ...". */
@@ -121,13 +118,6 @@ static pgdbm_status take_over(struct pgdbm__transport *transport, pgdbm_error *e
         return pgdbm__fail_nomem(err, "preparing to cancel statements");
     if (PQconsumeInput(connection) == 0 || PQisBusy(connection))
         return pgdbm__fail(err, PGDBM_ERR_CONNECTION, "the connection was lost right after it was opened");
-    if (transport->ssl == NULL) {
-        struct timeval tick = {.tv_sec = 1};
-        int flags = fcntl(transport->fd, F_GETFL);
-        if (flags < 0 || fcntl(transport->fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
-            setsockopt(transport->fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick) != 0)
-            return pgdbm__fail(err, PGDBM_ERR_CONNECTION, "the socket cannot be configured: %s", strerror(errno));
-    }
     return PGDBM_OK;
 }
 
