@@ -74,8 +74,10 @@ void pgdbm_close(pgdbm_db *db)
         return;
     }
     struct pgdbm_pool *pool = db->pool;
-    if (db->kind == PGDBM__DB_PINNED)
+    if (db->kind == PGDBM__DB_PINNED) {
+        pgdbm__db_detach(db);
         pgdbm__pool_release(pool, db->member, true);
+    }
     bool owns_pool = db->owns_pool;
     pgdbm__free(db);
     if (owns_pool)

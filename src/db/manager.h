@@ -35,6 +35,10 @@ pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err);
 pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes,
                                    const char *sql, pgdbm_params params, struct pgdbm__run *run, pgdbm_error *err);
 
+/* Unlinks the handle from the one around it, and ends those inside it, which somebody may still hold. True when one was
+ * open. */
+bool pgdbm__db_detach(pgdbm_db *db);
+
 /* One simple-protocol command on the handle's own session. */
 pgdbm_status pgdbm__db_command(pgdbm_db *db, const char *sql, pgdbm_error *err);
 

@@ -112,9 +112,7 @@ pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const p
     return PGDBM_OK;
 }
 
-/* Unlinks the handle from the one around it, and ends those inside it, which somebody may still hold. True when one was
- * open. */
-static bool detach(pgdbm_db *tx)
+bool pgdbm__db_detach(pgdbm_db *tx)
 {
     pthread_mutex_lock(&tx->pool->lock);
     bool had_inner = tx->inner != NULL;
@@ -183,7 +181,7 @@ pgdbm_status pgdbm_rollback(pgdbm_db *tx, pgdbm_error *err)
     bool lease = holds_lease(tx) && !ended;
     if (!ended)
         undo(tx);
-    detach(tx);
+    pgdbm__db_detach(tx);
     finish(tx, lease);
     return PGDBM_OK;
 }
@@ -210,7 +208,7 @@ pgdbm_status pgdbm_commit(pgdbm_db *tx, pgdbm_error *err)
     if (ended)
         status = refuse_commit(err, "the transaction around this one has ended",
                                "commit inner transactions before outer ones");
-    else if (detach(tx)) {
+    else if (pgdbm__db_detach(tx)) {
         undo(tx);
         status = refuse_commit(err, "a nested transaction was still open at the commit",
                                "end inner transactions before outer ones");
@@ -221,7 +219,7 @@ pgdbm_status pgdbm_commit(pgdbm_db *tx, pgdbm_error *err)
             "look at that statement's error, and roll back when one fails; a nested pgdbm_begin protects the rest");
     } else
         status = pgdbm__db_command(tx, sql, err);
-    detach(tx);
+    pgdbm__db_detach(tx);
     finish(tx, lease);
     return status;
 }
@@ -238,8 +236,7 @@ static void back_off(int attempt, int delay_ms)
 pgdbm_status pgdbm_transact_sized(const char *file, int line, pgdbm_db *db, const pgdbm_tx_options *options,
                                   size_t options_bytes, pgdbm_transaction_body body, void *context, pgdbm_error *err)
 {
-    pgdbm_error local;
-    err = err != NULL ? err : &local;
+    pgdbm_error failure; /* the caller's is written at the end: a failure that a repetition mends is none */
     if (db == NULL || body == NULL)
         return pgdbm__fail_null(err, "pgdbm_transact", db == NULL ? "db" : "body");
     pgdbm_tx_options chosen = {0};
@@ -253,18 +250,20 @@ pgdbm_status pgdbm_transact_sized(const char *file, int line, pgdbm_db *db, cons
         pgdbm_db *tx = NULL;
         if (attempt > 0)
             back_off(attempt - 1, delay_ms);
-        status = pgdbm_begin_sized(file, line, db, &chosen, sizeof chosen, &tx, err);
+        status = pgdbm_begin_sized(file, line, db, &chosen, sizeof chosen, &tx, &failure);
         if (status != PGDBM_OK)
-            return status;
-        pgdbm__fail(err, PGDBM_OK, "%s", "");
-        status = body(tx, context, err);
-        if (status == PGDBM_OK) {
-            status = pgdbm_commit(tx, err);
-        } else
+            break;
+        pgdbm__fail(&failure, PGDBM_OK, "%s", "");
+        status = body(tx, context, &failure);
+        if (status == PGDBM_OK)
+            status = pgdbm_commit(tx, &failure);
+        else
             (void)pgdbm_rollback(tx, NULL);
-        if (status == PGDBM_OK || !outermost || !err->retryable || err->status != status)
+        if (status == PGDBM_OK || !outermost || !failure.retryable || failure.status != status)
             break;
     }
+    if (status != PGDBM_OK && err != NULL)
+        *err = failure;
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include "db/manager.h"
 #include "sql/effects.h"
 #include "sql/identifier.h"
+#include "sql/scan.h"
 
 #include <string.h>
 
@@ -114,18 +115,22 @@ pgdbm_status pgdbm_fetch_text_sized(pgdbm_db *db, const pgdbm_call *call, size_t
     return status;
 }
 
-/* The statement with RETURNING id, unless it returns something already. NULL when memory is short. */
+/* The statement with RETURNING id, unless it returns something already. Semicolons and comments at its end are left
+ * out. NULL when memory is short. */
 static char *with_returning(const char *sql)
 {
     size_t bytes = strlen(sql);
+    if ((pgdbm__sql_effects(sql, bytes) & PGDBM__EFFECT_RETURNING) != 0)
+        return pgdbm__memdup(sql, bytes);
+    struct pgdbm__scanner scanner = {.text = sql, .bytes = bytes};
+    struct pgdbm__token token;
+    size_t end = 0;
+    for (pgdbm__scan_next(&scanner, &token); token.kind != PGDBM__TOKEN_END; pgdbm__scan_next(&scanner, &token))
+        if (!pgdbm__token_is_symbol(sql, &token, ';'))
+            end = token.offset + token.bytes;
     struct pgdbm__buffer text = {0};
-    if ((pgdbm__sql_effects(sql, bytes) & PGDBM__EFFECT_RETURNING) == 0) {
-        while (bytes > 0 && strchr("; \t\r\n", sql[bytes - 1]) != NULL)
-            bytes--;
-        pgdbm__buffer_append(&text, sql, bytes);
-        pgdbm__buffer_text(&text, "\nRETURNING id"); /* on a line of its own: the text may end in a comment */
-    } else
-        pgdbm__buffer_append(&text, sql, bytes);
+    pgdbm__buffer_append(&text, sql, end);
+    pgdbm__buffer_text(&text, " RETURNING id");
     char *made = pgdbm__buffer_take(&text);
     pgdbm__buffer_free(&text);
     return made;
@@ -154,6 +159,15 @@ pgdbm_status pgdbm_insert_id_sized(pgdbm_db *db, const pgdbm_call *call, size_t 
     return status;
 }
 
+/* Says which set it was, before what the server said. */
+static void name_set(pgdbm_error *err, size_t number, size_t n_sets)
+{
+    char detail[sizeof err->detail];
+    memcpy(detail, err->detail, sizeof detail);
+    pgdbm__error_detail(err, "in set %zu of %zu; nothing of the call remains%s%.400s", number, n_sets,
+                        detail[0] != '\0' ? ". " : "", detail);
+}
+
 pgdbm_status pgdbm_execute_many_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,
                                       const pgdbm_params *sets, size_t n_sets, int64_t *rows_affected, pgdbm_error *err)
 {
@@ -170,28 +184,18 @@ pgdbm_status pgdbm_execute_many_sized(pgdbm_db *db, const pgdbm_call *call, size
     run.take_lease = true; /* a long run of messages must not stand before a neighbour's statement */
     if (n_sets > 0)
         status = pgdbm__pool_run(&run, &request, err);
-    if (status == PGDBM_ERR_QUERY)
-        pgdbm__error_detail(err, "in set %zu of %zu; nothing of the call remains. %s", request.commands_complete + 1,
-                            n_sets, "");
+    if (status != PGDBM_OK && request.commands_complete < n_sets &&
+        (status == PGDBM_ERR_QUERY || status == PGDBM_ERR_TYPE))
+        name_set(err, request.commands_complete + 1, n_sets);
     if (status == PGDBM_OK && rows_affected != NULL)
         *rows_affected = request.affected;
     return status;
 }
 
-pgdbm_status pgdbm_stream_sized(const char *file, int line, pgdbm_db *db, const pgdbm_call *call, size_t call_bytes,
-                                const char *sql, pgdbm_params params, pgdbm_row_callback on_row, void *context,
-                                pgdbm_error *err)
+/* Streams on a session of the handle's own, or one taken for this. *stopped: the callback had enough. */
+static pgdbm_status stream_on(struct pgdbm__run *run, pgdbm_params params, pgdbm_row_callback on_row, void *context,
+                              bool *stopped, pgdbm_error *err)
 {
-    struct pgdbm__run run;
-    if (on_row == NULL)
-        return pgdbm__fail_null(err, "pgdbm_stream", "on_row");
-    pgdbm_status status = pgdbm__db_prepare_run(db, "pgdbm_stream", call, call_bytes, sql, params, &run, err);
-    if (status != PGDBM_OK)
-        return status;
-    run.take_lease = true;
-    run.spot = (struct pgdbm__spot){file, line};
-    if (call == NULL)
-        run.deadline = PGDBM__NEVER; /* a stream lasts as long as its consumer takes */
     struct pgdbm__request request = {
         .kind = PGDBM__REQUEST_EXECUTE,
         .sets = &params,
@@ -200,7 +204,47 @@ pgdbm_status pgdbm_stream_sized(const char *file, int line, pgdbm_db *db, const 
         .on_row = on_row,
         .context = context,
     };
-    return pgdbm__pool_run(&run, &request, err);
+    run->take_lease = true;
+    pgdbm_status status = pgdbm__pool_run(run, &request, err);
+    *stopped = request.stopped;
+    return status;
+}
+
+/* A statement that writes may be done before the cancel reaches it. So that stopping early means rolled back whatever
+ * happens first, it gets a transaction. */
+static pgdbm_status stream_writing(pgdbm_db *db, struct pgdbm__run *run, pgdbm_params params, pgdbm_row_callback on_row,
+                                   void *context, pgdbm_error *err)
+{
+    pgdbm_db *tx = NULL;
+    bool stopped = false;
+    pgdbm_status status = pgdbm_begin_sized(run->spot.file, run->spot.line, db, NULL, 0, &tx, err);
+    if (status != PGDBM_OK)
+        return status;
+    run->lease = tx->member;
+    status = stream_on(run, params, on_row, context, &stopped, err);
+    if (status == PGDBM_OK && !stopped)
+        return pgdbm_commit(tx, err);
+    (void)pgdbm_rollback(tx, NULL);
+    return status;
+}
+
+pgdbm_status pgdbm_stream_sized(const char *file, int line, pgdbm_db *db, const pgdbm_call *call, size_t call_bytes,
+                                const char *sql, pgdbm_params params, pgdbm_row_callback on_row, void *context,
+                                pgdbm_error *err)
+{
+    struct pgdbm__run run;
+    bool stopped;
+    if (on_row == NULL)
+        return pgdbm__fail_null(err, "pgdbm_stream", "on_row");
+    pgdbm_status status = pgdbm__db_prepare_run(db, "pgdbm_stream", call, call_bytes, sql, params, &run, err);
+    if (status != PGDBM_OK)
+        return status;
+    run.spot = (struct pgdbm__spot){file, line};
+    if (call == NULL)
+        run.deadline = PGDBM__NEVER; /* a stream lasts as long as its consumer takes */
+    if (db->member == NULL && (pgdbm__sql_effects(sql, strlen(sql)) & PGDBM__EFFECT_WRITE) != 0)
+        return stream_writing(db, &run, params, on_row, context, err);
+    return stream_on(&run, params, on_row, context, &stopped, err);
 }
 
 pgdbm_status pgdbm_table_exists(pgdbm_db *db, const char *table, bool *exists, pgdbm_error *err)

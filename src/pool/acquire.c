@@ -18,7 +18,7 @@ static struct pgdbm__member *least_loaded(struct pgdbm_pool *pool, size_t limit)
     for (struct pgdbm__member *member = pool->places[PGDBM__SHARED].first; member != NULL; member = member->next)
         if (!member->draining && member->in_flight < limit && (best == NULL || member->in_flight < best->in_flight) &&
             !atomic_load_explicit(&member->session.lost, memory_order_relaxed) &&
-            !atomic_load_explicit(&member->session.canceling, memory_order_relaxed))
+            atomic_load_explicit(&member->session.canceling, memory_order_relaxed) == 0)
             best = member;
     return best;
 }

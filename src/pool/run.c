@@ -35,7 +35,7 @@ static pgdbm_status refuse_statement(const struct pgdbm__run *run, unsigned effe
     return PGDBM_OK;
 }
 
-static pgdbm_status check_counts(const struct pgdbm__request *request, pgdbm_error *err)
+static pgdbm_status check_counts(struct pgdbm__request *request, pgdbm_error *err)
 {
     for (size_t i = 0; i < request->n_sets; i++) {
         if (request->sets[i].count == request->statement->n_params)
@@ -45,6 +45,7 @@ static pgdbm_status check_counts(const struct pgdbm__request *request, pgdbm_err
                     request->n_sets > 1 ? " in a set" : "");
         pgdbm__error_hint(err, "give one value for each of $1 ... $%zu", request->statement->n_params);
         pgdbm__error_statement(err, request->statement->text);
+        request->commands_complete = i;
         return PGDBM_ERR_TYPE;
     }
     return PGDBM_OK;
@@ -135,7 +136,7 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
     if (status != PGDBM_OK || request->stale) {
         if (request->stale || request->gone)
             pgdbm__statements_forget(run->pool, request->statement);
-        if (status != PGDBM_OK && err != NULL)
+        if (status != PGDBM_OK)
             *err = request->error;
         *repeat = status != PGDBM_OK && may_repeat(run, request, transaction_before);
     }
@@ -146,26 +147,28 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
 
 pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request *request, pgdbm_error *err)
 {
-    pgdbm_error local;
-    pgdbm_error *out = err != NULL ? err : &local;
+    pgdbm_error failure; /* the caller's is written at the end: a failure that a repetition mends is none */
     pgdbm_status status;
     bool repeat = true;
     for (int repeats = 0; repeat && repeats <= REPEATS; repeats++) {
         clear_answer(request);
-        status = pgdbm__statements_find(run->pool, run->schema, run->sql, &request->statement, out);
+        status = pgdbm__statements_find(run->pool, run->schema, run->sql, &request->statement, &failure);
         if (status != PGDBM_OK)
             break;
-        status = refuse_statement(run, request->statement->effects, out);
+        status = refuse_statement(run, request->statement->effects, &failure);
         if (repeats > 0)
             atomic_fetch_add_explicit(&run->pool->statements_repeated, 1, memory_order_relaxed);
         repeat = false;
         if (status == PGDBM_OK)
-            status = attempt(run, request, &repeat, out);
+            status = attempt(run, request, &repeat, &failure);
         pgdbm__statement_unref(request->statement);
         request->statement = NULL;
     }
     atomic_fetch_add_explicit(&run->pool->statements, 1, memory_order_relaxed);
-    if (status != PGDBM_OK)
+    if (status != PGDBM_OK) {
         atomic_fetch_add_explicit(&run->pool->statements_failed, 1, memory_order_relaxed);
+        if (err != NULL)
+            *err = failure;
+    }
     return status;
 }

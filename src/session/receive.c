@@ -115,7 +115,7 @@ static bool server_error(struct pgdbm__session *session, struct pgdbm__request *
         const char *sql = request->statement != NULL ? request->statement->text : request->simple_sql;
         fill_server_error(&request->error, &server, sql);
         request->failed = true;
-        request->cancel_possible = atomic_load(&session->canceling);
+        request->cancel_possible = atomic_load(&session->canceling) > 0;
         request->gone = strcmp(server.sqlstate, "26000") == 0;
         request->stale = request->stale || (strcmp(server.sqlstate, "0A000") == 0 &&
                                             strcmp(server.routine, "RevalidateCachedQuery") == 0);
@@ -200,7 +200,7 @@ static bool stream_row(struct pgdbm__session *session, struct pgdbm__request *re
         fail_request(request, PGDBM_ERR_NOMEM, "out of memory while streaming rows");
     else if (request->row_seen = true, !request->on_row(session->row, request->context)) {
         request->stopped = true;
-        atomic_store(&session->canceling, true);
+        atomic_fetch_add(&session->canceling, 1);
         pgdbm__transport_cancel(&session->transport);
     }
     *behind = kept;

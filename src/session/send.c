@@ -79,8 +79,10 @@ static pgdbm_status encode_execute(struct pgdbm__session *session, struct pgdbm_
     const char *name = encode_parse(session, request, session->statement_cache_size > 0);
     for (size_t i = 0; i < request->n_sets; i++) {
         pgdbm_status status = encode_bind(session, request, &request->sets[i], name, err);
-        if (status != PGDBM_OK)
+        if (status != PGDBM_OK) {
+            request->commands_complete = i;
             return status;
+        }
         pgdbm__wire_execute(&session->out, 0);
     }
     pgdbm__wire_sync(&session->out);

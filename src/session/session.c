@@ -97,7 +97,7 @@ static bool attend(struct pgdbm__session *session, struct pgdbm__request *reques
 static void cancel_and_attend(struct pgdbm__session *session, struct pgdbm__request *request)
 {
     request->timed_out = true;
-    atomic_store(&session->canceling, true);
+    atomic_fetch_add(&session->canceling, 1);
     pgdbm__transport_cancel(&session->transport);
     if (!attend(session, request, pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS)) {
         pgdbm__session_abort(session);
@@ -114,7 +114,24 @@ static void land_cancel(struct pgdbm__session *session)
         pgdbm__session_abort(session);
         attend(session, &barrier, PGDBM__NEVER);
     }
-    atomic_store(&session->canceling, false);
+    atomic_fetch_sub(&session->canceling, 1);
+}
+
+/* Rows were asked for: the answer is a result also when there were none, because it knows its columns. */
+static pgdbm_status complete_result(struct pgdbm__request *request)
+{
+    if (request->rows != PGDBM__ROWS_ALL && request->rows != PGDBM__ROWS_FIRST)
+        return PGDBM_OK;
+    if (request->result == NULL)
+        request->result =
+            pgdbm__result_new(request->description != NULL ? request->description : request->statement->description);
+    if (request->result == NULL) {
+        pgdbm__fail_nomem(&request->error, "receiving an answer");
+        pgdbm__error_outcome(&request->error, PGDBM_OUTCOME_DONE);
+        return PGDBM_ERR_NOMEM;
+    }
+    request->result->affected = request->affected;
+    return PGDBM_OK;
 }
 
 /* What the collected answer means to the caller. */
@@ -124,7 +141,7 @@ static pgdbm_status conclude(struct pgdbm__request *request)
     if (request->stopped && query_canceled)
         request->failed = false;
     if (!request->failed)
-        return PGDBM_OK;
+        return complete_result(request);
     if (request->timed_out && (query_canceled || request->lost)) {
         pgdbm_outcome_kind outcome = request->error.outcome;
         pgdbm__fail(&request->error, PGDBM_ERR_TIMEOUT, "the statement was not done when its deadline passed%s",
@@ -138,7 +155,9 @@ static pgdbm_status conclude(struct pgdbm__request *request)
         request->error.outcome = outcome;
     } else if (query_canceled) {
         request->canceled_by_other = request->cancel_possible && !request->stopped;
-        request->error.status = PGDBM_ERR_CANCELED;
+        /* statement_timeout has the same SQLSTATE; only its words tell it apart */
+        bool server_timeout = strstr(request->error.message, "statement timeout") != NULL;
+        request->error.status = server_timeout ? PGDBM_ERR_TIMEOUT : PGDBM_ERR_CANCELED;
     }
     return request->error.status;
 }

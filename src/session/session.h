@@ -47,7 +47,7 @@ struct pgdbm__request {
     pgdbm_status status;
     pgdbm_result *result;
     int64_t affected;
-    size_t commands_complete; /* of the sets */
+    size_t commands_complete; /* of the sets; after a failure, those before the one that failed */
     bool lost;                /* the session died under it; error.outcome says what is known */
     bool canceled_by_other;   /* 57014 that this request did not ask for */
     bool stale;               /* the statement's types are no longer what the pool believes */
@@ -96,7 +96,7 @@ struct pgdbm__session {
 
     _Atomic char transaction_status; /* of the last ReadyForQuery: I, T, E */
     _Atomic bool dirty;              /* something may have been left behind */
-    _Atomic bool canceling;          /* a cancel may still hit whatever runs: send nothing new */
+    _Atomic int canceling;           /* cancels that may still hit whatever runs: send nothing new */
     _Atomic bool lost;               /* as `broken`, readable without the lock */
     _Atomic bool streaming;          /* a row callback is running, in `streaming_thread` */
     pthread_t streaming_thread;
