@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* NULL for every argument of every public function: an error that names the argument, or legal where the header says
+ * so; never a crash, with and without a place for the error. */
+#include "db/stage.h"
+
+#include <stdlib.h>
+
+static pgdbm_error err;
+static pgdbm_error *out; /* what each call below gets for its error: &err, then NULL */
+
+#define REFUSES(argument, call)                                                                                        \
+    do {                                                                                                               \
+        memset(&err, 0, sizeof err);                                                                                   \
+        out = &err;                                                                                                    \
+        check((argument), (call), true, #call, __LINE__);                                                              \
+        out = NULL;                                                                                                    \
+        check((argument), (call), false, #call, __LINE__);                                                             \
+    } while (0)
+
+static void check(const char *argument, pgdbm_status status, bool told, const char *call, int line)
+{
+    if (status != PGDBM_ERR_ARGUMENT)
+        fail_msg("line %d: %s\nexpected PGDBM_ERR_ARGUMENT, came %s", line, call, pgdbm_status_name(status));
+    if (!told)
+        return;
+    if (err.status != PGDBM_ERR_ARGUMENT || err.outcome != PGDBM_OUTCOME_NOT_SENT || err.hint[0] == '\0' ||
+        strstr(err.message, argument) == NULL)
+        fail_msg("line %d: %s\nexpected an error that names \"%s\", came: %s (%s)", line, call, argument, err.message,
+                 err.hint);
+}
+
+static const char sql[] = "SELECT 1";
+static const pgdbm_params none;
+
+static bool on_row(const pgdbm_result *row, void *context)
+{
+    (void)row;
+    (void)context;
+    return true;
+}
+
+static pgdbm_status body(pgdbm_db *tx, void *context, pgdbm_error *error)
+{
+    (void)tx;
+    (void)context;
+    (void)error;
+    return PGDBM_OK;
+}
+
+static void verbs_refuse_null(void **state)
+{
+    pgdbm_db *db = ((struct stage *)*state)->db;
+    const pgdbm_params lacking = {.count = 1, .values = NULL};
+    int64_t number;
+    bool yes;
+    char *text;
+    REFUSES("db", pgdbm_execute(NULL, sql, none, &number, out));
+    REFUSES("sql", pgdbm_execute(db, NULL, none, &number, out));
+    REFUSES("params", pgdbm_execute(db, sql, lacking, &number, out));
+    REFUSES("db", pgdbm_execute_with(NULL, NULL, sql, none, NULL, out));
+    REFUSES("db", pgdbm_execute_many(NULL, sql, &none, 1, &number, out));
+    REFUSES("sql", pgdbm_execute_many(db, NULL, &none, 1, &number, out));
+    REFUSES("sets", pgdbm_execute_many(db, sql, NULL, 1, &number, out));
+    REFUSES("db", pgdbm_execute_many_with(NULL, NULL, sql, &none, 1, NULL, out));
+    REFUSES("db", pgdbm_insert_id(NULL, sql, none, &number, out));
+    REFUSES("sql", pgdbm_insert_id(db, NULL, none, &number, out));
+    REFUSES("id", pgdbm_insert_id(db, sql, none, NULL, out));
+    REFUSES("params", pgdbm_insert_id(db, sql, lacking, &number, out));
+    REFUSES("db", pgdbm_insert_id_with(NULL, NULL, sql, none, &number, out));
+    REFUSES("db", pgdbm_stream(NULL, sql, none, on_row, NULL, out));
+    REFUSES("sql", pgdbm_stream(db, NULL, none, on_row, NULL, out));
+    REFUSES("on_row", pgdbm_stream(db, sql, none, NULL, NULL, out));
+    REFUSES("params", pgdbm_stream(db, sql, lacking, on_row, NULL, out));
+    REFUSES("db", pgdbm_stream_with(NULL, NULL, sql, none, on_row, NULL, out));
+    REFUSES("db", pgdbm_table_exists(NULL, "t", &yes, out));
+    REFUSES("table", pgdbm_table_exists(db, NULL, &yes, out));
+    REFUSES("exists", pgdbm_table_exists(db, "t", NULL, out));
+    REFUSES("db", pgdbm_execute_simple(NULL, sql, out));
+    REFUSES("sql", pgdbm_execute_simple(db, NULL, out));
+    REFUSES("db", pgdbm_execute_simple_with(NULL, NULL, sql, out));
+    REFUSES("db", pgdbm_expand(NULL, sql, &text, out));
+    REFUSES("sql", pgdbm_expand(db, NULL, &text, out));
+    REFUSES("text", pgdbm_expand(db, sql, NULL, out));
+}
+
+static void fetching_refuses_null(void **state)
+{
+    pgdbm_db *db = ((struct stage *)*state)->db;
+    const pgdbm_params lacking = {.count = 1, .values = NULL};
+    pgdbm_result *result;
+    int64_t number;
+    double real;
+    bool yes;
+    char *text;
+    REFUSES("db", pgdbm_fetch_one(NULL, sql, none, &result, out));
+    REFUSES("sql", pgdbm_fetch_one(db, NULL, none, &result, out));
+    REFUSES("result", pgdbm_fetch_one(db, sql, none, NULL, out));
+    REFUSES("params", pgdbm_fetch_one(db, sql, lacking, &result, out));
+    REFUSES("db", pgdbm_fetch_one_with(NULL, NULL, sql, none, &result, out));
+    REFUSES("db", pgdbm_fetch_all(NULL, sql, none, &result, out));
+    REFUSES("sql", pgdbm_fetch_all(db, NULL, none, &result, out));
+    REFUSES("result", pgdbm_fetch_all(db, sql, none, NULL, out));
+    REFUSES("params", pgdbm_fetch_all(db, sql, lacking, &result, out));
+    REFUSES("db", pgdbm_fetch_all_with(NULL, NULL, sql, none, &result, out));
+    REFUSES("db", pgdbm_fetch_value_int64(NULL, sql, none, &number, out));
+    REFUSES("sql", pgdbm_fetch_value_int64(db, NULL, none, &number, out));
+    REFUSES("value", pgdbm_fetch_value_int64(db, sql, none, NULL, out));
+    REFUSES("params", pgdbm_fetch_value_int64(db, sql, lacking, &number, out));
+    REFUSES("db", pgdbm_fetch_value_double(NULL, sql, none, &real, out));
+    REFUSES("sql", pgdbm_fetch_value_double(db, NULL, none, &real, out));
+    REFUSES("value", pgdbm_fetch_value_double(db, sql, none, NULL, out));
+    REFUSES("db", pgdbm_fetch_value_bool(NULL, sql, none, &yes, out));
+    REFUSES("sql", pgdbm_fetch_value_bool(db, NULL, none, &yes, out));
+    REFUSES("value", pgdbm_fetch_value_bool(db, sql, none, NULL, out));
+    REFUSES("db", pgdbm_fetch_value_text(NULL, sql, none, &text, out));
+    REFUSES("sql", pgdbm_fetch_value_text(db, NULL, none, &text, out));
+    REFUSES("value", pgdbm_fetch_value_text(db, sql, none, NULL, out));
+    REFUSES("db", pgdbm_fetch_value_int64_with(NULL, NULL, sql, none, &number, out));
+    REFUSES("db", pgdbm_fetch_value_double_with(NULL, NULL, sql, none, &real, out));
+    REFUSES("db", pgdbm_fetch_value_bool_with(NULL, NULL, sql, none, &yes, out));
+    REFUSES("db", pgdbm_fetch_value_text_with(NULL, NULL, sql, none, &text, out));
+    /* A NULL call means the defaults, a NULL count that nobody wants it. */
+    assert_ok(pgdbm_fetch_value_int64_with(db, NULL, sql, none, &number, &err));
+    assert_ok(pgdbm_execute_with(db, NULL, sql, none, NULL, &err));
+    assert_ok(pgdbm_execute_simple_with(db, NULL, sql, &err));
+    assert_ok(pgdbm_stream_with(db, NULL, sql, none, on_row, NULL, &err));
+}
+
+static void transactions_refuse_null(void **state)
+{
+    pgdbm_db *db = ((struct stage *)*state)->db;
+    pgdbm_db *tx;
+    REFUSES("db", pgdbm_begin(NULL, NULL, &tx, out));
+    REFUSES("tx", pgdbm_begin(db, NULL, NULL, out));
+    REFUSES("tx", pgdbm_commit(NULL, out));
+    REFUSES("tx", pgdbm_rollback(NULL, out));
+    REFUSES("db", pgdbm_transact(NULL, NULL, body, NULL, out));
+    REFUSES("body", pgdbm_transact(db, NULL, NULL, NULL, out));
+    REFUSES("db", pgdbm_pin(NULL, &tx, out));
+    REFUSES("session", pgdbm_pin(db, NULL, out));
+    assert_ok(pgdbm_transact(db, NULL, body, NULL, &err));
+}
+
+static void pools_and_managers_refuse_null(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_config config = stage_config(stage, (pgdbm_config){.max_connections = 1});
+    pgdbm_pool *pool = stage->pool;
+    pgdbm_pool_stats stats;
+    pgdbm_db *db;
+    REFUSES("config", pgdbm_pool_open(NULL, &pool, out));
+    REFUSES("pool", pgdbm_pool_open(&config, NULL, out));
+    REFUSES("pool", pgdbm_pool_stats_read(NULL, &stats, out));
+    REFUSES("stats", pgdbm_pool_stats_read(stage->pool, NULL, out));
+    REFUSES("config", pgdbm_open(NULL, &db, out));
+    REFUSES("db", pgdbm_open(&config, NULL, out));
+    REFUSES("pool", pgdbm_attach(NULL, "app", &db, out));
+    REFUSES("db", pgdbm_attach(stage->pool, "app", NULL, out));
+    REFUSES("config", pgdbm_config_check(NULL, out));
+    REFUSES("config", pgdbm_config_from_environment(NULL, out));
+    pgdbm_close(NULL);
+    pgdbm_pool_close(NULL);
+    assert_null(pgdbm_schema(NULL));
+    assert_null(pgdbm_pool_of(NULL));
+    assert_non_null(pgdbm_config_fields(NULL));
+}
+
+static void results_refuse_null(void **state)
+{
+    pgdbm_db *db = ((struct stage *)*state)->db;
+    pgdbm_result *result;
+    assert_ok(pgdbm_fetch_one(db, "SELECT 1 AS one", none, &result, &err));
+#define ACCESSOR(name, type)                                                                                           \
+    do {                                                                                                               \
+        type value;                                                                                                    \
+        REFUSES("result", name##_at(NULL, 0, 0, &value, out));                                                         \
+        REFUSES("value", name##_at(result, 0, 0, NULL, out));                                                          \
+        REFUSES("result", name##_named(NULL, 0, "one", &value, out));                                                  \
+        REFUSES("column", name##_named(result, 0, NULL, &value, out));                                                 \
+        REFUSES("value", name##_named(result, 0, "one", NULL, out));                                                   \
+    } while (0)
+    ACCESSOR(pgdbm_is_null, bool);
+    ACCESSOR(pgdbm_get_bool, bool);
+    ACCESSOR(pgdbm_get_int16, int16_t);
+    ACCESSOR(pgdbm_get_int32, int32_t);
+    ACCESSOR(pgdbm_get_int64, int64_t);
+    ACCESSOR(pgdbm_get_float, float);
+    ACCESSOR(pgdbm_get_double, double);
+    ACCESSOR(pgdbm_get_text, const char *);
+    ACCESSOR(pgdbm_get_bytes, pgdbm_blob);
+    assert_int_equal(pgdbm_result_column(result, NULL), -1);
+    assert_int_equal(pgdbm_result_column(NULL, "one"), -1);
+    assert_int_equal(pgdbm_result_rows(NULL), 0);
+    assert_int_equal(pgdbm_result_columns(NULL), 0);
+    assert_int_equal(pgdbm_result_affected(NULL), 0);
+    assert_null(pgdbm_result_column_name(NULL, 0));
+    assert_null(pgdbm_result_column_name(result, 1));
+    assert_int_equal(pgdbm_result_column_type(NULL, 0), 0);
+    assert_int_equal(pgdbm_result_column_type(result, 1), 0);
+    pgdbm_result_free(result);
+    pgdbm_result_free(NULL);
+}
+
+static void migrations_and_modules_refuse_null(void **state)
+{
+    struct stage *stage = *state;
+    const pgdbm_migration_text text = {"001_one.sql", "SELECT 1", 8};
+    const pgdbm_migrations migrations = {.texts = &text, .n_texts = 1};
+    const pgdbm_migrate_options options = {.module = "m", .migrations = &migrations};
+    const pgdbm_module module = {.name = "m", .migrations = &migrations};
+    const pgdbm_source source = {.pool = stage->pool};
+    pgdbm_migration_report *report;
+    pgdbm_db *db;
+    REFUSES("db", pgdbm_migrate(NULL, &options, &report, out));
+    REFUSES("options", pgdbm_migrate(stage->db, NULL, &report, out));
+    REFUSES("db", pgdbm_migrate_status(NULL, &options, &report, out));
+    REFUSES("options", pgdbm_migrate_status(stage->db, NULL, &report, out));
+    REFUSES("report", pgdbm_migrate_status(stage->db, &options, NULL, out));
+    REFUSES("module", pgdbm_module_open(NULL, &source, &db, out));
+    REFUSES("source", pgdbm_module_open(&module, NULL, &db, out));
+    REFUSES("db", pgdbm_module_open(&module, &source, NULL, out));
+    pgdbm_migration_report_free(NULL);
+    assert_ok(pgdbm_migrate(stage->db, &options, NULL, &err));
+}
+
+static void the_test_kit_refuses_null(void **state)
+{
+    char *url;
+    (void)state;
+    REFUSES("server", pgdbm_testserver_start(NULL, NULL, out));
+    REFUSES("server", pgdbm_testserver_crash(NULL, out));
+    REFUSES("server", pgdbm_testserver_restart(NULL, out));
+    REFUSES("directory", pgdbm_testserver_stop_directory(NULL, out));
+    REFUSES("directory", pgdbm_testserver_find(NULL, &url, out));
+    REFUSES("url", pgdbm_testserver_find("/nowhere", NULL, out));
+    pgdbm_testserver_stop(NULL);
+    assert_null(pgdbm_testserver_url(NULL));
+    assert_null(pgdbm_testserver_socket_directory(NULL));
+    assert_null(pgdbm_testserver_tcp_url(NULL));
+    assert_null(pgdbm_testserver_ca_file(NULL));
+    assert_true(pgdbm_testserver_pid(NULL) <= 0);
+}
+
+static void *reallocate(void *memory, size_t bytes, void *context)
+{
+    (void)context;
+    return realloc(memory, bytes);
+}
+
+static void memory_and_errors_take_null(void **state)
+{
+    char text[8] = "before";
+    (void)state;
+    pgdbm_free(NULL);
+    assert_fails(PGDBM_ERR_ARGUMENT, pgdbm_allocator_set(&(pgdbm_allocator){.reallocate = reallocate}, &err));
+    assert_contains(err.message, "release");
+    assert_fails(PGDBM_ERR_ARGUMENT, pgdbm_allocator_set(&(pgdbm_allocator){0}, &err));
+    assert_int_equal(pgdbm_allocator_set(&(pgdbm_allocator){0}, NULL), PGDBM_ERR_ARGUMENT);
+    assert_ok(pgdbm_allocator_set(NULL, &err));
+    assert_int_equal(pgdbm_error_format(NULL, text, sizeof text), 0);
+    assert_string_equal(text, "");
+    assert_true(pgdbm_error_format(&err, NULL, 0) > 0);
+    assert_string_equal(pgdbm_status_name((pgdbm_status)999), "PGDBM_ERR_UNKNOWN");
+    assert_string_equal(pgdbm_status_name((pgdbm_status)-1), "PGDBM_ERR_UNKNOWN");
+    assert_non_null(pgdbm_outcome_name((pgdbm_outcome_kind)-1));
+    assert_string_equal(pgdbm_version(), PGDBM_VERSION_STRING);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define ON_ONE(test) cmocka_unit_test_setup_teardown(test, stage_setup_one, stage_teardown)
+        ON_ONE(verbs_refuse_null),         ON_ONE(fetching_refuses_null),
+        ON_ONE(transactions_refuse_null),  ON_ONE(pools_and_managers_refuse_null),
+        ON_ONE(results_refuse_null),       ON_ONE(migrations_and_modules_refuse_null),
+        ON_ONE(the_test_kit_refuses_null), ON_ONE(memory_and_errors_take_null),
+    };
+    return cmocka_run_group_tests_name("null arguments", tests, NULL, NULL);
+}
