@@ -27,7 +27,7 @@ static pgdbm_allocator current = {malloc_reallocate, malloc_release, NULL};
 pgdbm_status pgdbm_allocator_set(const pgdbm_allocator *allocator, pgdbm_error *err)
 {
     if (allocator != NULL && (allocator->reallocate == NULL || allocator->release == NULL))
-        return pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "pgdbm_allocator_set: both reallocate and release are needed");
+        return pgdbm__fail_null(err, "pgdbm_allocator_set", allocator->reallocate == NULL ? "reallocate" : "release");
     current = allocator != NULL ? *allocator : malloc_allocator;
     return PGDBM_OK;
 }

@@ -132,19 +132,25 @@ pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err)
     return PGDBM_OK;
 }
 
+pgdbm_status pgdbm__db_check_params(const pgdbm_params *params, const char *function, pgdbm_error *err)
+{
+    if (params->count > 0 && params->values == NULL)
+        return pgdbm__fail_null(err, function, "params.values");
+    if (params->count <= 65535)
+        return PGDBM_OK;
+    pgdbm__fail(err, PGDBM_ERR_TYPE, "%zu parameters; a statement can have 65535", params->count);
+    pgdbm__error_hint(err, "pass arrays (unnest), or use pgdbm_execute_many");
+    return PGDBM_ERR_TYPE;
+}
+
 pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes,
                                    const char *sql, pgdbm_params params, struct pgdbm__run *run, pgdbm_error *err)
 {
     if (db == NULL || sql == NULL)
         return pgdbm__fail_null(err, function, db == NULL ? "db" : "sql");
-    if (params.count > 0 && params.values == NULL)
-        return pgdbm__fail_null(err, function, "params.values");
-    if (params.count > 65535) {
-        pgdbm__fail(err, PGDBM_ERR_TYPE, "%zu parameters; a statement can have 65535", params.count);
-        pgdbm__error_hint(err, "pass arrays (unnest), or use pgdbm_execute_many");
-        return PGDBM_ERR_TYPE;
-    }
-    pgdbm_status status = pgdbm__db_usable(db, err);
+    pgdbm_status status = pgdbm__db_check_params(&params, function, err);
+    if (status == PGDBM_OK)
+        status = pgdbm__db_usable(db, err);
     if (status != PGDBM_OK)
         return status;
     pgdbm_call options = {0};

@@ -35,6 +35,9 @@ pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err);
 pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes,
                                    const char *sql, pgdbm_params params, struct pgdbm__run *run, pgdbm_error *err);
 
+/* A list of parameters that can be sent: not NULL where it says it has some, and not more than the protocol holds. */
+pgdbm_status pgdbm__db_check_params(const pgdbm_params *params, const char *function, pgdbm_error *err);
+
 /* Unlinks the handle from the one around it, and ends those inside it, which somebody may still hold. True when one was
  * open. */
 bool pgdbm__db_detach(pgdbm_db *db);

@@ -181,8 +181,10 @@ pgdbm_status pgdbm_execute_many_sized(pgdbm_db *db, const pgdbm_call *call, size
     if (status != PGDBM_OK)
         return status;
     struct pgdbm__request request = {.kind = PGDBM__REQUEST_EXECUTE, .sets = sets, .n_sets = n_sets};
+    for (size_t i = 0; status == PGDBM_OK && i < n_sets; i++)
+        status = pgdbm__db_check_params(&sets[i], "pgdbm_execute_many", err);
     run.take_lease = true; /* a long run of messages must not stand before a neighbour's statement */
-    if (n_sets > 0)
+    if (status == PGDBM_OK && n_sets > 0)
         status = pgdbm__pool_run(&run, &request, err);
     if (status != PGDBM_OK && request.commands_complete < n_sets &&
         (status == PGDBM_ERR_QUERY || status == PGDBM_ERR_TYPE))
