@@ -51,6 +51,8 @@ static void verbs_refuse_null(void **state)
 {
     pgdbm_db *db = ((struct stage *)*state)->db;
     const pgdbm_params lacking = {.count = 1, .values = NULL};
+    const pgdbm_param one = pgdbm_param_int64(1);
+    const pgdbm_params lacking_sets[] = {{1, &one}, lacking};
     int64_t number;
     bool yes;
     char *text;
@@ -61,6 +63,7 @@ static void verbs_refuse_null(void **state)
     REFUSES("db", pgdbm_execute_many(NULL, sql, &none, 1, &number, out));
     REFUSES("sql", pgdbm_execute_many(db, NULL, &none, 1, &number, out));
     REFUSES("sets", pgdbm_execute_many(db, sql, NULL, 1, &number, out));
+    REFUSES("params", pgdbm_execute_many(db, "SELECT $1::int", lacking_sets, 2, &number, out));
     REFUSES("db", pgdbm_execute_many_with(NULL, NULL, sql, &none, 1, NULL, out));
     REFUSES("db", pgdbm_insert_id(NULL, sql, none, &number, out));
     REFUSES("sql", pgdbm_insert_id(db, NULL, none, &number, out));

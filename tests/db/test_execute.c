@@ -168,6 +168,20 @@ static void a_statement_of_a_megabyte_arrives(void **state)
     assert_int_equal(value, 42);
 }
 
+static void success_after_a_repetition_leaves_the_error_as_it_was(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error before, err;
+    memset(&before, 0x5A, sizeof before);
+    memset(&err, 0x5A, sizeof err);
+    stage_run(stage->db, "CREATE TABLE t (id int)");
+    stage_run(stage->db, "SELECT * FROM t");
+    stage_run(stage->db, "ALTER TABLE t ADD COLUMN more int");
+    assert_int_equal(pgdbm_execute(stage->db, "SELECT * FROM t", pgdbm_no_args, NULL, &err), PGDBM_OK);
+    if (memcmp(&before, &err, sizeof err) != 0)
+        fail_msg("the error was written: %s", err.message);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +200,7 @@ int main(void)
         ON_FOUR(simple_refuses_copy_and_transaction_control),
         ON_FOUR(simple_obeys_the_deadline_of_its_call),
         ON_FOUR(a_statement_of_a_megabyte_arrives),
+        ON_FOUR(success_after_a_repetition_leaves_the_error_as_it_was),
     };
     return cmocka_run_group_tests_name("execute", tests, NULL, NULL);
 }

@@ -220,6 +220,35 @@ static void a_result_outlives_its_pool(void **state)
     pgdbm_result_free(result);
 }
 
+static void a_result_without_rows_still_knows_its_columns(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_result *result = NULL;
+    assert_ok(pgdbm_fetch_all(stage->db, "SELECT 1 AS one, 'a' AS letter WHERE false", pgdbm_no_args, &result, &err));
+    assert_non_null(result);
+    assert_int_equal(pgdbm_result_rows(result), 0);
+    assert_int_equal(pgdbm_result_columns(result), 2);
+    assert_int_equal(pgdbm_result_column(result, "letter"), 1);
+    pgdbm_result_free(result);
+}
+
+static void a_result_knows_how_many_rows_were_processed(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_result *result = NULL;
+    stage_run(stage->db, "CREATE TABLE t (i int)");
+    assert_ok(pgdbm_fetch_all(stage->db, "INSERT INTO t VALUES (1), (2) RETURNING i", pgdbm_no_args, &result, &err));
+    assert_int_equal(pgdbm_result_rows(result), 2);
+    assert_int_equal(pgdbm_result_affected(result), 2);
+    pgdbm_result_free(result);
+    assert_ok(pgdbm_fetch_all(stage->db, "UPDATE t SET i = 3", pgdbm_no_args, &result, &err));
+    assert_int_equal(pgdbm_result_rows(result), 0);
+    assert_int_equal(pgdbm_result_affected(result), 2);
+    pgdbm_result_free(result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +266,8 @@ int main(void)
         ON_FOUR(many_columns_come_under_their_names),
         ON_FOUR(a_row_without_columns_is_a_row),
         ON_FOUR(a_result_outlives_its_pool),
+        ON_FOUR(a_result_without_rows_still_knows_its_columns),
+        ON_FOUR(a_result_knows_how_many_rows_were_processed),
     };
     return cmocka_run_group_tests_name("fetch", tests, NULL, NULL);
 }

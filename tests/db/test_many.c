@@ -193,6 +193,35 @@ static void insert_id_of_a_table_without_id_is_the_servers_error(void **state)
     stage_expect_number(stage->db, "SELECT count(*) FROM t", 0);
 }
 
+/* The semicolon stands before the comment: cutting at the end of the text does not find it. */
+static void insert_id_finds_a_semicolon_before_a_comment(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    int64_t id = 0;
+    stage_run(stage->db, "CREATE TABLE t (id serial, code int)");
+    assert_ok(pgdbm_insert_id(stage->db, "INSERT INTO t (code) VALUES (1); -- done", pgdbm_no_args, &id, &err));
+    assert_int_equal(id, 1);
+}
+
+static void many_names_the_set_whose_parameters_do_not_fit(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    char text[2048];
+    stage_run(stage->db, "CREATE TABLE t (i smallint)");
+    const pgdbm_params large[] = {pgdbm_args(1), pgdbm_args(2), pgdbm_args(40000)};
+    assert_fails(PGDBM_ERR_TYPE, pgdbm_execute_many(stage->db, "INSERT INTO t VALUES ($1)", large, 3, NULL, &err));
+    assert_int_equal(err.outcome, PGDBM_OUTCOME_NOT_SENT);
+    pgdbm_error_format(&err, text, sizeof text);
+    assert_contains(text, "set 3 of 3");
+    const pgdbm_params crowded[] = {pgdbm_args(1), pgdbm_args(2, 3)};
+    assert_fails(PGDBM_ERR_TYPE, pgdbm_execute_many(stage->db, "INSERT INTO t VALUES ($1)", crowded, 2, NULL, &err));
+    pgdbm_error_format(&err, text, sizeof text);
+    assert_contains(text, "set 2 of 2");
+    stage_expect_number(stage->db, "SELECT count(*) FROM t", 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +237,8 @@ int main(void)
         ON_FOUR(insert_id_gives_the_first_column_of_a_returning),
         ON_FOUR(insert_id_without_a_row_says_so),
         ON_FOUR(insert_id_of_a_table_without_id_is_the_servers_error),
+        ON_FOUR(insert_id_finds_a_semicolon_before_a_comment),
+        ON_FOUR(many_names_the_set_whose_parameters_do_not_fit),
     };
     return cmocka_run_group_tests_name("many", tests, NULL, NULL);
 }

@@ -138,6 +138,30 @@ static void a_pin_whose_session_died_says_so_and_is_replaced(void **state)
     pgdbm_close(session);
 }
 
+static void closing_a_pin_ends_the_transaction_on_it(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *session, *tx, *inner, *next;
+    stage_run(stage->db, "CREATE TABLE t (i int)");
+    assert_ok(pgdbm_pin(stage->db, &session, &err));
+    assert_ok(pgdbm_begin(session, NULL, &tx, &err));
+    assert_ok(pgdbm_begin(tx, NULL, &inner, &err));
+    stage_run(inner, "INSERT INTO t VALUES (1)");
+    pgdbm_close(session);
+    stage_expect_number(stage->db, "SELECT count(*) FROM t", 0);
+    /* The session has gone to somebody else meanwhile. */
+    assert_ok(pgdbm_begin(stage->db, NULL, &next, &err));
+    stage_run(next, "INSERT INTO t VALUES (2)");
+    assert_fails(PGDBM_ERR_TRANSACTION, pgdbm_execute(inner, "SELECT 1", pgdbm_no_args, NULL, &err));
+    assert_fails(PGDBM_ERR_TRANSACTION, pgdbm_execute(tx, "SELECT 1", pgdbm_no_args, NULL, &err));
+    pgdbm_close(tx);
+    pgdbm_close(inner);
+    assert_ok(pgdbm_commit(next, &err));
+    stage_expect_number(stage->db, "SELECT i FROM t", 2);
+    assert_int_equal(stage_stats(stage).leased, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +174,7 @@ int main(void)
         ON_FOUR(a_pin_may_control_transactions_by_sql),
         ON_FOUR(a_failed_transaction_on_a_pin_is_told_and_can_be_ended),
         ON_ONE(a_pin_whose_session_died_says_so_and_is_replaced),
+        ON_ONE(closing_a_pin_ends_the_transaction_on_it),
     };
     return cmocka_run_group_tests_name("pin", tests, NULL, NULL);
 }

@@ -208,6 +208,19 @@ static void bad_templates_and_parameters_are_refused_before_the_stream(void **st
     assert_int_equal(stage_stats(stage).leased, 0);
 }
 
+static void stopping_early_rolls_a_statement_that_writes_back(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    struct reader reader = {.stop_after = 1};
+    stage_run(stage->db, "CREATE TABLE t (i int, text text)");
+    assert_ok(pgdbm_stream(stage->db,
+                           "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 20000) i RETURNING *",
+                           pgdbm_no_args, add_up, &reader, &err));
+    assert_int_equal(reader.rows, 1);
+    stage_expect_number(stage->db, "SELECT count(*) FROM t", 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +238,7 @@ int main(void)
         ON_ONE(stopping_early_in_a_transaction_leaves_it_to_be_rolled_back),
         ON_ONE(a_stream_obeys_the_deadline_of_its_call),
         ON_ONE(bad_templates_and_parameters_are_refused_before_the_stream),
+        ON_ONE(stopping_early_rolls_a_statement_that_writes_back),
     };
     return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
 }

@@ -242,6 +242,18 @@ static void a_connection_lost_before_the_commit_is_tried_again(void **state)
     stage_expect_number(stage->db, "SELECT count(*) FROM t", 1);
 }
 
+static void transact_that_succeeds_leaves_the_error_as_it_was(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error before, err;
+    struct body body = {.fail_until = 1, .sqlstate = "40001"};
+    memset(&before, 0x5A, sizeof before);
+    memset(&err, 0x5A, sizeof err);
+    assert_int_equal(pgdbm_transact(stage->db, NULL, insert_one, &body, &err), PGDBM_OK);
+    if (memcmp(&before, &err, sizeof err) != 0)
+        fail_msg("the error was written: \"%s\"", err.message);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +268,7 @@ int main(void)
         ON_TABLE(two_serializable_transactions_that_conflict_both_succeed),
         ON_TABLE(two_transactions_that_deadlock_both_succeed),
         ON_TABLE(a_connection_lost_before_the_commit_is_tried_again),
+        ON_TABLE(transact_that_succeeds_leaves_the_error_as_it_was),
     };
     return cmocka_run_group_tests_name("transact", tests, NULL, NULL);
 }
