@@ -18,7 +18,8 @@
 #include "base/error.h"
 #include "sql/effects.h"
 
-#define REPEATS 3
+/* A table that is altered all the time can make several attempts in a row stale; each costs a round trip. */
+#define REPEATS 10
 
 static pgdbm_status refuse_statement(const struct pgdbm__run *run, unsigned effects, pgdbm_error *err)
 {
@@ -57,18 +58,23 @@ static pgdbm_status describe(struct pgdbm__session *session, struct pgdbm__state
 {
     struct pgdbm__request request = {.kind = PGDBM__REQUEST_DESCRIBE, .statement = statement};
     pgdbm_status status = pgdbm__session_perform(session, &request, deadline);
-    if (status == PGDBM_OK)
-        pgdbm__statement_describe(statement, request.new_types, request.n_new_types, request.description);
-    else {
+    if (status == PGDBM_OK) {
+        if (pgdbm__statement_describe(statement, request.new_types, request.n_new_types, request.description)) {
+            pgdbm__session_confirm(session, &request);
+            return PGDBM_OK;
+        }
+        status = pgdbm__fail(&request.error, PGDBM_ERR_QUERY, "the statement's types changed while it was prepared");
+        request.stale = true;
+    } else {
         pgdbm__free(request.new_types);
         pgdbm__description_unref(request.description);
-        outcome->status = status;
-        outcome->error = request.error;
-        outcome->lost = request.lost;
-        outcome->gone = request.gone;
-        outcome->stale = request.stale;
-        outcome->canceled_by_other = request.canceled_by_other;
     }
+    outcome->status = status;
+    outcome->error = request.error;
+    outcome->lost = request.lost;
+    outcome->gone = request.gone;
+    outcome->stale = request.stale;
+    outcome->canceled_by_other = request.canceled_by_other;
     return status;
 }
 
@@ -108,6 +114,15 @@ static bool may_repeat(const struct pgdbm__run *run, const struct pgdbm__request
     return transaction_before == 'I' && (request->gone || request->stale || request->canceled_by_other);
 }
 
+/* An answer in another shape than asked for may have values that cannot be read. A statement that only reads is asked
+ * again. */
+static bool should_ask_again(const struct pgdbm__request *request, char transaction_before)
+{
+    unsigned changing = PGDBM__EFFECT_WRITE | PGDBM__EFFECT_FUNCTION | PGDBM__EFFECT_SESSION;
+    return request->stale && !request->row_seen && transaction_before == 'I' &&
+           (request->statement->effects & changing) == 0;
+}
+
 static void clear_answer(struct pgdbm__request *request)
 {
     request->result = NULL;
@@ -116,7 +131,6 @@ static void clear_answer(struct pgdbm__request *request)
     request->lost = request->gone = request->stale = request->canceled_by_other = false;
     request->parse_sent = request->parse_complete = request->cancel_possible = request->leads = false;
     request->timed_out = request->stopped = request->row_seen = false;
-    request->evicted = 0;
 }
 
 /* One attempt on one session. *repeat says whether another one is called for. */
@@ -138,7 +152,8 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
             pgdbm__statements_forget(run->pool, request->statement);
         if (status != PGDBM_OK)
             *err = request->error;
-        *repeat = status != PGDBM_OK && may_repeat(run, request, transaction_before);
+        *repeat = status != PGDBM_OK ? may_repeat(run, request, transaction_before)
+                                     : should_ask_again(request, transaction_before);
     }
     if (run->lease == NULL)
         pgdbm__pool_release(run->pool, member, lease);
@@ -150,15 +165,18 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
     pgdbm_error failure; /* the caller's is written at the end: a failure that a repetition mends is none */
     pgdbm_status status;
     bool repeat = true;
-    for (int repeats = 0; repeat && repeats <= REPEATS; repeats++) {
+    bool again = false;
+    for (int repeats = 0; repeat && repeats <= REPEATS; repeats += !request->canceled_by_other) {
+        pgdbm_result_free(request->result); /* of an answer that is asked for again */
         clear_answer(request);
         status = pgdbm__statements_find(run->pool, run->schema, run->sql, &request->statement, &failure);
         if (status != PGDBM_OK)
             break;
         status = refuse_statement(run, request->statement->effects, &failure);
-        if (repeats > 0)
+        if (again)
             atomic_fetch_add_explicit(&run->pool->statements_repeated, 1, memory_order_relaxed);
         repeat = false;
+        again = true;
         if (status == PGDBM_OK)
             status = attempt(run, request, &repeat, &failure);
         pgdbm__statement_unref(request->statement);

@@ -95,7 +95,7 @@ bool pgdbm__prepared_use(struct pgdbm__prepared *prepared, uint64_t id)
         unlink_age(prepared, at);
         link_newest(prepared, at);
     }
-    return true;
+    return prepared->entries[at].confirmed;
 }
 
 void pgdbm__prepared_remove(struct pgdbm__prepared *prepared, uint64_t id)
@@ -114,14 +114,11 @@ void pgdbm__prepared_remove(struct pgdbm__prepared *prepared, uint64_t id)
     prepared->count--;
 }
 
-uint64_t pgdbm__prepared_add(struct pgdbm__prepared *prepared, uint64_t id)
+static uint32_t add(struct pgdbm__prepared *prepared, uint64_t id, uint64_t *gone)
 {
-    if (prepared->capacity == 0 || id == 0 || pgdbm__prepared_use(prepared, id))
-        return 0;
-    uint64_t gone = 0;
     if (prepared->free == NONE) {
-        gone = prepared->entries[prepared->oldest].id;
-        pgdbm__prepared_remove(prepared, gone);
+        *gone = prepared->entries[prepared->oldest].id;
+        pgdbm__prepared_remove(prepared, *gone);
     }
     uint32_t at = prepared->free;
     prepared->free = prepared->entries[at].chain;
@@ -131,5 +128,25 @@ uint64_t pgdbm__prepared_add(struct pgdbm__prepared *prepared, uint64_t id)
     *bucket = at;
     link_newest(prepared, at);
     prepared->count++;
-    return gone;
+    return at;
+}
+
+uint32_t pgdbm__prepared_parse(struct pgdbm__prepared *prepared, uint64_t id, uint64_t *gone)
+{
+    *gone = 0;
+    if (prepared->capacity == 0)
+        return 0;
+    uint32_t at = find(prepared, id);
+    if (at == NONE)
+        at = add(prepared, id, gone);
+    prepared->entries[at].confirmed = false;
+    prepared->entries[at].parse = ++prepared->last_parse;
+    return prepared->last_parse;
+}
+
+void pgdbm__prepared_confirm(struct pgdbm__prepared *prepared, uint64_t id, uint32_t parse)
+{
+    uint32_t at = find(prepared, id);
+    if (at != NONE && prepared->entries[at].parse == parse)
+        prepared->entries[at].confirmed = true;
 }

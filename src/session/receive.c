@@ -297,6 +297,17 @@ static bool handle(struct pgdbm__session *session, struct pgdbm__request *reques
     }
 }
 
+/* What the session now knows about the request's statement. Locked. */
+static void settle_prepared(struct pgdbm__session *session, const struct pgdbm__request *request)
+{
+    if (request->statement == NULL)
+        return;
+    if (request->gone || request->stale || (request->parse_sent && !request->parse_complete))
+        pgdbm__prepared_remove(&session->prepared, request->statement->id);
+    else if (request->parse_sent && request->kind == PGDBM__REQUEST_EXECUTE)
+        pgdbm__prepared_confirm(&session->prepared, request->statement->id, request->parse);
+}
+
 /* ReadyForQuery: the request at the head is complete; *head becomes the one behind it. */
 static bool complete_head(struct pgdbm__session *session, const struct pgdbm__message *message,
                           struct finished *finished, struct pgdbm__request **head)
@@ -311,8 +322,7 @@ static bool complete_head(struct pgdbm__session *session, const struct pgdbm__me
         session->head = request->next;
         if (session->head == NULL)
             session->tail = &session->head;
-        if (request->statement != NULL && ((request->parse_sent && !request->parse_complete) || request->gone))
-            pgdbm__prepared_remove(&session->prepared, request->statement->id);
+        settle_prepared(session, request);
         request->completed = true;
         request->next = NULL;
         *finished->last = request;

@@ -48,27 +48,33 @@ static pgdbm_status encode_bind(struct pgdbm__session *session, const struct pgd
     return PGDBM_OK;
 }
 
+static void close_statement(struct pgdbm__session *session, uint64_t id)
+{
+    char name[24];
+    snprintf(name, sizeof name, "pgdbm_%llx", (unsigned long long)id);
+    pgdbm__wire_close_statement(&session->out, name);
+}
+
 /* Makes sure the statement is prepared where the Bind will find it; returns its name there. The Describe that rides
- * along shows whether its columns are still what the pool believes. */
-static const char *encode_parse(struct pgdbm__session *session, struct pgdbm__request *request, bool describe)
+ * along with a Parse shows whether its columns are still what the pool believes. A name is closed before it is used:
+ * closing one that is not there is legal, and whatever happened to an earlier Parse this one stands by itself. */
+static const char *encode_parse(struct pgdbm__session *session, struct pgdbm__request *request)
 {
     struct pgdbm__statement *statement = request->statement;
     bool named = session->statement_cache_size > 0;
     if (named && pgdbm__prepared_use(&session->prepared, statement->id))
         return statement->name;
     const char *name = named ? statement->name : "";
-    uint64_t gone = named ? pgdbm__prepared_add(&session->prepared, statement->id) : 0;
-    if (gone != 0) {
-        char gone_name[24];
-        snprintf(gone_name, sizeof gone_name, "pgdbm_%llx", (unsigned long long)gone);
-        pgdbm__wire_close_statement(&session->out, gone_name);
-        request->evicted = gone;
-    }
+    uint64_t gone;
+    request->parse = pgdbm__prepared_parse(&session->prepared, statement->id, &gone);
+    if (gone != 0)
+        close_statement(session, gone);
+    if (named)
+        close_statement(session, statement->id);
     bool described = atomic_load_explicit(&statement->described, memory_order_acquire);
     pgdbm__wire_parse(&session->out, name, statement->text, statement->text_bytes,
                       described ? statement->param_types : NULL, described ? statement->n_params : 0);
-    if (describe)
-        pgdbm__wire_describe_statement(&session->out, name);
+    pgdbm__wire_describe_statement(&session->out, name);
     request->parse_sent = true;
     session->statements_prepared++;
     return name;
@@ -76,7 +82,7 @@ static const char *encode_parse(struct pgdbm__session *session, struct pgdbm__re
 
 static pgdbm_status encode_execute(struct pgdbm__session *session, struct pgdbm__request *request, pgdbm_error *err)
 {
-    const char *name = encode_parse(session, request, session->statement_cache_size > 0);
+    const char *name = encode_parse(session, request);
     for (size_t i = 0; i < request->n_sets; i++) {
         pgdbm_status status = encode_bind(session, request, &request->sets[i], name, err);
         if (status != PGDBM_OK) {
@@ -91,7 +97,7 @@ static pgdbm_status encode_execute(struct pgdbm__session *session, struct pgdbm_
 
 static void encode_describe(struct pgdbm__session *session, struct pgdbm__request *request)
 {
-    pgdbm__wire_describe_statement(&session->out, encode_parse(session, request, false));
+    encode_parse(session, request);
     pgdbm__wire_sync(&session->out);
 }
 
@@ -118,11 +124,9 @@ pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm_
     if (status != PGDBM_OK) {
         session->out.failed = false;
         session->out.length = mark;
-        if (request->parse_sent) { /* nothing of it will be sent: the session stays as it was */
+        if (request->parse_sent) /* nothing of it will be sent */
             pgdbm__prepared_remove(&session->prepared, request->statement->id);
-            pgdbm__prepared_add(&session->prepared, request->evicted);
-            request->parse_sent = false;
-        }
+        request->parse_sent = false;
         return status;
     }
     session->bytes_queued += session->out.length - mark;

@@ -142,7 +142,9 @@ static pgdbm_status conclude(struct pgdbm__request *request)
         request->failed = false;
     if (!request->failed)
         return complete_result(request);
-    if (request->timed_out && (query_canceled || request->lost)) {
+    /* Another's cancel may have been faster than our own. */
+    bool late = request->deadline != PGDBM__NEVER && pgdbm__now_ns() >= request->deadline;
+    if ((request->timed_out || (late && request->cancel_possible)) && (query_canceled || request->lost)) {
         pgdbm_outcome_kind outcome = request->error.outcome;
         pgdbm__fail(&request->error, PGDBM_ERR_TIMEOUT, "the statement was not done when its deadline passed%s",
                     request->lost ? ", and the server did not answer the cancel request"
@@ -200,6 +202,13 @@ pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm
         request->result = NULL;
     }
     return request->status;
+}
+
+void pgdbm__session_confirm(struct pgdbm__session *session, const struct pgdbm__request *described)
+{
+    pthread_mutex_lock(&session->lock);
+    pgdbm__prepared_confirm(&session->prepared, described->statement->id, described->parse);
+    pthread_mutex_unlock(&session->lock);
 }
 
 pgdbm_status pgdbm__session_command(struct pgdbm__session *session, const char *sql, int64_t deadline, pgdbm_error *err)

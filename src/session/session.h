@@ -60,12 +60,12 @@ struct pgdbm__request {
     struct pgdbm__request *next;
     struct pgdbm__signal signal;
     int64_t deadline;
-    uint64_t evicted;  /* the statement that was closed to make room for this one */
     uint64_t sent_end; /* the session's count of bytes at the end of its messages */
     bool completed;
     bool failed; /* an ErrorResponse came, or a local failure: `error` is filled */
     bool timed_out;
     bool parse_sent, parse_complete;
+    uint32_t parse;       /* the number of that Parse on its session */
     bool leads;           /* its thread has taken the reader's role */
     bool cancel_possible; /* a cancel was under way when its error came: 57014 may be meant for another */
     struct pgdbm__description *description; /* of the rows that are arriving, when not the statement's */
@@ -110,6 +110,9 @@ void pgdbm__session_destroy(struct pgdbm__session *session);
 /* Sends the request and waits for its answer. At `deadline` the statement is cancelled on the server; the call returns
  * when the outcome is known. Returns request->status; request->error is filled when it is not PGDBM_OK. */
 pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline);
+
+/* What a DESCRIBE learned is what the pool believes: the statement may be used there without a further look. */
+void pgdbm__session_confirm(struct pgdbm__session *session, const struct pgdbm__request *described);
 
 /* One simple-protocol command for the engine's own purposes. */
 pgdbm_status pgdbm__session_command(struct pgdbm__session *session, const char *sql, int64_t deadline,

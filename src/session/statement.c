@@ -6,6 +6,7 @@
 #include "sql/effects.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct pgdbm__statement *pgdbm__statement_new(uint64_t id, const char *text, size_t text_bytes)
 {
@@ -44,9 +45,16 @@ void pgdbm__statement_unref(struct pgdbm__statement *statement)
     pgdbm__free(statement);
 }
 
-void pgdbm__statement_describe(struct pgdbm__statement *statement, uint32_t *param_types, size_t n_params,
+static bool same_types(const struct pgdbm__statement *statement, const uint32_t *param_types, size_t n_params)
+{
+    return statement->n_params == n_params &&
+           (n_params == 0 || memcmp(statement->param_types, param_types, n_params * sizeof *param_types) == 0);
+}
+
+bool pgdbm__statement_describe(struct pgdbm__statement *statement, uint32_t *param_types, size_t n_params,
                                struct pgdbm__description *description)
 {
+    bool same = true;
     pthread_mutex_lock(&statement->lock);
     bool first = !atomic_load_explicit(&statement->described, memory_order_relaxed);
     if (first) {
@@ -54,10 +62,13 @@ void pgdbm__statement_describe(struct pgdbm__statement *statement, uint32_t *par
         statement->n_params = n_params;
         statement->description = description;
         atomic_store_explicit(&statement->described, true, memory_order_release);
-    }
+    } else
+        same = same_types(statement, param_types, n_params) &&
+               pgdbm__description_equal(statement->description, description);
     pthread_mutex_unlock(&statement->lock);
     if (!first) {
         pgdbm__free(param_types);
         pgdbm__description_unref(description);
     }
+    return same;
 }

@@ -30,8 +30,9 @@ struct pgdbm__statement *pgdbm__statement_new(uint64_t id, const char *text, siz
 struct pgdbm__statement *pgdbm__statement_ref(struct pgdbm__statement *statement);
 void pgdbm__statement_unref(struct pgdbm__statement *statement);
 
-/* Publishes what a session learned. The first one wins; takes both allocations over in any case. */
-void pgdbm__statement_describe(struct pgdbm__statement *statement, uint32_t *param_types, size_t n_params,
+/* Publishes what a session learned. The first one wins; takes both allocations over in any case. False when another
+ * session had learned something else: the world has changed in between. */
+bool pgdbm__statement_describe(struct pgdbm__statement *statement, uint32_t *param_types, size_t n_params,
                                struct pgdbm__description *description);
 
 #endif
