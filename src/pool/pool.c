@@ -12,6 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How long a closing pool waits for the answers to its cancel requests. */
+#define CANCEL_MS 1000
+#define INTERRUPTED 1024
+
 struct pgdbm_pool *pgdbm__pool_ref(struct pgdbm_pool *pool)
 {
     atomic_fetch_add(&pool->references, 1);
@@ -76,10 +80,29 @@ static void wait_until_quiet(struct pgdbm_pool *pool, int64_t deadline)
         pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
 }
 
-static void end_members(struct pgdbm_pool *pool, enum pgdbm__place place)
+/* Sessions in use are told to stop: first by a cancel request, which the server answers with what became of the
+ * statement, and those that do not answer by hanging up. Locked on entry and on return; sessions are not freed while
+ * the pool is closing. */
+static void interrupt(struct pgdbm_pool *pool)
 {
-    for (struct pgdbm__member *member = pool->places[place].first; member != NULL; member = member->next)
-        pgdbm__session_abort(&member->session);
+    struct pgdbm__member *members[INTERRUPTED];
+    size_t count = 0;
+    for (enum pgdbm__place place = PGDBM__SHARED; place <= PGDBM__RETIRING; place++)
+        for (struct pgdbm__member *member = pool->places[place].first;
+             member != NULL && count < sizeof members / sizeof *members; member = member->next)
+            members[count++] = member;
+    pthread_mutex_unlock(&pool->lock);
+    for (size_t i = 0; i < count; i++)
+        pgdbm__transport_cancel(&members[i]->session.transport);
+    pthread_mutex_lock(&pool->lock);
+    wait_until_quiet(pool, pgdbm__deadline(CANCEL_MS));
+    for (enum pgdbm__place place = PGDBM__SHARED; place <= PGDBM__RETIRING; place++)
+        for (struct pgdbm__member *member = pool->places[place].first; member != NULL; member = member->next)
+            pgdbm__session_abort(&member->session);
+    /* Requests come back as lost; a lease that its owner has not ended keeps only the memory alive. */
+    int64_t deadline = pgdbm__deadline(CANCEL_MS);
+    while (pool->places[PGDBM__SHARED].length > 0 && pgdbm__now_ns() < deadline)
+        wait_until_quiet(pool, deadline);
 }
 
 void pgdbm_pool_close(pgdbm_pool *pool)
@@ -97,15 +120,8 @@ void pgdbm_pool_close(pgdbm_pool *pool)
     pgdbm__pool_wake(pool);
     int drain_ms = pool->config->values.drain_timeout_ms;
     wait_until_quiet(pool, pgdbm__deadline(drain_ms > 0 ? drain_ms : 0));
-    if (busy(pool)) {
-        end_members(pool, PGDBM__SHARED);
-        end_members(pool, PGDBM__LEASED);
-        end_members(pool, PGDBM__RETIRING);
-        /* Requests in flight come back as lost; a lease that its owner has not ended keeps only the memory alive. */
-        int64_t deadline = pgdbm__deadline(1000);
-        while (pool->places[PGDBM__SHARED].length > 0 && pgdbm__now_ns() < deadline)
-            wait_until_quiet(pool, deadline);
-    }
+    if (busy(pool))
+        interrupt(pool);
     pthread_mutex_unlock(&pool->lock);
     join_threads(pool);
     pthread_mutex_lock(&pool->lock);

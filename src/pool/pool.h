@@ -128,6 +128,9 @@ void pgdbm__statements_free(struct pgdbm_pool *pool);
 /* The statement that `sql` is in `schema` (NULL: none), expanded; a new reference. */
 pgdbm_status pgdbm__statements_find(struct pgdbm_pool *pool, const char *schema, const char *sql,
                                     struct pgdbm__statement **statement, pgdbm_error *err);
+/* The same, made for the caller alone: nobody else describes or forgets it. */
+pgdbm_status pgdbm__statements_make(struct pgdbm_pool *pool, const char *schema, const char *sql,
+                                    struct pgdbm__statement **statement, pgdbm_error *err);
 /* Forgets it, so that the next one who asks gets a new one. */
 void pgdbm__statements_forget(struct pgdbm_pool *pool, const struct pgdbm__statement *statement);
 

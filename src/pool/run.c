@@ -20,6 +20,8 @@
 
 /* A table that is altered all the time can make several attempts in a row stale; each costs a round trip. */
 #define REPEATS 10
+/* From this attempt on with a statement of one's own: nobody else can make it stale by what they see. */
+#define OWN_STATEMENT 2
 
 static pgdbm_status refuse_statement(const struct pgdbm__run *run, unsigned effects, pgdbm_error *err)
 {
@@ -169,7 +171,9 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
     for (int repeats = 0; repeat && repeats <= REPEATS; repeats += !request->canceled_by_other) {
         pgdbm_result_free(request->result); /* of an answer that is asked for again */
         clear_answer(request);
-        status = pgdbm__statements_find(run->pool, run->schema, run->sql, &request->statement, &failure);
+        status = repeats < OWN_STATEMENT
+                     ? pgdbm__statements_find(run->pool, run->schema, run->sql, &request->statement, &failure)
+                     : pgdbm__statements_make(run->pool, run->schema, run->sql, &request->statement, &failure);
         if (status != PGDBM_OK)
             break;
         status = refuse_statement(run, request->statement->effects, &failure);

@@ -115,9 +115,11 @@ static struct pgdbm__statement_entry *look(struct pgdbm__statement_stripe *strip
     return entry;
 }
 
-static pgdbm_status make(struct pgdbm_pool *pool, const char *schema, const char *sql, size_t sql_bytes, bool template,
-                         struct pgdbm__statement **statement, pgdbm_error *err)
+pgdbm_status pgdbm__statements_make(struct pgdbm_pool *pool, const char *schema, const char *sql,
+                                    struct pgdbm__statement **statement, pgdbm_error *err)
 {
+    size_t sql_bytes = strlen(sql);
+    bool template = pgdbm__template_needed(sql, sql_bytes);
     struct pgdbm__buffer text = {0};
     pgdbm_status status = PGDBM_OK;
     if (template)
@@ -185,7 +187,7 @@ pgdbm_status pgdbm__statements_find(struct pgdbm_pool *pool, const char *schema,
     pthread_mutex_unlock(&stripe->lock);
     if (entry != NULL)
         return PGDBM_OK;
-    pgdbm_status status = make(pool, schema, sql, sql_bytes, template, statement, err);
+    pgdbm_status status = pgdbm__statements_make(pool, schema, sql, statement, err);
     if (status == PGDBM_OK)
         *statement = keep(stripe, hash, schema, schema_bytes, sql, sql_bytes, *statement);
     return status;

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define RECEIVE_BYTES (64 * 1024)
+/* How long the first cancel request is given before another is sent; doubled each time. */
+#define FIRST_PATIENCE_NS (INT64_C(20) * PGDBM__MS)
 
 pgdbm_status pgdbm__session_init(struct pgdbm__session *session, int statement_cache_size, pgdbm_error *err)
 {
@@ -96,13 +98,19 @@ static bool attend(struct pgdbm__session *session, struct pgdbm__request *reques
  * ignored). */
 static void cancel_and_attend(struct pgdbm__session *session, struct pgdbm__request *request)
 {
+    int64_t give_up = pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS;
+    int64_t patience = FIRST_PATIENCE_NS;
     request->timed_out = true;
     atomic_fetch_add(&session->canceling, 1);
-    pgdbm__transport_cancel(&session->transport);
-    if (!attend(session, request, pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS)) {
-        pgdbm__session_abort(session);
-        attend(session, request, PGDBM__NEVER);
-    }
+    /* A cancel request that arrives before the server has begun with the statement is ignored: ask again. */
+    do {
+        pgdbm__transport_cancel(&session->transport);
+        if (attend(session, request, pgdbm__now_ns() + patience))
+            return;
+        patience *= 2;
+    } while (pgdbm__now_ns() < give_up);
+    pgdbm__session_abort(session);
+    attend(session, request, PGDBM__NEVER);
 }
 
 static void land_cancel(struct pgdbm__session *session)

@@ -21,6 +21,8 @@ static void fail_or_succeed(struct crew_hand *hand)
     static const struct {
         const char *sql, *sqlstate;
     } failing[] = {
+        {"SELECT nothing + $1::int", "42703"},
+        {"SELECT $1::int FROM nowhere", "42P01"},
         {"SELECT 1 / (0 * $1::int)", "22012"},
         {"INSERT INTO t VALUES ($1 * 0)", "23514"},
         {"SELECT 1 / (90 - i) FROM generate_series(1, 100 + 0 * $1::int) i", "22012"},
@@ -85,7 +87,7 @@ static void time_out_or_succeed(struct crew_hand *hand)
     struct stage *stage = hand->shared;
     for (int i = 0; i < 12; i++) {
         pgdbm_error err;
-        if (hand->number == 0) {
+        if (hand->number % 4 == 0) {
             pgdbm_status status = pgdbm_execute_with(stage->db, &(pgdbm_call){.timeout_ms = 5}, "SELECT pg_sleep(30)",
                                                      pgdbm_no_args, NULL, &err);
             /* A deadline that passes in the queue is the pool's error. */
@@ -156,13 +158,83 @@ static void settings_of_neighbours_touch_nobody_else(void **state)
     crew_run(16, change_or_read_setting, stage);
 }
 
+#define READERS 7
+
+struct changes {
+    struct stage *stage;
+    atomic_int reads[READERS + 1];
+    atomic_bool over;
+};
+
+/* Each change waits until everybody has read twice, so that no read meets more than two of them. */
+static void change_columns(struct crew_hand *hand, struct changes *changes)
+{
+    static const char *const statements[] = {"ALTER TABLE t ALTER v TYPE text",
+                                             "ALTER TABLE t ADD COLUMN more int",
+                                             "ALTER TABLE t ALTER v TYPE int8 USING v::int8",
+                                             "ALTER TABLE t DROP COLUMN more",
+                                             "ALTER TABLE t ALTER v TYPE float4 USING v::float4",
+                                             "ALTER TABLE t ALTER v TYPE int USING v::int"};
+    for (size_t i = 0; i < 30; i++) {
+        pgdbm_error err;
+        int before[READERS + 1];
+        for (size_t reader = 1; reader <= READERS; reader++)
+            before[reader] = atomic_load(&changes->reads[reader]);
+        pgdbm_status status = pgdbm_execute(changes->stage->db, statements[i % 6], pgdbm_no_args, NULL, &err);
+        if (!crew_wants(hand, PGDBM_OK, status, &err))
+            break;
+        for (size_t reader = 1; reader <= READERS; reader++)
+            while (atomic_load(&changes->reads[reader]) < before[reader] + 2)
+                usleep(100);
+    }
+    atomic_store(&changes->over, true);
+}
+
+static void read_changing_table(struct crew_hand *hand)
+{
+    struct changes *changes = hand->shared;
+    if (hand->number == 0) {
+        change_columns(hand, changes);
+        return;
+    }
+    while (!atomic_load(&changes->over)) {
+        pgdbm_error err;
+        pgdbm_result *result = NULL;
+        const char *text = "";
+        atomic_fetch_add(&changes->reads[hand->number], 1);
+        if (hand->complaint[0] != '\0')
+            continue;
+        pgdbm_status status =
+            pgdbm_fetch_all(changes->stage->db, hand->number % 2 == 0 ? "SELECT * FROM t" : "SELECT id, v FROM t",
+                            pgdbm_no_args, &result, &err);
+        if (status == PGDBM_OK)
+            status = pgdbm_get_text(result, 0, "v", &text, &err);
+        if (crew_wants(hand, PGDBM_OK, status, &err))
+            crew_holds(hand, strcmp(text, "41") == 0, "expected 41, came %s", text);
+        pgdbm_result_free(result);
+    }
+}
+
+static void a_table_whose_columns_change_is_read_right_all_the_time(void **state)
+{
+    struct changes changes = {.stage = *state};
+    stage_open(changes.stage, (pgdbm_config){.max_connections = 3, .lock_timeout_ms = -1});
+    stage_run(changes.stage->db, "CREATE TABLE t (id int, v int)");
+    stage_run(changes.stage->db, "INSERT INTO t VALUES (1, 41)");
+    crew_run(1 + READERS, read_changing_table, &changes);
+    assert_int_equal(stage_stats(changes.stage).statements_failed, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define ON_NONE(test) cmocka_unit_test_setup_teardown(test, stage_setup, stage_teardown)
-        ON_NONE(errors_of_half_of_64_threads_touch_nobody_else), ON_NONE(no_row_of_a_successful_neighbour_is_lost),
-        ON_NONE(deadlines_of_neighbours_touch_nobody_else),      ON_NONE(parameters_that_do_not_fit_touch_nobody_else),
+        ON_NONE(errors_of_half_of_64_threads_touch_nobody_else),
+        ON_NONE(no_row_of_a_successful_neighbour_is_lost),
+        ON_NONE(deadlines_of_neighbours_touch_nobody_else),
+        ON_NONE(parameters_that_do_not_fit_touch_nobody_else),
         ON_NONE(settings_of_neighbours_touch_nobody_else),
+        ON_NONE(a_table_whose_columns_change_is_read_right_all_the_time),
     };
     return cmocka_run_group_tests_name("neighbours", tests, NULL, NULL);
 }
