@@ -18,6 +18,8 @@ static const struct trace traces[] = {
     {"SET work_mem = '9MB'", SETTING("work_mem", "4MB")},
     {"SELECT set_config('work_mem', '9MB', false)", SETTING("work_mem", "4MB")},
     {"SET TIME ZONE 'Asia/Tokyo'", "SELECT (current_setting('TimeZone') = 'Asia/Tokyo')::int"},
+    {"SET client_encoding = 'LATIN1'", SETTING("client_encoding", "UTF8")},
+    {"SET statement_timeout = '1ms'", SETTING("statement_timeout", "1min")},
     {"SET default_transaction_read_only = on", SETTING("default_transaction_read_only", "off")},
     {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
      SETTING("default_transaction_isolation", "read committed")},

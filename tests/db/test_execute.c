@@ -152,6 +152,22 @@ static void simple_obeys_the_deadline_of_its_call(void **state)
     stage_expect_number(stage->db, "SELECT 1", 1);
 }
 
+static void notices_and_notifications_are_no_errors(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *session;
+    assert_ok(pgdbm_pin(stage->db, &session, &err));
+    stage_run(session, "LISTEN news");
+    for (int i = 0; i < 3; i++) {
+        stage_run(session, "DO $$ BEGIN FOR i IN 1..2000 LOOP RAISE NOTICE 'number % of them', i; "
+                           "PERFORM pg_notify('news', i::text); END LOOP; END $$");
+        stage_expect_number(session, "SELECT 5", 5);
+    }
+    pgdbm_close(session);
+    stage_expect_number(stage->db, "SELECT 6", 6);
+}
+
 static void a_statement_of_a_megabyte_arrives(void **state)
 {
     struct stage *stage = *state;
@@ -199,6 +215,7 @@ int main(void)
         ON_FOUR(simple_runs_what_no_transaction_block_may_hold),
         ON_FOUR(simple_refuses_copy_and_transaction_control),
         ON_FOUR(simple_obeys_the_deadline_of_its_call),
+        ON_FOUR(notices_and_notifications_are_no_errors),
         ON_FOUR(a_statement_of_a_megabyte_arrives),
         ON_FOUR(success_after_a_repetition_leaves_the_error_as_it_was),
     };

@@ -98,6 +98,26 @@ static void a_call_that_times_out_in_a_transaction_fails_the_transaction(void **
     stage_expect_number(stage->db, "SELECT count(*) FROM t", 1);
 }
 
+static void a_transaction_that_idles_too_long_is_ended_by_the_server(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *tx;
+    int64_t left = 1;
+    int64_t give_up = stage_clock_ms() + SOON;
+    stage_open(stage, (pgdbm_config){.max_connections = 2, .idle_in_transaction_session_timeout_ms = 50});
+    assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+    stage_run(tx, "CREATE TABLE t (i int)");
+    while (left > 0 && stage_clock_ms() < give_up)
+        left = stage_number(stage->db, "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND "
+                                       "datname = current_database()");
+    assert_fails(PGDBM_ERR_CONNECTION, pgdbm_execute(tx, "SELECT 1", pgdbm_no_args, NULL, &err));
+    assert_string_equal(err.sqlstate, "25P03");
+    assert_int_not_equal(err.outcome, PGDBM_OUTCOME_UNKNOWN); /* not sent, or rolled back */
+    assert_fails(PGDBM_ERR_CONNECTION, pgdbm_commit(tx, &err));
+    stage_expect_number(stage->db, "SELECT (to_regclass('t') IS NULL)::int", 1);
+}
+
 static void a_canceled_statement_says_that_it_was_canceled(void **state)
 {
     struct stage *stage = *state;
@@ -187,6 +207,7 @@ int main(void)
         ON_NONE(the_pools_command_timeout_is_every_calls),
         ON_NONE(the_servers_own_timeouts_are_its_errors),
         ON_ONE(a_call_that_times_out_in_a_transaction_fails_the_transaction),
+        ON_NONE(a_transaction_that_idles_too_long_is_ended_by_the_server),
         ON_ONE(a_canceled_statement_says_that_it_was_canceled),
         ON_ONE(copy_is_refused_before_it_is_sent),
         ON_FOUR(transaction_control_is_refused_as_sql_text),

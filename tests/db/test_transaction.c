@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Transactions and savepoints: what commits, what rolls back, and what is refused. */
-#include "db/stage.h"
+#include "db/crew.h"
 
 static void make_table(struct stage *stage)
 {
@@ -334,6 +334,29 @@ static void a_lost_connection_is_told_at_the_commit_and_not_at_the_rollback(void
     assert_int_equal(stage_stats(stage).leased, 0);
 }
 
+static void insert_in_common(struct crew_hand *hand)
+{
+    pgdbm_db *tx = hand->shared;
+    for (int i = 0; i < 50; i++) {
+        pgdbm_error err;
+        pgdbm_status status = pgdbm_execute(tx, "INSERT INTO t VALUES ($1)", pgdbm_args(hand->number), NULL, &err);
+        if (!crew_wants(hand, PGDBM_OK, status, &err))
+            return;
+    }
+}
+
+static void several_threads_may_work_in_one_transaction(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_db *tx;
+    pgdbm_error err;
+    stage_run(stage->db, "CREATE TABLE t (i int)");
+    assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+    crew_run(8, insert_in_common, tx);
+    assert_ok(pgdbm_commit(tx, &err));
+    stage_expect_number(stage->db, "SELECT count(*) FROM t", 400);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +379,7 @@ int main(void)
         ON_FOUR(an_isolation_level_that_does_not_exist_is_refused),
         ON_FOUR(what_is_no_transaction_cannot_be_committed),
         ON_FOUR(a_lost_connection_is_told_at_the_commit_and_not_at_the_rollback),
+        ON_FOUR(several_threads_may_work_in_one_transaction),
     };
     return cmocka_run_group_tests_name("transaction", tests, NULL, NULL);
 }

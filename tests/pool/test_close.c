@@ -264,6 +264,23 @@ static void a_pool_can_be_closed_under_full_traffic(void **state)
     }
 }
 
+/* Whoever waits on the server does not notice that his connection is gone: he has to be cancelled. */
+static void close_cancels_on_the_server_what_is_not_done_in_time(void **state)
+{
+    struct ending ending;
+    static struct crew crew;
+    stage_gate_shut(*state);
+    begin_ending(&ending, *state, (pgdbm_config){.max_connections = 2, .lock_timeout_ms = -1, .drain_timeout_ms = 100});
+    crew_start(&crew, pass_the_gate, &ending);
+    stage_gate_awaited(ending.stage, 1);
+    pgdbm_pool_close(ending.pool);
+    stage_gate_awaited(ending.stage, 0);
+    crew_join(&crew);
+    pgdbm_close(ending.db);
+    assert_int_not_equal(ending.status, PGDBM_OK);
+    assert_int_equal(ending.err.outcome, PGDBM_OUTCOME_ROLLED_BACK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +293,7 @@ int main(void)
         ON_NONE(handles_that_outlive_their_pool_are_errors_and_no_crash),
         ON_NONE(closing_leaves_no_session_on_the_server),
         ON_NONE(a_pool_can_be_closed_under_full_traffic),
+        ON_NONE(close_cancels_on_the_server_what_is_not_done_in_time),
     };
     return cmocka_run_group_tests_name("close", tests, NULL, NULL);
 }
