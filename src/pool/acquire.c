@@ -44,12 +44,20 @@ static struct pgdbm__member *take_idle(struct pgdbm_pool *pool)
     return best;
 }
 
+static bool can_grow(const struct pgdbm_pool *pool)
+{
+    size_t sessions = pgdbm__pool_live(pool) + pool->places[PGDBM__CONNECTING].length;
+    return sessions < (size_t)pool->config->values.max_connections;
+}
+
 /* A session for this kind of use, already moved and counted; NULL when there is none. */
 static struct pgdbm__member *route(struct pgdbm_pool *pool, bool lease, struct pgdbm__spot spot)
 {
     struct pgdbm__member *member = take_idle(pool);
-    if (member == NULL)
+    if (member == NULL && !pool->grow && can_grow(pool)) {
         pool->grow = true;
+        pthread_cond_broadcast(&pool->changed);
+    }
     if (member == NULL && !lease)
         member = least_loaded(pool, (size_t)pool->config->values.max_pipeline);
     if (member == NULL)
@@ -127,8 +135,6 @@ void pgdbm__pool_serve(struct pgdbm_pool *pool)
             break;
     }
     drain_for(pool, leases);
-    if (pool->grow)
-        pthread_cond_broadcast(&pool->changed);
     assert(pgdbm__pool_is_valid(pool));
 }
 
@@ -220,8 +226,6 @@ pgdbm_status pgdbm__pool_acquire(struct pgdbm_pool *pool, bool lease, struct pgd
          * lease. */
         bool behind = pool->first_waiter != NULL && (lease || pool->places[PGDBM__IDLE].length > 0);
         *member = behind ? NULL : route(pool, lease, spot);
-        if (pool->grow)
-            pthread_cond_broadcast(&pool->changed);
         if (*member == NULL) {
             pgdbm_error reason;
             struct pgdbm__waiter waiter = {.lease = lease, .spot = spot, .reason = &reason};
