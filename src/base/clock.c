@@ -6,11 +6,25 @@
 #include <stdatomic.h>
 #include <time.h>
 
-int64_t pgdbm__now_ns(void)
+static int64_t read_clock(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t pgdbm__now_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t pgdbm__now_coarse_ns(void)
+{
+#ifdef CLOCK_MONOTONIC_COARSE
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+#else
+    return read_clock(CLOCK_MONOTONIC);
+#endif
 }
 
 int64_t pgdbm__deadline(int64_t timeout_ms)

@@ -23,8 +23,9 @@ static struct pgdbm__member *least_loaded(struct pgdbm_pool *pool, size_t limit)
     return best;
 }
 
-/* The idle session this thread used last, else one that nobody used yet, else the warmest. A thread that stays with its session stays with
- * its backend: the kernel then keeps the two close, which is worth a third of the throughput when there are as many callers as sessions. */
+/* The idle session this thread used last, else one that nobody used yet, else the warmest. A thread that stays with its
+ * session stays with its backend: the kernel then keeps the two close, which is worth a third of the throughput when
+ * there are as many callers as sessions. */
 static struct pgdbm__member *take_idle(struct pgdbm_pool *pool)
 {
     static _Thread_local char this_thread; /* its address tells living threads apart */
@@ -64,7 +65,7 @@ static struct pgdbm__member *route(struct pgdbm_pool *pool, bool lease, struct p
         return NULL;
     if (lease) {
         pgdbm__pool_move(pool, member, PGDBM__LEASED);
-        member->leased_since = pgdbm__now_ns();
+        member->leased_since = pgdbm__now_coarse_ns();
         member->spot = spot;
         member->leak_reported = false;
         pool->counters.leases++;
@@ -153,8 +154,8 @@ static const struct pgdbm__member *longest_lease(const struct pgdbm_pool *pool)
 {
     const struct pgdbm__member *longest = NULL;
     for (const struct pgdbm__member *member = pool->places[PGDBM__LEASED].first; member != NULL; member = member->next)
-        if (longest == NULL || member->leased_since < longest->leased_since)
-            longest = member;
+        if (longest == NULL || member->leased_since <= longest->leased_since)
+            longest = member; /* the clock is coarse; of equals the one further back is the older */
     return longest;
 }
 
@@ -273,7 +274,7 @@ static void settle(struct pgdbm_pool *pool, struct pgdbm__member *member)
         pgdbm__pool_wake(pool);
     } else {
         pgdbm__pool_move(pool, member, PGDBM__IDLE);
-        member->idle_since = pgdbm__now_ns();
+        member->idle_since = pgdbm__now_coarse_ns();
     }
 }
 
@@ -286,7 +287,7 @@ void pgdbm__pool_release(struct pgdbm_pool *pool, struct pgdbm__member *member, 
         if (needs_cleaning(member)) {
             if (!lease)
                 pgdbm__pool_move(pool, member, PGDBM__LEASED);
-            member->leased_since = pgdbm__now_ns();
+            member->leased_since = pgdbm__now_coarse_ns();
             pool->counters.resets++;
             pthread_mutex_unlock(&pool->lock);
             clean(pool, member);

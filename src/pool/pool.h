@@ -37,7 +37,7 @@ struct pgdbm__member {
     int64_t expires; /* end of its lifetime */
     int64_t idle_since;
     const char *last_thread; /* a token of the thread that took it when it was idle; never followed */
-    bool draining; /* shared, but kept free of new requests for a lease that waits */
+    bool draining;           /* shared, but kept free of new requests for a lease that waits */
     int64_t leased_since;
     struct pgdbm__spot spot;
     bool leak_reported;

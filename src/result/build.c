@@ -106,7 +106,6 @@ pgdbm_result *pgdbm__result_new(struct pgdbm__description *description)
     if (result == NULL)
         return NULL;
     memset(result, 0, sizeof *result);
-    pthread_mutex_init(&result->lock, NULL);
     result->description = pgdbm__description_ref(description);
     result->inside.at = result->space;
     result->inside.end = result->space + INSIDE_BYTES;
@@ -136,7 +135,6 @@ void pgdbm_result_free(pgdbm_result *result)
     pgdbm__free(result->rows);
     pgdbm__free(result->borrowed);
     pgdbm__description_unref(result->description);
-    pthread_mutex_destroy(&result->lock);
     pgdbm__free(result);
 }
 

@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -242,13 +243,23 @@ static bool print_value(const struct value *value, char text[PGDBM__NUMBER_BYTES
     return true;
 }
 
+/* A result has no lock of its own, because nearly none ever needs one; these are shared by address. */
+#define LOCK_ROW                                                                                                       \
+    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER
+static pthread_mutex_t text_locks[] = {LOCK_ROW, LOCK_ROW};
+
+static pthread_mutex_t *lock_of(const pgdbm_result *result)
+{
+    return &text_locks[((uintptr_t)result >> 6) % (sizeof text_locks / sizeof *text_locks)];
+}
+
 /* The text made for this value before, or a new one. A result looks unchanging from outside: that is why it may be cast
  * here. */
 static const char *made_text(const pgdbm_result *constant, size_t row, size_t column, const char *text)
 {
     pgdbm_result *result = (pgdbm_result *)constant;
     size_t bytes = strlen(text) + 1;
-    pthread_mutex_lock(&result->lock);
+    pthread_mutex_lock(lock_of(result));
     struct pgdbm__made_text *made = result->made_texts;
     while (made != NULL && (made->row != row || made->column != column))
         made = made->next;
@@ -259,7 +270,7 @@ static const char *made_text(const pgdbm_result *constant, size_t row, size_t co
         made->next = result->made_texts;
         result->made_texts = made;
     }
-    pthread_mutex_unlock(&result->lock);
+    pthread_mutex_unlock(lock_of(result));
     return made != NULL ? made->text : NULL;
 }
 

@@ -4,7 +4,6 @@
 #define PGDBM_RESULT_RESULT_H
 
 #include <pgdbm/result.h>
-#include <pthread.h>
 #include <stdatomic.h>
 
 struct pgdbm__column {
@@ -61,8 +60,8 @@ struct pgdbm_result {
     struct pgdbm__cell *borrowed; /* of a stream's row */
     size_t borrowed_capacity;
     struct pgdbm__chunk *chunks; /* the newest first; the oldest is `inside` */
-    pthread_mutex_t lock;        /* guards made_texts: readers may come from several threads */
-    struct pgdbm__made_text *made_texts;
+    struct pgdbm__made_text
+        *made_texts; /* guarded by one of the locks of read.c: readers may come from several threads */
     struct pgdbm__chunk inside;
     char space[];
 };

@@ -237,7 +237,7 @@ static bool command_complete(struct pgdbm__session *session, struct pgdbm__reque
         return false;
     request->affected += rows;
     request->commands_complete++;
-    if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0) {
+    if (tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)) {
         pthread_mutex_lock(&session->lock);
         pgdbm__prepared_clear(&session->prepared);
         pthread_mutex_unlock(&session->lock);
@@ -334,11 +334,9 @@ static bool complete_head(struct pgdbm__session *session, const struct pgdbm__me
 }
 
 /* Takes whole messages off the receive buffer. False when the session ended; everything in flight is finished then. */
-static bool take_messages(struct pgdbm__session *session, struct finished *finished)
+static bool take_messages(struct pgdbm__session *session, struct pgdbm__request *request, struct finished *finished)
 {
-    pthread_mutex_lock(&session->lock);
-    struct pgdbm__request *head = session->head;
-    pthread_mutex_unlock(&session->lock);
+    struct pgdbm__request *head = request; /* whose thread reads; so it is at the head, unless it is complete */
     for (;;) {
         struct pgdbm__message message;
         size_t size;
@@ -392,7 +390,8 @@ static bool make_room(struct pgdbm__session *session)
 }
 
 /* Receives once and takes what came. False when nothing came by the deadline. */
-static bool receive(struct pgdbm__session *session, bool wait, int64_t deadline, struct finished *finished)
+static bool receive(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline,
+                    struct finished *finished)
 {
     if (!make_room(session)) {
         pgdbm_error reason;
@@ -411,7 +410,7 @@ static bool receive(struct pgdbm__session *session, bool wait, int64_t deadline,
         connection_lost(session, finished);
     else {
         session->in_end += (size_t)moved;
-        take_messages(session, finished);
+        take_messages(session, request, finished);
     }
     return true;
 }
@@ -439,7 +438,7 @@ static void announce(struct pgdbm__session *session, struct pgdbm__request *requ
 static bool read_once(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline)
 {
     struct finished finished = {.first = NULL, .last = &finished.first};
-    bool came = receive(session, wait, deadline, &finished);
+    bool came = receive(session, request, wait, deadline, &finished);
     if (finished.first != NULL)
         announce(session, request, finished.first);
     return came;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* pgdbm_stream: every row, stopping early, errors in the middle, and what a callback may do. */
+#include "db/crew.h"
 #include "db/stage.h"
 
 struct reader {
@@ -221,11 +222,86 @@ static void stopping_early_rolls_a_statement_that_writes_back(void **state)
     stage_expect_number(stage->db, "SELECT count(*) FROM t", 0);
 }
 
+struct together {
+    pgdbm_db *tx;
+};
+
+struct watched {
+    pthread_t thread;
+    size_t rows;
+    bool elsewhere;
+};
+
+static bool watch_thread(const pgdbm_result *row, void *context)
+{
+    struct watched *watched = context;
+    (void)row;
+    watched->rows++;
+    watched->elsewhere = watched->elsewhere || !pthread_equal(watched->thread, pthread_self());
+    return true;
+}
+
+static void stream_in_common(struct crew_hand *hand)
+{
+    struct together *together = hand->shared;
+    for (int i = 0; i < 50; i++) {
+        pgdbm_error err;
+        struct watched watched = {.thread = pthread_self()};
+        pgdbm_status status = hand->number % 2 == 0 ? pgdbm_execute(together->tx, "SELECT 1", pgdbm_no_args, NULL, &err)
+                                                    : pgdbm_stream(together->tx, "SELECT generate_series(1, 100)",
+                                                                   pgdbm_no_args, watch_thread, &watched, &err);
+        if (!crew_wants(hand, PGDBM_OK, status, &err) ||
+            !crew_holds(hand, watched.rows == (hand->number % 2) * 100, "%zu rows", watched.rows) ||
+            !crew_holds(hand, !watched.elsewhere, "a row came in another thread"))
+            return;
+    }
+}
+
+static void rows_come_in_the_thread_that_streams(void **state)
+{
+    struct stage *stage = *state;
+    struct together together;
+    pgdbm_error err;
+    assert_ok(pgdbm_begin(stage->db, NULL, &together.tx, &err));
+    crew_run(4, stream_in_common, &together);
+    assert_ok(pgdbm_commit(together.tx, &err));
+}
+
+struct ending {
+    pgdbm_db *tx;
+    pgdbm_error err;
+};
+
+static bool end_inside(const pgdbm_result *row, void *context)
+{
+    struct ending *ending = context;
+    (void)row;
+    if (ending->tx != NULL)
+        (void)pgdbm_commit(ending->tx, &ending->err);
+    ending->tx = NULL;
+    return true;
+}
+
+static void a_transaction_that_is_ended_inside_its_stream_does_no_harm(void **state)
+{
+    struct stage *stage = *state;
+    struct ending ending = {0};
+    pgdbm_error err;
+    assert_ok(pgdbm_begin(stage->db, NULL, &ending.tx, &err));
+    (void)pgdbm_stream(ending.tx, "SELECT generate_series(1, 100000)", pgdbm_no_args, end_inside, &ending, &err);
+    assert_int_equal(ending.err.status, PGDBM_ERR_TRANSACTION);
+    for (int i = 0; i < 20; i++)
+        stage_expect_number(stage->db, "SELECT 9", 9);
+    STAGE_UNTIL(stage, stats.leased == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define ON_ONE(test) cmocka_unit_test_setup_teardown(test, stage_setup_one, stage_teardown)
 #define ON_FOUR(test) cmocka_unit_test_setup_teardown(test, stage_setup_four, stage_teardown)
+        ON_ONE(rows_come_in_the_thread_that_streams),
+        ON_ONE(a_transaction_that_is_ended_inside_its_stream_does_no_harm),
         ON_ONE(a_stream_gives_every_row_in_order),
         ON_ONE(a_streamed_row_is_a_result_of_one_row),
         ON_ONE(a_stream_without_rows_calls_nothing),

@@ -60,10 +60,10 @@ static void idle_sessions_above_the_minimum_are_closed(void **state)
     stage_open(stage, (pgdbm_config){.min_connections = 2, .max_connections = 4, .idle_timeout_ms = 50});
     hold(stage, sessions, 4);
     let_go(sessions, 4);
-    STAGE_UNTIL(stage, stats.connections_closed == 2 && stats.idle == 2);
+    STAGE_UNTIL(stage, stats.connections_closed >= 2 && stats.idle == 2);
     hold(stage, sessions, 4);
     let_go(sessions, 4);
-    STAGE_UNTIL(stage, stats.connections_closed == 4 && stats.idle == 2);
+    STAGE_UNTIL(stage, stats.connections_closed >= 4 && stats.idle == 2);
 }
 
 static void sessions_that_are_too_old_are_replaced(void **state)
