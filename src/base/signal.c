@@ -54,3 +54,9 @@ uint32_t pgdbm__signal_wait(struct pgdbm__signal *signal, int64_t deadline)
                 deadline != PGDBM__NEVER ? &until : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
     }
 }
+
+const char *pgdbm__thread_token(void)
+{
+    static _Thread_local char token;
+    return &token;
+}

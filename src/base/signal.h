@@ -25,4 +25,7 @@ void pgdbm__signal_raise(struct pgdbm__signal *signal, uint32_t reason);
 /* Sleeps until a reason is raised, and takes it; PGDBM__SIGNAL_NONE when the deadline passes first. */
 uint32_t pgdbm__signal_wait(struct pgdbm__signal *signal, int64_t deadline);
 
+/* An address that tells living threads apart; never followed. */
+const char *pgdbm__thread_token(void);
+
 #endif

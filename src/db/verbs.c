@@ -207,7 +207,11 @@ static pgdbm_status stream_on(struct pgdbm__run *run, pgdbm_params params, pgdbm
         .context = context,
     };
     run->take_lease = true;
+    if (run->lease != NULL)
+        pgdbm__pool_hold(run->pool, run->lease);
     pgdbm_status status = pgdbm__pool_run(run, &request, err);
+    if (run->lease != NULL)
+        pgdbm__pool_let_go(run->pool, run->lease);
     *stopped = request.stopped;
     return status;
 }

@@ -28,20 +28,20 @@ static struct pgdbm__member *least_loaded(struct pgdbm_pool *pool, size_t limit)
  * there are as many callers as sessions. */
 static struct pgdbm__member *take_idle(struct pgdbm_pool *pool)
 {
-    static _Thread_local char this_thread; /* its address tells living threads apart */
+    const char *this_thread = pgdbm__thread_token();
     struct pgdbm__member *best = NULL;
     struct pgdbm__member *next;
     for (struct pgdbm__member *member = pool->places[PGDBM__IDLE].first; member != NULL; member = next) {
         next = member->next;
         if (atomic_load_explicit(&member->session.lost, memory_order_relaxed))
             pgdbm__pool_move(pool, member, PGDBM__DEAD);
-        else if (member->last_thread == &this_thread)
+        else if (member->last_thread == this_thread)
             return member;
         else if (best == NULL || (best->last_thread != NULL && member->last_thread == NULL))
             best = member;
     }
     if (best != NULL)
-        best->last_thread = &this_thread;
+        best->last_thread = this_thread;
     return best;
 }
 
@@ -278,12 +278,35 @@ static void settle(struct pgdbm_pool *pool, struct pgdbm__member *member)
     }
 }
 
+void pgdbm__pool_hold(struct pgdbm_pool *pool, struct pgdbm__member *member)
+{
+    pthread_mutex_lock(&pool->lock);
+    pgdbm__pool_ref(pool);
+    member->in_flight++;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pgdbm__pool_let_go(struct pgdbm_pool *pool, struct pgdbm__member *member)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool abandoned = member->abandoned;
+    if (!abandoned)
+        member->in_flight--;
+    pthread_mutex_unlock(&pool->lock);
+    if (abandoned)
+        pgdbm__pool_release(pool, member, false);
+    pgdbm__pool_unref(pool);
+}
+
 void pgdbm__pool_release(struct pgdbm_pool *pool, struct pgdbm__member *member, bool lease)
 {
     pthread_mutex_lock(&pool->lock);
     if (!lease)
         member->in_flight--;
-    if (member->in_flight == 0) {
+    if (lease && member->in_flight > 0) {
+        member->abandoned = true;
+        pgdbm__session_abort(&member->session);
+    } else if (member->in_flight == 0) {
         if (needs_cleaning(member)) {
             if (!lease)
                 pgdbm__pool_move(pool, member, PGDBM__LEASED);

@@ -32,7 +32,8 @@ struct pgdbm__member {
     struct pgdbm__session session;
     enum pgdbm__place place;
     struct pgdbm__member *previous, *next;
-    size_t in_flight; /* independent requests, while shared */
+    size_t in_flight; /* independent requests, while shared; streams, while leased */
+    bool abandoned;   /* its lease has ended inside a stream on it: the stream's end releases it */
     uint64_t uses;
     int64_t expires; /* end of its lifetime */
     int64_t idle_since;
@@ -117,6 +118,9 @@ pgdbm_status pgdbm__pool_acquire(struct pgdbm_pool *pool, bool lease, struct pgd
                                  struct pgdbm__member **member, pgdbm_error *err);
 /* Gives it back; a leased session is cleaned first when it needs to be. */
 void pgdbm__pool_release(struct pgdbm_pool *pool, struct pgdbm__member *member, bool lease);
+/* A stream keeps the lease it runs on, and its pool, until it has ended, even if its callback gives the lease back. */
+void pgdbm__pool_hold(struct pgdbm_pool *pool, struct pgdbm__member *member);
+void pgdbm__pool_let_go(struct pgdbm_pool *pool, struct pgdbm__member *member);
 
 /* connector.c, housekeeper.c: thread bodies */
 void *pgdbm__connector_main(void *pool);

@@ -175,6 +175,16 @@ static struct pgdbm__description *columns_of(const struct pgdbm__request *reques
     return request->description != NULL ? request->description : request->statement->description;
 }
 
+/* Nobody else's callback may run here, and this one must not use the session: its thread is the one that reads. */
+static bool call_back(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    request->row_seen = true;
+    atomic_store_explicit(&session->callback_thread, pgdbm__thread_token(), memory_order_relaxed);
+    bool more = request->on_row(session->row, request->context);
+    atomic_store_explicit(&session->callback_thread, NULL, memory_order_relaxed);
+    return more;
+}
+
 static bool stream_row(struct pgdbm__session *session, struct pgdbm__request *request,
                        const struct pgdbm__message *message)
 {
@@ -198,7 +208,7 @@ static bool stream_row(struct pgdbm__session *session, struct pgdbm__request *re
         return false;
     if (status == PGDBM__ROW_NOMEM)
         fail_request(request, PGDBM_ERR_NOMEM, "out of memory while streaming rows");
-    else if (request->row_seen = true, !request->on_row(session->row, request->context)) {
+    else if (!call_back(session, request)) {
         request->stopped = true;
         atomic_fetch_add(&session->canceling, 1);
         pgdbm__transport_cancel(&session->transport);
@@ -361,6 +371,10 @@ static bool take_messages(struct pgdbm__session *session, struct pgdbm__request 
             return false;
         }
         session->in_start += size;
+        if (head != NULL && head != request && head->rows == PGDBM__ROWS_STREAM) {
+            session->in_waits = true; /* rows are given to a callback by the thread that streams, and by no other */
+            return true;
+        }
     }
 }
 
@@ -393,6 +407,11 @@ static bool make_room(struct pgdbm__session *session)
 static bool receive(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline,
                     struct finished *finished)
 {
+    if (session->in_waits) {
+        session->in_waits = false;
+        take_messages(session, request, finished);
+        return true;
+    }
     if (!make_room(session)) {
         pgdbm_error reason;
         pgdbm__fail_nomem(&reason, "receiving an answer");

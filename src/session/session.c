@@ -174,8 +174,7 @@ static pgdbm_status conclude(struct pgdbm__request *request)
 
 pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
 {
-    if (atomic_load_explicit(&session->streaming, memory_order_acquire) &&
-        pthread_equal(session->streaming_thread, pthread_self())) {
+    if (atomic_load_explicit(&session->callback_thread, memory_order_relaxed) == pgdbm__thread_token()) {
         request->status =
             pgdbm__fail(&request->error, PGDBM_ERR_TRANSACTION,
                         "this session is being streamed from: it cannot run another statement inside the row callback");
@@ -186,11 +185,6 @@ pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm
     request->deadline = deadline;
     request->completed = request->failed = false;
     request->next = NULL;
-    bool streams = request->rows == PGDBM__ROWS_STREAM;
-    if (streams) {
-        session->streaming_thread = pthread_self();
-        atomic_store_explicit(&session->streaming, true, memory_order_release);
-    }
     if (submit(session, request)) {
         if (!attend(session, request, deadline))
             cancel_and_attend(session, request);
@@ -198,10 +192,8 @@ pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm
             land_cancel(session);
         request->status = conclude(request);
     }
-    if (streams) {
-        atomic_store_explicit(&session->streaming, false, memory_order_release);
+    if (request->rows == PGDBM__ROWS_STREAM)
         request->result = NULL; /* it was the session's */
-    }
     pgdbm__description_unref(request->kind == PGDBM__REQUEST_EXECUTE ? request->description : NULL);
     if (request->kind == PGDBM__REQUEST_EXECUTE)
         request->description = NULL;

@@ -92,14 +92,14 @@ struct pgdbm__session {
     /* The reader's alone; the role is handed over under the lock. */
     unsigned char *in;
     size_t in_start, in_end, in_capacity;
+    bool in_waits;     /* the last reader left whole messages to this one */
     pgdbm_result *row; /* reused for streams */
 
-    _Atomic char transaction_status; /* of the last ReadyForQuery: I, T, E */
-    _Atomic bool dirty;              /* something may have been left behind */
-    _Atomic int canceling;           /* cancels that may still hit whatever runs: send nothing new */
-    _Atomic bool lost;               /* as `broken`, readable without the lock */
-    _Atomic bool streaming;          /* a row callback is running, in `streaming_thread` */
-    pthread_t streaming_thread;
+    _Atomic char transaction_status;       /* of the last ReadyForQuery: I, T, E */
+    _Atomic bool dirty;                    /* something may have been left behind */
+    _Atomic int canceling;                 /* cancels that may still hit whatever runs: send nothing new */
+    _Atomic bool lost;                     /* as `broken`, readable without the lock */
+    _Atomic(const char *) callback_thread; /* the thread that is inside a row callback, by its token */
 };
 
 /* Prepares a session around an open transport (already in session->transport). */
