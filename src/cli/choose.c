@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #define WIDTH 96
 
@@ -61,7 +60,7 @@ static int ask(const struct pgdbm__cli_option *option, int (*read)(const char *t
     }
 }
 
-/* The option's answer, from the command line or from the person at the terminal; 0 after having said what is missing or
+/* The option's answer, from the command line or from standard input; 0 after having said what is missing or
  * wrong. */
 static int answer_to(const struct pgdbm__cli_given *given, size_t which, int (*read)(const char *text))
 {
@@ -73,13 +72,12 @@ static int answer_to(const struct pgdbm__cli_given *given, size_t which, int (*r
                                  given->values[which]);
         return answer;
     }
-    if (!isatty(STDIN_FILENO)) {
+    int answer = ask(option, read);
+    if (answer == 0)
         pgdbm__cli_say_error("answer on the command line, for example: pgdbm choose --library no --services 3 "
                              "--same-process yes",
-                             "choose: --%s is missing, and there is no terminal to ask at", option->name);
-        return 0;
-    }
-    return ask(option, read);
+                             "choose: the answer to --%s is missing", option->name);
+    return answer;
 }
 
 /* Gets as many answers as the decision needs. */
@@ -157,7 +155,7 @@ static int choose(const struct pgdbm__cli_command *command, const struct pgdbm__
 const struct pgdbm__cli_command pgdbm__cli_choose = {
     .name = "choose",
     .summary = "Find the pattern that fits: standalone, shared pool or dual mode",
-    .description = "Asks up to three questions at a terminal, or takes the answers as options, and says which pattern "
+    .description = "Asks up to three questions, or takes the answers as options, and says which pattern "
                    "fits, why, what would make it the wrong one, and code that compiles to start from. Later "
                    "questions are asked only where the earlier ones leave the choice open.",
     .example = "pgdbm choose --library no --services 3 --same-process yes\n"
