@@ -50,10 +50,13 @@ static void describe_failure(struct pgdbm_pool *pool, unsigned attempts, pgdbm_e
     memcpy(reason, err->message, sizeof reason);
     char sqlstate[6];
     memcpy(sqlstate, err->sqlstate, sizeof sqlstate);
-    pgdbm__fail(err, PGDBM_ERR_CONNECTION, "cannot connect to %s (%u attempt%s): %.300s",
+    bool no_memory = err->status == PGDBM_ERR_NOMEM;
+    pgdbm__fail(err, no_memory ? PGDBM_ERR_NOMEM : PGDBM_ERR_CONNECTION, "cannot connect to %s (%u attempt%s): %.300s",
                 pgdbm__conninfo_describe(&pool->conninfo), attempts, attempts == 1 ? "" : "s", reason);
     memcpy(err->sqlstate, sqlstate, sizeof sqlstate);
-    if (strncmp(sqlstate, "28", 2) == 0)
+    if (no_memory)
+        pgdbm__error_hint(err, "free memory, and try again");
+    else if (strncmp(sqlstate, "28", 2) == 0)
         pgdbm__error_hint(err,
                           "check user and password (DB_PASSWORD, PGPASSWORD, ~/.pgpass) and the server's pg_hba.conf");
     else if (strcmp(sqlstate, "3D000") == 0)

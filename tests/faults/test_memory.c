@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* Every allocation fails once: the call says out of memory or succeeds, nothing leaks, and the pool goes on. Then the
+ * same with everything failing from some allocation on. */
+#include "db/stage.h"
+
+#include <pgdbm/memory.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Counts what lives, and fails on demand. In force for the whole program. */
+static atomic_long live, countdown;
+static atomic_bool armed, all_from_then_on, has_failed;
+
+static bool must_fail(void)
+{
+    if (!atomic_load(&armed))
+        return false;
+    long left = atomic_fetch_sub(&countdown, 1);
+    bool fails = left == 1 || (left < 1 && atomic_load(&all_from_then_on));
+    if (fails)
+        atomic_store(&has_failed, true);
+    return fails;
+}
+
+static void *reallocate(void *memory, size_t bytes, void *context)
+{
+    (void)context;
+    if (must_fail())
+        return NULL;
+    void *moved = realloc(memory, bytes);
+    if (memory == NULL && moved != NULL)
+        atomic_fetch_add(&live, 1);
+    return moved;
+}
+
+static void release(void *memory, void *context)
+{
+    (void)context;
+    if (memory != NULL)
+        atomic_fetch_sub(&live, 1);
+    free(memory);
+}
+
+static void arm(long which, bool and_all_later)
+{
+    atomic_store(&has_failed, false);
+    atomic_store(&all_from_then_on, and_all_later);
+    atomic_store(&countdown, which);
+    atomic_store(&armed, true);
+}
+
+static bool disarm(void)
+{
+    atomic_store(&armed, false);
+    return atomic_load(&has_failed);
+}
+
+static pgdbm_config pool_config(const struct stage *stage)
+{
+    return (pgdbm_config){.connection_string = stage->url,
+                          .min_connections = 1,
+                          .max_connections = 1,
+                          .fail_fast = true,
+                          .schema = "app",
+                          .on_duplicate_pool = PGDBM_ALLOW};
+}
+
+/* A scenario runs on a pool that is there already (db), or opens its own (NULL). */
+typedef pgdbm_status (*scenario)(struct stage *stage, pgdbm_db *db, pgdbm_error *err);
+
+static void run_one(struct stage *stage, pgdbm_db *db, scenario run, long which, bool all)
+{
+    pgdbm_error err = {0};
+    arm(which, all);
+    pgdbm_status status = run(stage, db, &err);
+    disarm();
+    if (status != PGDBM_OK && status != PGDBM_ERR_NOMEM)
+        fail_msg("allocation %ld%s: expected success or PGDBM_ERR_NOMEM, came %s: %s", which,
+                 all ? " and all later" : "", pgdbm_status_name(status), err.message);
+    if (status != PGDBM_OK && (err.status != status || err.message[0] == '\0'))
+        fail_msg("allocation %ld: the error is not filled", which);
+    if (db != NULL)
+        stage_expect_number(db, "SELECT 1::int8", 1);
+}
+
+/* Fails the first allocation, the second, and so on, until the scenario needs no more. */
+static void sweep(void **state, scenario run, bool on_a_pool)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    long failures = 0;
+    for (int all = 0; all < 2; all++) {
+        long before = atomic_load(&live);
+        pgdbm_db *db = NULL;
+        if (on_a_pool) {
+            pgdbm_config config = pool_config(stage);
+            assert_ok(pgdbm_open(&config, &db, &err));
+            stage_run(db, "CREATE SCHEMA IF NOT EXISTS app");
+        }
+        bool reached = true;
+        for (long which = 1; reached; which++) {
+            run_one(stage, db, run, which, all == 1);
+            reached = atomic_load(&has_failed);
+            failures += reached;
+        }
+        pgdbm_close(db);
+        if (atomic_load(&live) != before)
+            fail_msg("%ld allocations were not given back", atomic_load(&live) - before);
+    }
+    assert_true(failures > 0);
+}
+
+static pgdbm_status open_attach_and_close(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    pgdbm_config config = pool_config(stage);
+    pgdbm_db *other = NULL;
+    (void)db;
+    config.schema = NULL;
+    pgdbm_pool *pool = NULL;
+    pgdbm_status status = pgdbm_pool_open(&config, &pool, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_attach(pool, "another", &other, err);
+    pgdbm_close(other);
+    pgdbm_pool_close(pool);
+    return status;
+}
+
+static void opening_attaching_and_closing(void **state)
+{
+    sweep(state, open_attach_and_close, false);
+}
+
+/* A new text each time, so that it is not found among the statements. */
+static const char *fresh(char *sql, size_t bytes, const char *text)
+{
+    static int number;
+    snprintf(sql, bytes, "%s -- %d", text, number++);
+    return sql;
+}
+
+static pgdbm_status run_statements(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    char sql[200];
+    char *text = NULL;
+    const char *shown = NULL;
+    char *expanded = NULL;
+    pgdbm_result *rows = NULL;
+    (void)stage;
+    pgdbm_status status =
+        pgdbm_execute(db, fresh(sql, sizeof sql, "CREATE TABLE IF NOT EXISTS {{tables.t}} (n int8, s text)"),
+                      pgdbm_no_args, NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_execute(db, fresh(sql, sizeof sql, "INSERT INTO {{tables.t}} VALUES ($1, $2)"),
+                               pgdbm_args(1, "one"), NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_fetch_all(
+            db, fresh(sql, sizeof sql, "SELECT n, now(), repeat('x', 9000) FROM generate_series(1, $1::int) n"),
+            pgdbm_args(20), &rows, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_get_text(rows, 3, 1, &shown, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_fetch_value(db, "SELECT 'text'", pgdbm_no_args, &text, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_expand(db, "SELECT * FROM {{tables.t}} JOIN {{tables.u}} USING (id)", &expanded, err);
+    pgdbm_free(text);
+    pgdbm_free(expanded);
+    pgdbm_result_free(rows);
+    return status;
+}
+
+static void executing_fetching_and_expanding(void **state)
+{
+    sweep(state, run_statements, true);
+}
+
+static bool take_row(const pgdbm_result *row, void *context)
+{
+    (void)row;
+    ++*(size_t *)context;
+    return true;
+}
+
+static pgdbm_status run_transaction(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    char sql[200];
+    pgdbm_db *tx = NULL;
+    pgdbm_db *savepoint = NULL;
+    size_t rows = 0;
+    (void)stage;
+    pgdbm_status status = pgdbm_begin(db, NULL, &tx, err);
+    if (status != PGDBM_OK)
+        return status;
+    status = pgdbm_begin(tx, NULL, &savepoint, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_execute(savepoint, fresh(sql, sizeof sql, "SELECT $1::int8"), pgdbm_args(1), NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_commit(savepoint, err);
+    else if (savepoint != NULL)
+        (void)pgdbm_rollback(savepoint, NULL);
+    if (status == PGDBM_OK)
+        status = pgdbm_stream(tx, fresh(sql, sizeof sql, "SELECT generate_series(1, 50)"), pgdbm_no_args, take_row,
+                              &rows, err);
+    if (status == PGDBM_OK && rows != 50)
+        fail_msg("50 rows expected, %zu came", rows);
+    if (status == PGDBM_OK)
+        return pgdbm_commit(tx, err);
+    (void)pgdbm_rollback(tx, NULL);
+    return status;
+}
+
+static void transactions_savepoints_and_streams(void **state)
+{
+    sweep(state, run_transaction, true);
+}
+
+static pgdbm_status insert_pair(pgdbm_db *tx, void *context, pgdbm_error *err)
+{
+    char sql[200];
+    const pgdbm_params sets[] = {pgdbm_args(1), pgdbm_args(2)};
+    (void)context;
+    pgdbm_status status = pgdbm_execute(tx, "CREATE TEMP TABLE IF NOT EXISTS pair (n int8)", pgdbm_no_args, NULL, err);
+    return status == PGDBM_OK ? pgdbm_execute_many(tx, fresh(sql, sizeof sql, "INSERT INTO pg_temp.pair VALUES ($1)"),
+                                                   sets, 2, NULL, err)
+                              : status;
+}
+
+static pgdbm_status run_transact(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    (void)stage;
+    return pgdbm_transact(db, NULL, insert_pair, NULL, err);
+}
+
+static void transacting_and_many(void **state)
+{
+    sweep(state, run_transact, true);
+}
+
+static pgdbm_status run_module(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    static const char sql[] = "CREATE TABLE {{tables.notes}} (id int8);";
+    static const pgdbm_migration_text texts[] = {{"001_notes.sql", sql, sizeof sql - 1}};
+    static const pgdbm_migrations migrations = {.texts = texts, .n_texts = 1};
+    static const pgdbm_module module = {.name = "swept", .migrations = &migrations};
+    pgdbm_db *opened = NULL;
+    (void)stage;
+    const pgdbm_source source = {.db = db, .schema = "swept"};
+    pgdbm_status status = pgdbm_module_open(&module, &source, &opened, err);
+    pgdbm_close(opened);
+    if (status == PGDBM_OK) /* the next one has everything to do again */
+        status = pgdbm_execute(db, "DROP SCHEMA swept CASCADE", pgdbm_no_args, NULL, err);
+    return status;
+}
+
+static void opening_a_module_and_migrating(void **state)
+{
+    sweep(state, run_module, true);
+}
+
+int main(void)
+{
+    const pgdbm_allocator allocator = {.reallocate = reallocate, .release = release};
+    if (pgdbm_allocator_set(&allocator, NULL) != PGDBM_OK)
+        return 1;
+#define STAGED(test) cmocka_unit_test_setup_teardown(test, stage_setup, stage_teardown)
+    const struct CMUnitTest tests[] = {
+        STAGED(opening_attaching_and_closing),       STAGED(executing_fetching_and_expanding),
+        STAGED(transactions_savepoints_and_streams), STAGED(transacting_and_many),
+        STAGED(opening_a_module_and_migrating),
+    };
+    return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
+}
