@@ -187,9 +187,10 @@ void stage_gate_awaited(struct stage *stage, int sessions)
 {
     int64_t give_up = stage_clock_ms() + 20000;
     int64_t waiting;
-    while ((waiting = beside_pool(stage->gate,
-                                  "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
-                                  "wait_event_type = 'Lock' AND pg_stat_clear_snapshot() IS NOT NULL")) != sessions) {
+    /* The gate's own transaction would look at the same snapshot for ever. */
+    while ((beside_pool(stage->gate, "SELECT pg_stat_clear_snapshot()"),
+            waiting = beside_pool(stage->gate, "SELECT count(*) FROM pg_stat_activity WHERE datname = "
+                                               "current_database() AND wait_event_type = 'Lock'")) != sessions) {
         if (stage_clock_ms() > give_up)
             fail_msg("expected %d sessions at the gate, came %lld", sessions, (long long)waiting);
         usleep(1000);
