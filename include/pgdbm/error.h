@@ -8,21 +8,21 @@
  *     if (pgdbm_execute(db, sql, pgdbm_no_args, NULL, &err) != PGDBM_OK)
  *         fprintf(stderr, "%s\n%s\n", err.message, err.hint);
  *
- * | status          | what happened                                     | what to do |
- * |-----------------|---------------------------------------------------|-------------------------------------------------|
- * | ERR_ARGUMENT    | this call was made wrongly (NULL, wrong handle)   | fix the calling code | | ERR_CONFIG      | a
- * setting is missing, contradictory or malformed  | fix the configuration; nothing was contacted    | | ERR_CONNECTION
- * | no session could be opened, or one was lost       | see message; look at `outcome` before repeating | | ERR_POOL |
- * no session to be had: pool closed or exhausted    | the message names size, use and longest lease   | | ERR_TIMEOUT
- * | the deadline passed                               | look at `outcome` before repeating              | |
- * ERR_CANCELED    | somebody cancelled it                             | look at `outcome` | | ERR_QUERY       | the
- * server rejected the statement                 | `sqlstate`, `position`, `hint`                  | | ERR_SCHEMA      |
- * a name or a `{{template}}` is not acceptable      | the message has line and column                 | | ERR_TYPE | a
- * value does not fit the type on the other side   | the message names parameter or column and types | | ERR_TRANSACTION
- * | a transaction was used out of order               | fix the calling code                            | |
- * ERR_MIGRATION   | a migration cannot be applied                     | the message names module, file and statement |
- * | ERR_NOMEM       | an allocation failed                              | nothing is half-done that `outcome` does not
- * say| | ERR_TESTDB      | the private test server could not be run          | the message names what is missing |
+ * | status          | what happened                                  | what to do                                    |
+ * |-----------------|------------------------------------------------|-----------------------------------------------|
+ * | ERR_ARGUMENT    | the call was made wrongly (NULL, wrong handle) | fix the calling code                          |
+ * | ERR_CONFIG      | a setting is missing, contradictory, malformed | fix the configuration; nothing was contacted  |
+ * | ERR_CONNECTION  | no session could be opened, or one was lost    | look at `outcome` before repeating            |
+ * | ERR_POOL        | no session to be had: pool closed or exhausted | the message names size, use and longest lease |
+ * | ERR_TIMEOUT     | the deadline passed                            | look at `outcome` before repeating            |
+ * | ERR_CANCELED    | somebody cancelled it                          | look at `outcome`                             |
+ * | ERR_QUERY       | the server rejected the statement              | `sqlstate`, `position`, `hint`                |
+ * | ERR_SCHEMA      | a name or a `{{template}}` is not acceptable   | the message has line and column               |
+ * | ERR_TYPE        | a value does not fit the type on the server    | the message names parameter or column, types  |
+ * | ERR_TRANSACTION | a transaction was used out of order            | fix the calling code                          |
+ * | ERR_MIGRATION   | a migration cannot be applied                  | the message names module, file and statement  |
+ * | ERR_NOMEM       | an allocation failed                           | `outcome` says whether anything was done      |
+ * | ERR_TESTDB      | the private test server could not be run       | the message names what is missing             |
  */
 #ifndef PGDBM_ERROR_H
 #define PGDBM_ERROR_H

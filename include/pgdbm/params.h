@@ -4,14 +4,15 @@
  * The kind of each value is picked at compile time (_Generic); its PostgreSQL type is what the server says the
  * parameter is, and the value is converted to that or refused before anything is sent:
  *
- * | C value               | goes into |
- * |-----------------------|--------------------------------------------------------------------------------------------|
- * | integers              | int2, int4, int8, oid (range checked), float4, float8, numeric, bool (0 and 1 only) | |
- * bool                  | bool                                                                                       |
- * | float, double         | float4, float8, numeric | | const char *          | every type: text is sent as it is,
- * anything else is parsed by the server ('2026-01-31')    | | pgdbm_text(p, n)      | the same, with a length; a NUL
- * byte inside is refused                                      | | pgdbm_bytes(p, n)     | bytea | | pgdbm_null, NULL
- * text | NULL of any type                                                                           |
+ * | C value               | goes into                                                                           |
+ * |-----------------------|-------------------------------------------------------------------------------------|
+ * | integers              | int2, int4, int8, oid (range checked), float4, float8, numeric, bool (0 and 1 only) |
+ * | bool                  | bool                                                                                |
+ * | float, double         | float4, float8, numeric                                                             |
+ * | const char *          | every type: text as it is, anything else is parsed by the server ('2026-01-31')     |
+ * | pgdbm_text(p, n)      | the same, with a length; a NUL byte inside is refused                               |
+ * | pgdbm_bytes(p, n)     | bytea                                                                               |
+ * | pgdbm_null, NULL text | NULL of any type                                                                    |
  *
  * The values are read during the call only; nothing is copied or kept. */
 #ifndef PGDBM_PARAMS_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* pgdbm: one pool, many schemas, and every module brings its own migrations.
  *
- * | pattern      | when                                              | how |
- * |--------------|---------------------------------------------------|------------------------------------------------------|
- * | standalone   | one service, or a process of its own              | pgdbm_open | | shared pool  | several services
- * in one process, many tenants     | pgdbm_pool_open, then pgdbm_attach for each schema   | | dual mode    | a library
- * that other programs link                | pgdbm_module_open                                    |
+ * | pattern     | when                                          | how                                         |
+ * |-------------|-----------------------------------------------|---------------------------------------------|
+ * | standalone  | one service, or a process of its own          | pgdbm_open                                  |
+ * | shared pool | several services in one process, many tenants | pgdbm_pool_open, then pgdbm_attach for each |
+ * | dual mode   | a library that other programs link            | pgdbm_module_open                           |
  *
  * docs/choosing-a-pattern.md helps to choose. Manners of every call: inputs come first, outputs last; `T **out` is
  * yours to release with the matching call, a returned pointer is borrowed; releasing NULL is legal; zero in an options

@@ -9,13 +9,13 @@
  *     pgdbm_get_int64(result, 0, "id", &id, &err);
  *     pgdbm_get_text(result, 0, 1, &email, &err);
  *
- * | accessor                     | reads                                                                              |
- * |------------------------------|------------------------------------------------------------------------------------|
- * | pgdbm_get_bool               | bool                                                                               |
- * | pgdbm_get_int16, _int32, _int64 | int2, int4, int8, oid: any of them that holds the value, else ERR_TYPE          |
- * | pgdbm_get_float, _double     | float4, float8 and the integers; _float refuses a float8 beyond its range          |
- * | pgdbm_get_text               | every type but bytea, as PostgreSQL would print it; ends with NUL; NULL for SQL NULL
- * | | pgdbm_get_bytes              | bytea, and the bytes of any text; data NULL for SQL NULL |
+ * | accessor                        | reads                                                                       |
+ * |---------------------------------|-----------------------------------------------------------------------------|
+ * | pgdbm_get_bool                  | bool                                                                        |
+ * | pgdbm_get_int16, _int32, _int64 | int2, int4, int8, oid: any of them that holds the value, else ERR_TYPE      |
+ * | pgdbm_get_float, _double        | float4, float8 and the integers; _float refuses a float8 beyond its range   |
+ * | pgdbm_get_text                  | every type but bytea, as PostgreSQL prints it; ends with NUL; NULL for NULL |
+ * | pgdbm_get_bytes                 | bytea, and the bytes of any text; data NULL for SQL NULL                    |
  *
  * Reading SQL NULL as bool or number is ERR_TYPE (ask pgdbm_is_null first): a silent zero is how wrong sums are made.
  * Errors of every accessor: ARGUMENT (NULL argument, no such row), TYPE (no such column, type or range does not fit;

@@ -95,8 +95,29 @@ static pgdbm_status check_part(const PQconninfoOption *parsed, const char *keywo
     return PGDBM_ERR_CONFIG;
 }
 
+/* A port for each host, separated by commas; one may be left out. libpq would find out at the first attempt to connect,
+ * and that is tried again. */
+static bool are_ports(const char *text)
+{
+    for (;; text++) {
+        char *end = NULL;
+        long port = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : 1;
+        text = end != NULL ? end : text;
+        if (port < 1 || port > 65535 || (*text != ',' && *text != '\0'))
+            return false;
+        if (*text == '\0')
+            return true;
+    }
+}
+
 static pgdbm_status check(const pgdbm_config *values, const PQconninfoOption *parsed, pgdbm_error *err)
 {
+    const char *ports = given(parsed, "port");
+    if (ports != NULL && !are_ports(ports)) {
+        pgdbm__fail(err, PGDBM_ERR_CONFIG, "the connection string's port is %.64s", ports);
+        pgdbm__error_hint(err, "give a number from 1 to 65535 (one for each host, separated by commas)");
+        return PGDBM_ERR_CONFIG;
+    }
     const char *gss = given(parsed, "gssencmode");
     if (gss != NULL && strcmp(gss, "require") == 0) {
         pgdbm__fail(err, PGDBM_ERR_CONFIG, "gssencmode=require: GSS encryption is not supported");

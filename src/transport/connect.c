@@ -82,6 +82,7 @@ static pgdbm_status refuse(PGconn *connection, enum pgdbm__connect_failure *fail
 static pgdbm_status drive(PGconn *connection, int64_t deadline, int stop_fd, enum pgdbm__connect_failure *failure,
                           pgdbm_error *err)
 {
+    int64_t began = pgdbm__now_ns();
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
     while (next != PGRES_POLLING_OK) {
         struct pollfd entries[2] = {
@@ -97,7 +98,9 @@ static pgdbm_status drive(PGconn *connection, int64_t deadline, int stop_fd, enu
         }
         if (ready <= 0) {
             *failure = PGDBM__CONNECT_TRANSIENT;
-            return pgdbm__fail(err, PGDBM_ERR_CONNECTION, "the server did not answer within connect_timeout_ms");
+            return pgdbm__fail(err, PGDBM_ERR_CONNECTION,
+                               "the server did not answer within %lld ms (connect_timeout_ms)",
+                               (long long)((deadline - began + PGDBM__MS / 2) / PGDBM__MS));
         }
         next = PQconnectPoll(connection);
         if (next == PGRES_POLLING_FAILED)
