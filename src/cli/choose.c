@@ -76,7 +76,7 @@ static int answer_to(const struct pgdbm__cli_given *given, size_t which, int (*r
     if (answer == 0)
         pgdbm__cli_say_error("answer on the command line, for example: pgdbm choose --library no --services 3 "
                              "--same-process yes",
-                             "choose: the answer to --%s is missing", option->name);
+                             "choose: --%s is missing", option->name);
     return answer;
 }
 

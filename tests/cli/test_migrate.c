@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* `pgdbm migrate` against a real server. */
+#include "cli/tool.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A database, and two files that are in order. */
+static int setup(void **state)
+{
+    tool_setup(state);
+    struct tool *tool = *state;
+    char *url = test_database_create();
+    snprintf(tool->url, sizeof tool->url, "%s", url);
+    free(url);
+    tool_write(tool, "migrations/001_users.sql", "CREATE TABLE {{tables.users}} (id int);\n");
+    tool_write(tool, "migrations/002_more.sql", "ALTER TABLE {{tables.users}} ADD name text;\n");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct tool *tool = *state;
+    test_database_drop(strdup(tool->url));
+    return tool_teardown(state);
+}
+
+#define USERS "--module users --schema app"
+
+/* Fails the test unless the database has so many relations of this name. */
+static void expect_tables(const struct tool *tool, const char *name, int wanted)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql, "SELECT 1 / (count(*) = %d)::int FROM pg_class WHERE relname = '%s'", wanted, name);
+    test_psql(tool->url, sql);
+}
+
+static json_t *parse(const struct tool *tool)
+{
+    json_error_t where;
+    json_t *answer = json_loads(tool->out, 0, &where);
+    if (answer == NULL)
+        fail_msg("line %d: %s\n%s", where.line, where.text, tool->out);
+    return answer;
+}
+
+static void status_is_three_until_everything_is_applied(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate status " USERS);
+    assert_code(tool, 3);
+    assert_contains(tool->out, "001_users.sql");
+    assert_contains(tool->out, "2 pending");
+    tool_run(tool, "migrate apply " USERS);
+    assert_code(tool, 0);
+    tool_run(tool, "migrate status " USERS);
+    assert_code(tool, 0);
+    assert_contains(tool->out, "2 applied");
+    expect_tables(tool, "users", 1);
+}
+
+static void apply_again_has_nothing_to_do(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate apply " USERS);
+    assert_code(tool, 0);
+    tool_run(tool, "migrate apply --json " USERS);
+    assert_code(tool, 0);
+    json_t *answer = parse(tool);
+    assert_int_equal(json_integer_value(json_object_get(answer, "applied_now")), 0);
+    assert_int_equal(json_integer_value(json_object_get(answer, "pending")), 0);
+    json_decref(answer);
+}
+
+static void a_dry_run_shows_everything_and_writes_nothing(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate apply --dry-run " USERS);
+    assert_code(tool, 0);
+    assert_contains(tool->out, "001_users.sql");
+    assert_contains(tool->out, "nothing was written");
+    expect_tables(tool, "users", 0);
+    expect_tables(tool, "schema_migrations", 0);
+}
+
+static void the_json_names_every_file_with_state_and_checksum(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate apply --json " USERS);
+    assert_code(tool, 0);
+    json_t *answer = parse(tool);
+    json_t *files = json_object_get(answer, "migrations");
+    assert_string_equal(json_string_value(json_object_get(answer, "module")), "users");
+    assert_int_equal(json_integer_value(json_object_get(answer, "applied_now")), 2);
+    assert_int_equal(json_array_size(files), 2);
+    json_t *first = json_array_get(files, 0);
+    assert_string_equal(json_string_value(json_object_get(first, "filename")), "001_users.sql");
+    assert_string_equal(json_string_value(json_object_get(first, "state")), "applied");
+    assert_int_equal(strlen(json_string_value(json_object_get(first, "checksum"))), 64);
+    json_decref(answer);
+}
+
+static void a_failing_file_is_named_with_its_line_and_nothing_of_it_remains(void **state)
+{
+    struct tool *tool = *state;
+    tool_write(tool, "migrations/003_bad.sql", "CREATE TABLE {{tables.half}} (id int);\n\nSELECT nothing;\n");
+    tool_run(tool, "migrate apply " USERS);
+    assert_code(tool, 1);
+    assert_contains(tool->err, "003_bad.sql");
+    assert_contains(tool->err, "line 3");
+    assert_contains(tool->err, "42703");
+    expect_tables(tool, "users", 1);
+    expect_tables(tool, "half", 0);
+    tool_write(tool, "migrations/003_bad.sql", "CREATE TABLE {{tables.half}} (id int);\n");
+    tool_run(tool, "migrate apply " USERS);
+    assert_code(tool, 0);
+    expect_tables(tool, "half", 1);
+}
+
+static void a_file_changed_after_it_was_applied_is_told_with_both_checksums(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate apply --json " USERS);
+    json_t *answer = parse(tool);
+    char before[65];
+    snprintf(before, sizeof before, "%s",
+             json_string_value(json_object_get(json_array_get(json_object_get(answer, "migrations"), 0), "checksum")));
+    json_decref(answer);
+    tool_write(tool, "migrations/001_users.sql", "CREATE TABLE {{tables.users}} (id bigint);\n");
+    tool_run(tool, "migrate apply " USERS);
+    assert_code(tool, 1);
+    assert_contains(tool->err, "001_users.sql");
+    assert_contains(tool->err, before);
+    assert_contains(tool->err, "the file's is");
+    tool_run(tool, "migrate status " USERS);
+    assert_code(tool, 3);
+    assert_contains(tool->out, "changed");
+}
+
+static void the_module_is_mandatory(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate apply");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "--module");
+}
+
+static void a_missing_directory_is_named(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate apply --dir nowhere " USERS);
+    assert_true(tool->code == 1 || tool->code == 2);
+    assert_contains(tool->err, "nowhere");
+    expect_tables(tool, "schema_migrations", 0);
+}
+
+static void a_url_on_the_command_line_wins_over_the_environment(void **state)
+{
+    struct tool *tool = *state;
+    char url[512];
+    memcpy(url, tool->url, sizeof url);
+    snprintf(tool->url, sizeof tool->url, "postgresql://nobody@127.0.0.1:1/nowhere");
+    tool_run(tool, "migrate apply --url '%s' " USERS, url);
+    memcpy(tool->url, url, sizeof url);
+    assert_code(tool, 0);
+    expect_tables(tool, "users", 1);
+}
+
+static void a_server_that_is_not_there_is_four_and_named(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate apply --url postgresql://clerk@127.0.0.1:1/shop " USERS);
+    assert_code(tool, 4);
+    assert_contains(tool->err, "host=127.0.0.1");
+    assert_contains(tool->err, "port=1");
+    assert_contains(tool->err, "dbname=shop");
+    assert_contains(tool->err, "attempt");
+}
+
+static void a_malformed_url_is_two_and_its_password_is_not_shown(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate apply --url 'postgresql://me:s3cret@[::1/db' " USERS);
+    assert_code(tool, 2);
+    assert_null(strstr(tool->err, "s3cret"));
+}
+
+int main(void)
+{
+#define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_FILES(status_is_three_until_everything_is_applied),
+        WITH_FILES(apply_again_has_nothing_to_do),
+        WITH_FILES(a_dry_run_shows_everything_and_writes_nothing),
+        WITH_FILES(the_json_names_every_file_with_state_and_checksum),
+        WITH_FILES(a_failing_file_is_named_with_its_line_and_nothing_of_it_remains),
+        WITH_FILES(a_file_changed_after_it_was_applied_is_told_with_both_checksums),
+        WITH_FILES(the_module_is_mandatory),
+        WITH_FILES(a_missing_directory_is_named),
+        WITH_FILES(a_url_on_the_command_line_wins_over_the_environment),
+        WITH_FILES(a_server_that_is_not_there_is_four_and_named),
+        WITH_FILES(a_malformed_url_is_two_and_its_password_is_not_shown),
+    };
+    return cmocka_run_group_tests_name("migrate", tests, NULL, NULL);
+}

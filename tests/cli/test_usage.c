@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* What the program says of itself, of mistakes on the command line, and of patterns. */
+#include "cli/tool.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static void help_names_every_command_and_exit_code(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const pieces[] = {"migrate apply", "migrate status", "dev start",  "dev stop",     "dev url",
+                                         "choose",        "DATABASE_URL",   "Exit codes", "4  the server"};
+    tool_run(tool, "help");
+    assert_code(tool, 0);
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+        assert_contains(tool->out, pieces[i]);
+    assert_string_equal(tool->err, "");
+}
+
+static void every_command_has_a_help_of_its_own(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const commands[] = {"migrate apply", "migrate status", "dev start",
+                                           "dev stop",      "dev url",        "choose"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        tool_run(tool, "%s --help", commands[i]);
+        assert_code(tool, 0);
+        assert_contains(tool->out, "Usage");
+        assert_contains(tool->out, commands[i]);
+    }
+}
+
+static void the_version_is_printed(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "--version");
+    assert_code(tool, 0);
+    assert_contains(tool->out, PGDBM_VERSION_STRING);
+}
+
+static void mistyped_words_are_answered_with_what_was_meant(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrat apply");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "did you mean pgdbm migrate");
+    tool_run(tool, "migrate appyl");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "apply");
+    tool_run(tool, "migrate apply --modul users");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "did you mean --module");
+    assert_string_equal(tool->out, "");
+}
+
+static void wrong_usage_is_two_and_nothing_is_contacted(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const wrong[] = {"migrate",
+                                        "migrate apply surplus",
+                                        "migrate apply --module",
+                                        "migrate apply --module users",
+                                        "migrate apply --dir . --url postgresql:///x",
+                                        "dev",
+                                        "choose --library perhaps",
+                                        "choose --library no --services none",
+                                        "choose --code --json",
+                                        "--no-such-option",
+                                        "help nothing"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        tool_run(tool, "%s", wrong[i]);
+        if (tool->code != 2 || tool->err[0] == '\0')
+            fail_msg("pgdbm %s: expected exit code 2 and an error, came %d and '%s'", wrong[i], tool->code, tool->err);
+    }
+}
+
+static void a_missing_database_is_told_with_the_ways_to_give_one(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate status --module users --dir .");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "DATABASE_URL");
+    assert_contains(tool->err, "--url");
+    assert_contains(tool->err, "pgdbm dev start");
+}
+
+struct choice {
+    const char *flags;
+    const char *answers; /* the same, for a pipe */
+    const char *pattern;
+    const char *call; /* what its code must call */
+};
+
+static const struct choice choices[] = {
+    {"--library yes", "yes", "dual-mode", "pgdbm_module_open"},
+    {"--library no --services 1", "no\n1", "standalone", "pgdbm_open"},
+    {"--library no --services 3 --same-process yes", "n\n3\ny", "shared-pool", "pgdbm_attach"},
+    {"--library no --services 3 --same-process no", "n\n3\nn", "standalone", "pgdbm_open"},
+};
+
+static void check_choice(const struct tool *tool, const struct choice *choice)
+{
+    json_error_t where;
+    assert_code(tool, 0);
+    json_t *answer = json_loads(tool->out, 0, &where);
+    if (answer == NULL)
+        fail_msg("line %d: %s\n%s", where.line, where.text, tool->out);
+    assert_string_equal(json_string_value(json_object_get(answer, "pattern")), choice->pattern);
+    assert_contains(json_string_value(json_object_get(answer, "code")), choice->call);
+    assert_true(strlen(json_string_value(json_object_get(answer, "why"))) > 20);
+    assert_true(json_array_size(json_object_get(answer, "wrong_if")) > 0);
+    json_decref(answer);
+}
+
+static void choose_finds_the_pattern_by_flags(void **state)
+{
+    struct tool *tool = *state;
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        tool_run(tool, "choose --json %s", choices[i].flags);
+        check_choice(tool, &choices[i]);
+    }
+}
+
+static void choose_asks_and_reads_answers_from_a_pipe(void **state)
+{
+    struct tool *tool = *state;
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        tool->answers = choices[i].answers;
+        tool_run(tool, "choose --json");
+        check_choice(tool, &choices[i]);
+        assert_contains(tool->err, "Will other programs link this code?");
+    }
+}
+
+static void choose_asks_again_after_an_answer_it_cannot_read(void **state)
+{
+    struct tool *tool = *state;
+    tool->answers = "perhaps\nyes\n";
+    tool_run(tool, "choose --json");
+    check_choice(tool, &choices[0]);
+    assert_contains(tool->err, "please answer yes or no");
+}
+
+static void choose_without_an_answer_says_how_to_give_it(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "choose --library no --services 3");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "--same-process is missing");
+    assert_string_equal(tool->out, "");
+}
+
+static void choose_prints_pattern_reason_and_code_for_people(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "choose --library no --services 12 --same-process yes");
+    assert_code(tool, 0);
+    assert_contains(tool->out, "Why");
+    assert_contains(tool->out, "pgdbm_pool_open");
+    assert_contains(tool->out, "docs/choosing-a-pattern.md");
+    tool_run(tool, "choose --library yes --code");
+    assert_code(tool, 0);
+    assert_contains(tool->out, "#include <pgdbm/pgdbm.h>");
+    assert_null(strstr(tool->out, "Why"));
+}
+
+int main(void)
+{
+#define WITH_TOOL(test) cmocka_unit_test_setup_teardown(test, tool_setup, tool_teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_TOOL(help_names_every_command_and_exit_code),
+        WITH_TOOL(every_command_has_a_help_of_its_own),
+        WITH_TOOL(the_version_is_printed),
+        WITH_TOOL(mistyped_words_are_answered_with_what_was_meant),
+        WITH_TOOL(wrong_usage_is_two_and_nothing_is_contacted),
+        WITH_TOOL(a_missing_database_is_told_with_the_ways_to_give_one),
+        WITH_TOOL(choose_finds_the_pattern_by_flags),
+        WITH_TOOL(choose_asks_and_reads_answers_from_a_pipe),
+        WITH_TOOL(choose_asks_again_after_an_answer_it_cannot_read),
+        WITH_TOOL(choose_without_an_answer_says_how_to_give_it),
+        WITH_TOOL(choose_prints_pattern_reason_and_code_for_people),
+    };
+    return cmocka_run_group_tests_name("usage", tests, NULL, NULL);
+}

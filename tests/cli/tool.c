@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* The program under test, through a shell. One thread. */
+#include "cli/tool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int shell(const char *command)
+{
+    int status = system(command);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int tool_setup(void **state)
+{
+    struct tool *tool = calloc(1, sizeof *tool);
+    assert_non_null(tool);
+    strcpy(tool->directory, "/tmp/pgdbm-cli-XXXXXX");
+    assert_non_null(mkdtemp(tool->directory));
+    assert_int_equal(chmod(tool->directory, 0755), 0); /* a server may run as another user */
+    *state = tool;
+    return 0;
+}
+
+int tool_teardown(void **state)
+{
+    struct tool *tool = *state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", tool->directory);
+    int code = shell(command);
+    free(tool);
+    return code;
+}
+
+static void read_file(const struct tool *tool, const char *name, char *text, size_t bytes)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", tool->directory, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t length = fread(text, 1, bytes - 1, file);
+    text[length] = '\0';
+    fclose(file);
+}
+
+void tool_run(struct tool *tool, const char *format, ...)
+{
+    char words[2048];
+    char command[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    if (tool->answers != NULL)
+        tool_write(tool, "in", tool->answers);
+    snprintf(command, sizeof command,
+             "cd '%s' && unset PGDBM_SCHEMA DATABASE_URL && { test -z '%s' || export DATABASE_URL='%s'; } && "
+             "'%s' %s >out 2>err <%s",
+             tool->directory, tool->url, tool->url, PGDBM_PROGRAM, words, tool->answers != NULL ? "in" : "/dev/null");
+    tool->code = shell(command);
+    read_file(tool, "out", tool->out, sizeof tool->out);
+    read_file(tool, "err", tool->err, sizeof tool->err);
+}
+
+void tool_write(struct tool *tool, const char *name, const char *text)
+{
+    char path[128];
+    char command[256];
+    snprintf(path, sizeof path, "%s/%s", tool->directory, name);
+    snprintf(command, sizeof command, "mkdir -p \"$(dirname '%s')\"", path);
+    assert_int_equal(shell(command), 0);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+void tool_expect(const struct tool *tool, int wanted, const char *file, int line)
+{
+    if (tool->code == wanted)
+        return;
+    print_error("%s:%d: expected exit code %d, came %d\n--- standard output\n%s\n--- standard error\n%s\n", file, line,
+                wanted, tool->code, tool->out, tool->err);
+    _fail(file, line);
+}

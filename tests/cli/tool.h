@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs the program `pgdbm` as a shell would, in a directory of the test's own. */
+#ifndef PGDBM_TESTS_CLI_TOOL_H
+#define PGDBM_TESTS_CLI_TOOL_H
+
+#include "support/server.h"
+
+struct tool {
+    char directory[64];  /* its working directory */
+    char url[512];       /* DATABASE_URL for it; "" for none */
+    const char *answers; /* its standard input; NULL for none */
+    char out[65536], err[16384];
+    int code; /* the exit code of the last run */
+};
+
+/* For cmocka: an empty directory and no database; everything is removed. */
+int tool_setup(void **state);
+int tool_teardown(void **state);
+
+/* Runs `pgdbm <arguments>`; the arguments are words for the shell, and may redirect. */
+void tool_run(struct tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A file below the working directory; folders are made. */
+void tool_write(struct tool *tool, const char *file, const char *text);
+
+/* Fails the test with both outputs unless the program ended with this code. */
+#define assert_code(tool, wanted) tool_expect((tool), (wanted), __FILE__, __LINE__)
+void tool_expect(const struct tool *tool, int wanted, const char *file, int line);
+
+#endif
