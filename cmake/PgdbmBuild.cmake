@@ -45,7 +45,7 @@ function(pgdbm_library)
         target_include_directories(pgdbm_${suffix} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                                           $<INSTALL_INTERFACE:include>)
         target_link_libraries(pgdbm_${suffix} PRIVATE $<BUILD_INTERFACE:pgdbm_flags> PostgreSQL::PostgreSQL OpenSSL::SSL
-                                                      OpenSSL::Crypto Threads::Threads)
+                                                      OpenSSL::Crypto Threads::Threads m)
         set_target_properties(pgdbm_${suffix} PROPERTIES OUTPUT_NAME pgdbm EXPORT_NAME pgdbm VERSION ${PROJECT_VERSION}
                               SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} LINKER_LANGUAGE C)
     endforeach()

@@ -5,7 +5,11 @@
  * The server's files lie in a private directory, it listens on a unix socket there and on no TCP port, and it ends with
  * the process that started it: on pgdbm_testserver_stop, on exit, on a signal, and when that process is killed (SIGKILL
  * too). When the caller is root the server runs as an unprivileged user, because postgres refuses to run as root. The
- * first start runs initdb into a cache (a second or two); later starts copy the cache. */
+ * first start runs initdb into a cache (a second or two); later starts copy the cache.
+ *
+ * Two environment variables: PGDBM_POSTGRES_BIN, the folder of postgres and initdb (default: the newest version found);
+ * PGDBM_CACHE_DIR, where the cache lies (default: /var/cache/pgdbm for root, else $XDG_CACHE_HOME/pgdbm or
+ * ~/.cache/pgdbm). */
 #ifndef PGDBM_TESTKIT_H
 #define PGDBM_TESTKIT_H
 

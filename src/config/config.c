@@ -19,7 +19,7 @@ static void *field_at(pgdbm_config *config, const struct pgdbm__field *field)
 
 static pgdbm_status bad_number(const struct pgdbm__field *field, double value, pgdbm_error *err)
 {
-    pgdbm__fail(err, PGDBM_ERR_CONFIG, "%s is %g; it must be %s", field->shown.name, value, field->shown.range);
+    pgdbm__fail(err, PGDBM_ERR_CONFIG, "%s is %.15g; it must be %s", field->shown.name, value, field->shown.range);
     pgdbm__error_hint(err, "leave it zero for the default (%s)", field->shown.default_value);
     return PGDBM_ERR_CONFIG;
 }
@@ -180,14 +180,14 @@ static pgdbm_status from_environment(pgdbm_config *config, const struct pgdbm__f
                                      pgdbm_error *err)
 {
     char *end = NULL;
-    double number = strtod(text, &end);
+    double number = field->kind == PGDBM__FIELD_INT ? (double)strtol(text, &end, 10) : strtod(text, &end);
     bool is_number = end != text && *end == '\0';
     bool on = strcmp(text, "on") == 0 || strcmp(text, "1") == 0 || strcmp(text, "true") == 0;
     bool off = strcmp(text, "off") == 0 || strcmp(text, "0") == 0 || strcmp(text, "false") == 0;
     bool in_range = (number >= field->low && number <= field->high) || (field->may_be_off && number == -1);
     if (field->kind == PGDBM__FIELD_TEXT && *(const char **)field_at(config, field) == NULL)
         *(const char **)field_at(config, field) = text;
-    else if (field->kind == PGDBM__FIELD_INT && is_number && in_range && number == floor(number)) {
+    else if (field->kind == PGDBM__FIELD_INT && is_number && in_range) {
         if (*(int *)field_at(config, field) == 0)
             *(int *)field_at(config, field) = (int)number;
     } else if (field->kind == PGDBM__FIELD_DOUBLE && is_number && in_range) {

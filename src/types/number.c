@@ -4,7 +4,10 @@
  */
 #include "types/number.h"
 
+#include <float.h>
+#include <locale.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,20 +21,35 @@ static const char *special(double value)
     return NULL;
 }
 
-/* The fewest significant digits that read back as the same number. */
+/* Nearer to the number than to its neighbours. Digits that lie in the very middle would be read back too, by the rule for
+ * ties, but PostgreSQL does not trust all readers with that: it prints 9.999999999999999e+22 and not 1e+23. Where long
+ * double is no wider than double the rule for ties decides. */
+static bool reads_back(const char *text, double value, bool single)
+{
+    if (single ? strtof(text, NULL) != (float)value : strtod(text, NULL) != value)
+        return false;
+    long double above = single ? (long double)nextafterf((float)value, INFINITY) : nextafter(value, (double)INFINITY);
+    long double below = single ? (long double)nextafterf((float)value, -INFINITY) : nextafter(value, (double)-INFINITY);
+    long double read = strtold(text, NULL);
+    return read != ((long double)value + above) / 2 && read != ((long double)value + below) / 2;
+}
+
+/* The fewest significant digits that read back as the same number. A normal number has 15 (6) of its own, of which those
+ * that are zeros go later; one below the normal range may have fewer. */
 static int digits_needed(double value, bool single)
 {
     char text[PGDBM__NUMBER_BYTES];
     int most = single ? 9 : 17;
-    for (int digits = single ? 6 : 15; digits < most; digits++) {
+    bool normal = fabs(value) >= (single ? (double)FLT_MIN : DBL_MIN);
+    for (int digits = !normal ? 1 : single ? 6 : 15; digits < most; digits++) {
         snprintf(text, sizeof text, "%.*e", digits - 1, value);
-        if (single ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value)
+        if (reads_back(text, value, single))
             return digits;
     }
     return most;
 }
 
-static int print(double value, bool single, char text[PGDBM__NUMBER_BYTES])
+static int print_in_c_locale(double value, bool single, char text[PGDBM__NUMBER_BYTES])
 {
     const char *name = special(value);
     if (name != NULL)
@@ -53,6 +71,25 @@ static int print(double value, bool single, char text[PGDBM__NUMBER_BYTES])
     if (exponent >= -4 && exponent < (single ? 6 : 15))
         return snprintf(text, PGDBM__NUMBER_BYTES, "%.*f", fraction > 0 ? fraction : 0, value);
     return snprintf(text, PGDBM__NUMBER_BYTES, "%.*s%s", (int)(last - scientific), scientific, mark);
+}
+
+static locale_t c_locale;
+static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
+
+static void make_c_locale(void)
+{
+    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+/* The program may have chosen a locale that writes a comma where PostgreSQL reads and writes a point. */
+static int print(double value, bool single, char text[PGDBM__NUMBER_BYTES])
+{
+    pthread_once(&c_locale_once, make_c_locale);
+    locale_t before = c_locale != (locale_t)0 ? uselocale(c_locale) : (locale_t)0;
+    int length = print_in_c_locale(value, single, text);
+    if (before != (locale_t)0)
+        uselocale(before);
+    return length;
 }
 
 int pgdbm__double_text(double value, char text[PGDBM__NUMBER_BYTES])
