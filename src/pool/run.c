@@ -165,7 +165,7 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
 pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request *request, pgdbm_error *err)
 {
     pgdbm_error failure; /* the caller's is written at the end: a failure that a repetition mends is none */
-    pgdbm_status status;
+    pgdbm_status status = PGDBM_OK;
     bool repeat = true;
     bool again = false;
     for (int repeats = 0; repeat && repeats <= REPEATS; repeats += !request->canceled_by_other) {

@@ -39,7 +39,7 @@ static void managers_of_one_pool_see_their_own_tables(void **state)
     enum { TENANTS = 20 };
     pgdbm_db *tenants[TENANTS];
     for (int i = 0; i < TENANTS; i++) {
-        char schema[16];
+        char schema[24];
         snprintf(schema, sizeof schema, "tenant_%d", i);
         assert_ok(pgdbm_attach(stage->pool, schema, &tenants[i], &err));
         assert_string_equal(pgdbm_schema(tenants[i]), schema);

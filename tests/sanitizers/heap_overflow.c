@@ -5,7 +5,7 @@
 int main(int argc, char **argv)
 {
     (void)argv;
-    volatile char *memory = malloc(8);
+    volatile char *memory = calloc(8, 1);
     char found = memory[7 + argc];
     free((void *)memory);
     return found == 'x' ? 0 : 0;

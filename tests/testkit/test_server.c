@@ -188,7 +188,7 @@ enum ending { BY_KILL, BY_TERM, BY_EXIT, BY_ABORT };
 
 static void be_the_starter(int tell, enum ending ending)
 {
-    pgdbm_testserver *server = NULL;
+    static pgdbm_testserver *server; /* reachable when a leak is looked for at the exit */
     pgdbm_error err;
     struct started started = {0};
     if (pgdbm_testserver_start(NULL, &server, &err) != PGDBM_OK)
