@@ -231,13 +231,25 @@ static enum pgdbm__token_kind read_quoted(struct pgdbm__scanner *scanner, size_t
     return closed ? PGDBM__TOKEN_IDENTIFIER : PGDBM__TOKEN_OPEN_IDENTIFIER;
 }
 
+/* Where the tag at `begin` stands again behind itself; NULL when it does not. */
+static const char *closing_tag(const struct pgdbm__scanner *scanner, const char *begin, size_t tag)
+{
+    const char *end = scanner->text + scanner->bytes;
+    const char *closing = begin + tag;
+    while ((size_t)(end - closing) >= tag && (closing = memchr(closing, '$', (size_t)(end - closing))) != NULL) {
+        if ((size_t)(end - closing) >= tag && memcmp(closing, begin, tag) == 0)
+            return closing;
+        closing++;
+    }
+    return NULL;
+}
+
 static enum pgdbm__token_kind read_dollar(struct pgdbm__scanner *scanner)
 {
     const char *begin = scanner->text + scanner->offset;
     size_t tag = dollar_tag(scanner, scanner->offset);
     if (tag > 0) {
-        size_t rest = scanner->bytes - scanner->offset - tag;
-        const char *closing = memmem(begin + tag, rest, begin, tag);
+        const char *closing = closing_tag(scanner, begin, tag);
         scanner->offset = closing != NULL ? (size_t)(closing - scanner->text) + tag : scanner->bytes;
         return closing != NULL ? PGDBM__TOKEN_STRING : PGDBM__TOKEN_OPEN_DOLLAR;
     }

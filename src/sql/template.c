@@ -193,19 +193,31 @@ static pgdbm_status expand_table(const struct expansion *expansion, size_t openi
     return PGDBM_OK;
 }
 
+/* The first two braces in a row. Run for each call of a verb: a brace is rare in SQL, and one byte is found faster than
+ * two. */
+static const char *find_pair(const char *text, size_t bytes, char brace)
+{
+    const char *end = text + bytes;
+    const char *found = text;
+    while (found < end && (found = memchr(found, brace, (size_t)(end - found))) != NULL)
+        if (++found < end && *found == brace)
+            return found - 1;
+    return NULL;
+}
+
 /* Expands the placeholder whose braces open at `opening`, and moves *next behind those that close it. */
 static pgdbm_status expand_one(const struct expansion *expansion, size_t opening, size_t *next)
 {
     const char *inside = expansion->text + opening + 2;
     size_t rest = expansion->bytes - opening - 2;
-    const char *closing = memmem(inside, rest, "}}", 2);
+    const char *closing = find_pair(inside, rest, '}');
     if (closing == NULL)
         return fail_open(expansion, opening);
     struct piece between = {inside, (size_t)(closing - inside)};
     struct piece expression = trimmed(between);
     struct piece whole = {expansion->text + opening, between.bytes + 4};
     *next = opening + whole.bytes;
-    if (memmem(expression.data, expression.bytes, "{{", 2) != NULL ||
+    if (find_pair(expression.data, expression.bytes, '{') != NULL ||
         (expression.bytes > 0 && memchr(expression.data, '\n', expression.bytes) != NULL))
         return fail_open(expansion, opening);
     struct piece head;
@@ -224,13 +236,7 @@ static pgdbm_status expand_one(const struct expansion *expansion, size_t opening
 
 bool pgdbm__template_needed(const char *text, size_t bytes)
 {
-    /* Run for each call of a verb; a brace is rare in SQL, and one byte is found faster than two. */
-    const char *end = text + bytes;
-    const char *brace = text;
-    while ((brace = memchr(brace, '{', (size_t)(end - brace))) != NULL)
-        if (++brace < end && *brace == '{')
-            return true;
-    return false;
+    return find_pair(text, bytes, '{') != NULL;
 }
 
 pgdbm_status pgdbm__template_expand(const char *text, size_t bytes, const char *schema, struct pgdbm__buffer *out,
@@ -241,7 +247,7 @@ pgdbm_status pgdbm__template_expand(const char *text, size_t bytes, const char *
     size_t copied = 0;
     pgdbm_status status = PGDBM_OK;
     while (status == PGDBM_OK && bytes - copied >= 2) {
-        const char *braces = memmem(text + copied, bytes - copied, "{{", 2);
+        const char *braces = find_pair(text + copied, bytes - copied, '{');
         if (braces == NULL)
             break;
         size_t opening = (size_t)(braces - text);

@@ -18,7 +18,7 @@ struct pgdbm__transport {
     int fd;
     SSL *ssl;                 /* belongs to `connection`; NULL when plain */
     pthread_mutex_t ssl_lock; /* guards calls on `ssl` */
-    int reason;               /* errno of the failure, 0 when the server closed; written by whoever sees it */
+    _Atomic int reason;       /* errno of the failure, 0 when the server closed; written by whoever sees it */
 };
 
 #define PGDBM__TRANSPORT_AGAIN 0

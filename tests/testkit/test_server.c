@@ -297,6 +297,7 @@ static void a_detached_server_is_found_and_stopped_by_its_directory(void **state
     assert_ok(pgdbm_testserver_find(directory, &url, &err));
     assert_null(url);
     assert_ok(pgdbm_testserver_stop_directory(directory, &err));
+    pgdbm_testserver_stop(server);
     remove_directory(parent);
 }
 
