@@ -14,6 +14,8 @@ static bool wants_one(const struct pgdbm_pool *pool)
 {
     size_t live = pgdbm__pool_live(pool);
     const pgdbm_config *config = &pool->config->values;
+    if (pool->opening > 0 && (pool->hopeless || pool->failures >= pool->opening))
+        return false; /* the opener is about to give up */
     return live < (size_t)config->max_connections &&
            (live < (size_t)config->min_connections || pool->grow || pool->n_waiters > 0);
 }

@@ -163,6 +163,8 @@ static struct pgdbm_pool *allocate(void)
 
 static pgdbm_status start_threads(struct pgdbm_pool *pool, pgdbm_error *err)
 {
+    const pgdbm_config *config = &pool->config->values;
+    pool->opening = config->fail_fast || config->retry_attempts < 0 ? 1 : (unsigned)config->retry_attempts + 1;
     int failure = pthread_create(&pool->connector, NULL, pgdbm__connector_main, pool);
     pool->connector_runs = failure == 0;
     if (failure == 0) {
@@ -177,16 +179,14 @@ static pgdbm_status start_threads(struct pgdbm_pool *pool, pgdbm_error *err)
 /* The first session decides whether the pool opens. */
 static pgdbm_status await_first_session(struct pgdbm_pool *pool, pgdbm_error *err)
 {
-    const pgdbm_config *config = &pool->config->values;
-    unsigned attempts = config->fail_fast || config->retry_attempts < 0 ? 1 : (unsigned)config->retry_attempts + 1;
-    int64_t patience = pgdbm__deadline(config->acquire_timeout_ms);
+    int64_t patience = pgdbm__deadline(pool->config->values.acquire_timeout_ms);
     pgdbm_status status = PGDBM_OK;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         if (pgdbm__pool_live(pool) > 0)
             break;
         bool busy_server = pool->attempted && pool->failures == 0 && pgdbm__now_ns() > patience;
-        if (pool->attempted && (pool->hopeless || pool->failures >= attempts || busy_server)) {
+        if (pool->attempted && (pool->hopeless || pool->failures >= pool->opening || busy_server)) {
             if (err != NULL)
                 *err = pool->connect_error;
             status = pool->connect_error.status;
@@ -198,6 +198,8 @@ static pgdbm_status await_first_session(struct pgdbm_pool *pool, pgdbm_error *er
         else
             pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
     }
+    if (status == PGDBM_OK)
+        pool->opening = 0;
     pthread_mutex_unlock(&pool->lock);
     return status;
 }

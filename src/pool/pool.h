@@ -86,6 +86,7 @@ struct pgdbm_pool {
     bool closed;
     bool grow;         /* somebody found no idle session */
     unsigned failures; /* attempts to connect since the last success; the server's "not now" is not counted */
+    unsigned opening;  /* so many failures end the opening of the pool, and no more are tried; 0: it is open */
     bool hopeless;     /* the last failure cannot be helped by trying again */
     bool attempted;
     pgdbm_error connect_error; /* of the last failure */
