@@ -99,9 +99,9 @@ static void supervise(const struct pgdbm__supervisor_plan *plan, int control, in
             server = start_server(plan);
             report(status, server);
         }
-        if (plan->detached && server > 0)
-            _exit(0);
     }
+    if (plan->detached) /* its starter is done with it, and it goes on; before, its end would have been reported */
+        _exit(0);
     if (server > 0)
         stop_server(server);
     if (plan->remove != NULL)
