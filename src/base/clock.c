@@ -6,9 +6,20 @@
 #include <stdatomic.h>
 #include <time.h>
 
+static int64_t (*simulated)(void);
+static _Atomic uint64_t chance;
+
+void pgdbm__clock_simulate(int64_t (*clock)(void), uint64_t seed)
+{
+    simulated = clock;
+    atomic_store(&chance, seed);
+}
+
 static int64_t read_clock(clockid_t clock)
 {
     struct timespec now;
+    if (simulated != NULL)
+        return simulated();
     clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
@@ -45,9 +56,8 @@ int pgdbm__remaining_ms(int64_t deadline)
 
 uint64_t pgdbm__random(uint64_t limit)
 {
-    static _Atomic uint64_t counter;
     /* splitmix64 over a counter mixed with the clock: no two threads and no two processes started together agree. */
-    uint64_t x = atomic_fetch_add_explicit(&counter, UINT64_C(0x9E3779B97F4A7C15), memory_order_relaxed);
+    uint64_t x = atomic_fetch_add_explicit(&chance, UINT64_C(0x9E3779B97F4A7C15), memory_order_relaxed);
     x += (uint64_t)pgdbm__now_ns();
     x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
     x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);

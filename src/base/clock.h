@@ -11,6 +11,10 @@ int64_t pgdbm__now_ns(void);
 int64_t pgdbm__now_coarse_ns(void);
 #define PGDBM__MS INT64_C(1000000)
 
+/* For simulations: time is what `clock` says, and chance follows from `seed` alone. NULL: the real ones again. Not while
+ * other threads run. */
+void pgdbm__clock_simulate(int64_t (*clock)(void), uint64_t seed);
+
 /* No deadline. */
 #define PGDBM__NEVER INT64_MAX
 

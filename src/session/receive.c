@@ -9,12 +9,15 @@
 #include "base/error.h"
 #include "wire/decode.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Requests that are complete and whose threads are still to be told. */
+/* Requests that are complete and whose owners are still to be told; and the one at the head now, when somebody waits for
+ * it to be there. */
 struct finished {
     struct pgdbm__request *first, **last;
+    struct pgdbm__request *awaited;
 };
 
 static void fail_request(struct pgdbm__request *request, pgdbm_status status, const char *message)
@@ -53,8 +56,11 @@ static void fail_all(struct pgdbm__session *session, const pgdbm_error *reason, 
     }
     session->head = NULL;
     session->tail = &session->head;
-    session->reader = NULL;
+    session->reader = session->open_end = NULL;
     session->out.length = 0;
+    atomic_store_explicit(&session->head_since, 0, memory_order_relaxed);
+    finished->awaited = NULL;
+    pgdbm__session_watch(session, 0);
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -217,6 +223,19 @@ static bool stream_row(struct pgdbm__session *session, struct pgdbm__request *re
     return true;
 }
 
+static void fail_too_large(struct pgdbm__request *request)
+{
+    char message[160];
+    snprintf(message, sizeof message, "the result is larger than max_result_bytes (%zu)", request->max_result_bytes);
+    fail_request(request, PGDBM_ERR_NOMEM, message);
+    pgdbm__error_hint(&request->error,
+                      "ask for fewer rows (LIMIT), read them by pgdbm_stream, or raise max_result_bytes");
+    if (request->rows != PGDBM__ROWS_STREAM) {
+        pgdbm_result_free(request->result);
+        request->result = NULL;
+    }
+}
+
 static bool data_row(struct pgdbm__session *session, struct pgdbm__request *request,
                      const struct pgdbm__message *message)
 {
@@ -226,6 +245,11 @@ static bool data_row(struct pgdbm__session *session, struct pgdbm__request *requ
         return false;
     if (request->rows == PGDBM__ROWS_STREAM)
         return stream_row(session, request, message);
+    request->result_bytes += message->bytes;
+    if (request->max_result_bytes > 0 && request->result_bytes > request->max_result_bytes) {
+        fail_too_large(request);
+        return true;
+    }
     if (request->result == NULL)
         request->result = pgdbm__result_new(columns_of(request));
     else if (request->rows == PGDBM__ROWS_FIRST)
@@ -266,14 +290,27 @@ static bool parameter_status(struct pgdbm__session *session, const struct pgdbm_
     return true;
 }
 
+static bool notification(struct pgdbm__session *session, const struct pgdbm__message *message)
+{
+    const char *channel;
+    const char *payload;
+    int sender;
+    if (!pgdbm__wire_notification(message->body, message->bytes, &sender, &channel, &payload))
+        return false;
+    if (session->on_notification != NULL)
+        session->on_notification(session->notification_context, channel, payload, sender);
+    return true;
+}
+
 /* One message for the request at the head, ReadyForQuery excepted. False when it breaks protocol. */
 static bool handle(struct pgdbm__session *session, struct pgdbm__request *request, const struct pgdbm__message *message,
                    pgdbm_error *last_words, bool *fatal)
 {
     switch (message->type) {
     case 'N':
-    case 'A':
         return true;
+    case 'A':
+        return notification(session, message);
     case 'S':
         return parameter_status(session, message);
     case 'E':
@@ -318,7 +355,54 @@ static void settle_prepared(struct pgdbm__session *session, const struct pgdbm__
         pgdbm__prepared_confirm(&session->prepared, request->statement->id, request->parse);
 }
 
-/* ReadyForQuery: the request at the head is complete; *head becomes the one behind it. */
+/* How long the server was at it: since it was sent, or since it was done with the one before. What the way to the
+ * server and back takes is not its work. */
+static void measure(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    bool waited = request->queued_ns < session->done_ns; /* the one before was still in work when this one came */
+    int64_t service = session->read_ns - (waited ? session->done_ns : request->queued_ns + session->round_trip_ns);
+    request->service_ns = service > 0 ? service : 0;
+    session->done_ns = session->read_ns;
+}
+
+/* Takes the request at the head out of the FIFO, complete. Locked. */
+static struct pgdbm__request *pop_head(struct pgdbm__session *session, struct finished *finished)
+{
+    struct pgdbm__request *request = session->head;
+    session->head = request->next;
+    if (session->head == NULL)
+        session->tail = &session->head;
+    atomic_store_explicit(&session->head_since, session->head != NULL ? session->read_ns : 0, memory_order_relaxed);
+    settle_prepared(session, request);
+    measure(session, request);
+    request->completed = true;
+    request->next = NULL;
+    *finished->last = request;
+    finished->last = &request->next;
+    bool awaited = session->head != NULL && session->head->notify != NULL &&
+                   atomic_load_explicit(&session->head->wants_head, memory_order_relaxed);
+    finished->awaited = awaited ? session->head : NULL;
+    return request;
+}
+
+static void skip(struct pgdbm__request *request)
+{
+    request->skipped = request->failed = true;
+    pgdbm__fail(&request->error, PGDBM_ERR_QUERY, "the server did not look at it: a statement sent with it had failed");
+    pgdbm__error_outcome(&request->error, PGDBM_OUTCOME_ROLLED_BACK);
+}
+
+/* A request that shares the Sync of a later one is complete with its command; *head becomes the one behind it. */
+static void complete_early(struct pgdbm__session *session, struct finished *finished, struct pgdbm__request **head)
+{
+    pthread_mutex_lock(&session->lock);
+    pop_head(session, finished);
+    *head = session->head;
+    pthread_mutex_unlock(&session->lock);
+}
+
+/* ReadyForQuery: the request at the head is complete; *head becomes the one behind it. When it is not the one that sent
+ * the Sync, it failed, and those up to that one were skipped. */
 static bool complete_head(struct pgdbm__session *session, const struct pgdbm__message *message,
                           struct finished *finished, struct pgdbm__request **head)
 {
@@ -327,26 +411,33 @@ static bool complete_head(struct pgdbm__session *session, const struct pgdbm__me
         return false;
     atomic_store_explicit(&session->transaction_status, status, memory_order_relaxed);
     pthread_mutex_lock(&session->lock);
-    struct pgdbm__request *request = session->head;
-    if (request != NULL) {
-        session->head = request->next;
-        if (session->head == NULL)
-            session->tail = &session->head;
-        settle_prepared(session, request);
-        request->completed = true;
-        request->next = NULL;
-        *finished->last = request;
-        finished->last = &request->next;
+    bool sound = session->head != NULL && (session->head->syncs || session->head->failed);
+    if (sound) {
+        struct pgdbm__request *request = pop_head(session, finished);
+        while (!request->syncs && session->head != NULL) {
+            skip(session->head);
+            request = pop_head(session, finished);
+        }
+        sound = request->syncs;
     }
     *head = session->head;
     pthread_mutex_unlock(&session->lock);
-    return request != NULL;
+    return sound;
+}
+
+static struct pgdbm__request *locked_head(struct pgdbm__session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    struct pgdbm__request *head = session->head;
+    pthread_mutex_unlock(&session->lock);
+    return head;
 }
 
 /* Takes whole messages off the receive buffer. False when the session ended; everything in flight is finished then. */
 static bool take_messages(struct pgdbm__session *session, struct pgdbm__request *request, struct finished *finished)
 {
-    struct pgdbm__request *head = request; /* whose thread reads; so it is at the head, unless it is complete */
+    /* Without the lock: only the reader takes off the head, and while its own request is in the FIFO there is one. */
+    struct pgdbm__request *head = request != NULL ? session->head : locked_head(session);
     for (;;) {
         struct pgdbm__message message;
         size_t size;
@@ -361,6 +452,9 @@ static bool take_messages(struct pgdbm__session *session, struct pgdbm__request 
             sound = complete_head(session, &message, finished, &head);
         else if (sound)
             sound = handle(session, head, &message, &last_words, &fatal);
+        bool done = (message.type == 'C' || message.type == 'I') && head != NULL && !head->syncs && !head->failed;
+        if (sound && !fatal && found == PGDBM__WIRE_MESSAGE && done)
+            complete_early(session, finished, &head);
         if (!sound) {
             protocol_broken(session, (char)session->in[session->in_start], finished);
             return false;
@@ -378,13 +472,23 @@ static bool take_messages(struct pgdbm__session *session, struct pgdbm__request 
     }
 }
 
+/* Whether a row of so many bytes is beyond what the request at the head may have: it fails, and the row is not read. */
+static bool nobody_wants(struct pgdbm__session *session, size_t bytes)
+{
+    struct pgdbm__request *head = locked_head(session);
+    if (head == NULL || head->max_result_bytes == 0 || bytes <= head->max_result_bytes)
+        return false;
+    fail_too_large(head);
+    return true;
+}
+
 /* Room for the rest of the message at in_start, or for a good gulp, and one byte behind it for a terminator. */
 static bool make_room(struct pgdbm__session *session)
 {
     size_t held = session->in_end - session->in_start;
     if (held == 0)
         session->in_start = session->in_end = 0;
-    struct pgdbm__message message;
+    struct pgdbm__message message = {0};
     size_t size = 5;
     pgdbm__wire_next(session->in + session->in_start, held, &message, &size);
     if (session->in_start + size < session->in_capacity && session->in_end + 1 < session->in_capacity)
@@ -395,6 +499,11 @@ static bool make_room(struct pgdbm__session *session)
     session->in_end = held;
     if (size < session->in_capacity)
         return true;
+    if (message.type == 'D' && nobody_wants(session, size)) {
+        session->in_skip = size - held;
+        session->in_end = 0;
+        return true;
+    }
     unsigned char *grown = pgdbm__realloc(session->in, size + 1);
     if (grown == NULL)
         return false;
@@ -429,28 +538,56 @@ static bool receive(struct pgdbm__session *session, struct pgdbm__request *reque
         connection_lost(session, finished);
     else {
         session->in_end += (size_t)moved;
-        take_messages(session, request, finished);
+        session->read_ns = pgdbm__now_ns();
+        size_t skipped = session->in_skip < (size_t)moved ? session->in_skip : (size_t)moved;
+        session->in_skip -= skipped;
+        session->in_start += skipped;
+        session->in_filled = (size_t)moved == bytes;
+        if (session->in_skip == 0)
+            take_messages(session, request, finished);
     }
     return true;
 }
 
+/* Who reads next: the first request that a thread waits for, wherever it stands, so that no thread depends on somebody
+ * who drives the pool; where there is none, whoever drives. Locked. Returns the thread's request to be told. */
+static struct pgdbm__request *give_role(struct pgdbm__session *session)
+{
+    struct pgdbm__request *next = session->head;
+    while (next != NULL && next->notify != NULL)
+        next = next->next;
+    session->reader = next != NULL ? next : session->head;
+    if (next == NULL && session->head != NULL)
+        pgdbm__session_watch(session, session->watched | PGDBM__POLL_IN);
+    return next;
+}
+
 /* Gives the reader's role on when our own request is complete, and tells the others that theirs are. The new reader is
- * woken first: it has the longest way to go. */
-static void announce(struct pgdbm__session *session, struct pgdbm__request *request, struct pgdbm__request *finished)
+ * woken first: it has the longest way to go. Bytes that are inside of a TLS connection already the poller does not see:
+ * whoever drives is told of them. */
+static void announce(struct pgdbm__session *session, struct pgdbm__request *request, struct finished *finished)
 {
     struct pgdbm__request *next_reader = NULL;
-    if (request->completed) {
+    bool unseen = false;
+    if (finished->awaited != NULL) /* first: it is at the head as long as the role is ours */
+        finished->awaited->notify(finished->awaited, PGDBM__SIGNAL_HEAD);
+    if (request == NULL || request->completed) {
         pthread_mutex_lock(&session->lock);
-        session->reader = next_reader = session->head;
+        next_reader = give_role(session);
+        unseen = session->reader != NULL && next_reader == NULL && session->transport.ssl != NULL && !session->driven;
         pthread_mutex_unlock(&session->lock);
     }
     if (next_reader != NULL)
         pgdbm__signal_raise(&next_reader->signal, PGDBM__SIGNAL_LEAD);
-    while (finished != NULL) {
-        struct pgdbm__request *next = finished->next;
-        if (finished != request)
-            pgdbm__signal_raise(&finished->signal, PGDBM__SIGNAL_DONE);
-        finished = next;
+    if (unseen)
+        session->attention(session);
+    struct pgdbm__request *next;
+    for (struct pgdbm__request *done = finished->first; done != NULL; done = next) {
+        next = done->next;
+        if (done->notify != NULL)
+            done->notify(done, PGDBM__SIGNAL_DONE);
+        else if (done != request)
+            pgdbm__signal_raise(&done->signal, PGDBM__SIGNAL_DONE);
     }
 }
 
@@ -459,16 +596,44 @@ static bool read_once(struct pgdbm__session *session, struct pgdbm__request *req
     struct finished finished = {.first = NULL, .last = &finished.first};
     bool came = receive(session, request, wait, deadline, &finished);
     if (finished.first != NULL)
-        announce(session, request, finished.first);
+        announce(session, request, &finished);
     return came;
+}
+
+void pgdbm__session_drive(struct pgdbm__session *session)
+{
+    bool more = true;
+    for (;;) {
+        struct pgdbm__request *thread = NULL;
+        pthread_mutex_lock(&session->lock);
+        if (session->driven) { /* meanwhile a thread may have come to wait */
+            session->driven = false;
+            if (session->reader != NULL && session->reader->notify != NULL)
+                thread = give_role(session);
+        }
+        struct pgdbm__request *reader = session->reader;
+        bool mine = !session->broken && (reader != NULL ? reader->notify != NULL : session->listening);
+        if (!mine && !session->broken)
+            pgdbm__session_watch(session, session->watched & ~PGDBM__POLL_IN);
+        session->driven = mine && more;
+        pthread_mutex_unlock(&session->lock);
+        if (thread != NULL)
+            pgdbm__signal_raise(&thread->signal, PGDBM__SIGNAL_LEAD);
+        if (!mine || !more)
+            return;
+        session->in_filled = false;
+        more = read_once(session, reader, false, 0) && (session->transport.ssl != NULL || session->in_filled);
+    }
 }
 
 bool pgdbm__session_lead(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
 {
     while (!request->completed) {
-        bool came = read_once(session, request, true, deadline);
-        if (!came && deadline != PGDBM__NEVER && pgdbm__now_ns() >= deadline)
+        bool late = deadline != PGDBM__NEVER && pgdbm__now_ns() >= deadline;
+        bool head = session->head == request; /* a reader may look without the lock */
+        if (late && head)
             return false;
+        (void)read_once(session, request, true, late ? PGDBM__NEVER : deadline);
     }
     return true;
 }

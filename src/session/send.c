@@ -14,6 +14,9 @@
 
 /* A buffer that grew beyond this for one large request is given back afterwards. */
 #define KEEP_BYTES (256 * 1024)
+/* The size of a Sync message, and of the largest request that shares one. */
+#define SYNC_BYTES 5
+#define SHARE_BYTES ((size_t)16 * 1024)
 /* How often a sender that is held up looks whether the reader's role has come to it. */
 #define ROLE_CHECK_NS (INT64_C(20) * PGDBM__MS)
 
@@ -80,9 +83,23 @@ static const char *encode_parse(struct pgdbm__session *session, struct pgdbm__re
     return name;
 }
 
+/* Takes back the Sync of the request before this one, when both only read and nothing of either has left: they then
+ * share one. The server answers at a Sync; with one for many it makes one system call for all their answers, and so do
+ * we. `mark` is where this request's messages begin. */
+static void take_sync_back(struct pgdbm__session *session, struct pgdbm__request *before, size_t mark)
+{
+    size_t bytes = session->out.length - mark;
+    memmove(session->out.data + mark - SYNC_BYTES, session->out.data + mark, bytes);
+    session->out.length -= SYNC_BYTES;
+    session->bytes_queued -= SYNC_BYTES;
+    before->sent_end -= SYNC_BYTES;
+    before->syncs = false;
+}
+
 static pgdbm_status encode_execute(struct pgdbm__session *session, struct pgdbm__request *request, pgdbm_error *err)
 {
     const char *name = encode_parse(session, request);
+    request->syncs = !request->keeps_sync_open;
     for (size_t i = 0; i < request->n_sets; i++) {
         pgdbm_status status = encode_bind(session, request, &request->sets[i], name, err);
         if (status != PGDBM_OK) {
@@ -91,7 +108,8 @@ static pgdbm_status encode_execute(struct pgdbm__session *session, struct pgdbm_
         }
         pgdbm__wire_execute(&session->out, 0);
     }
-    pgdbm__wire_sync(&session->out);
+    if (request->syncs)
+        pgdbm__wire_sync(&session->out);
     return PGDBM_OK;
 }
 
@@ -103,8 +121,10 @@ static void encode_describe(struct pgdbm__session *session, struct pgdbm__reques
 
 pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm__request *request)
 {
+    struct pgdbm__request *before = session->open_end;
     size_t mark = session->out.length;
     pgdbm_status status = PGDBM_OK;
+    request->syncs = true;
     switch (request->kind) {
     case PGDBM__REQUEST_DESCRIBE:
         encode_describe(session, request);
@@ -129,8 +149,13 @@ pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm_
         request->parse_sent = false;
         return status;
     }
+    if (before != NULL && request->may_share_sync && session->out.length - mark <= SHARE_BYTES) {
+        take_sync_back(session, before, mark);
+        mark -= SYNC_BYTES;
+    }
     session->bytes_queued += session->out.length - mark;
     request->sent_end = session->bytes_queued;
+    session->open_end = request->may_share_sync ? request : NULL;
     return PGDBM_OK;
 }
 
@@ -147,26 +172,43 @@ static void wait_to_send(struct pgdbm__session *session, struct pgdbm__request *
     pthread_mutex_lock(&session->lock);
 }
 
-/* Sends session->going; the lock is let go around each call. */
-static void send_going(struct pgdbm__session *session, struct pgdbm__request *request)
+/* Sends session->going from where it stopped; the lock is let go around each call. False when the socket is full. */
+static bool send_going(struct pgdbm__session *session)
 {
-    size_t done = 0;
-    while (done < session->going.length && !session->send_failed && !session->broken) {
+    while (session->going_done < session->going.length && !session->send_failed && !session->broken) {
+        const char *data = session->going.data + session->going_done;
+        size_t bytes = session->going.length - session->going_done;
         pthread_mutex_unlock(&session->lock);
-        ssize_t moved =
-            pgdbm__transport_send(&session->transport, session->going.data + done, session->going.length - done);
+        ssize_t moved = pgdbm__transport_send(&session->transport, data, bytes);
         pthread_mutex_lock(&session->lock);
+        if (moved == PGDBM__TRANSPORT_AGAIN)
+            return false;
         if (moved > 0) {
-            done += (size_t)moved;
+            session->going_done += (size_t)moved;
             session->bytes_sent += (uint64_t)moved;
-        } else if (moved == PGDBM__TRANSPORT_AGAIN)
-            wait_to_send(session, request);
-        else
+        } else
             session->send_failed = true; /* the reader will find what the server said last, and then the end */
     }
-    session->going.length = 0;
+    session->going.length = session->going_done = 0;
     if (session->going.capacity > KEEP_BYTES)
         pgdbm__buffer_free(&session->going);
+    return true;
+}
+
+/* Sends all that is queued. False when the socket is full: call again when it is not. */
+static bool send_queued(struct pgdbm__session *session)
+{
+    while (session->going.length > 0 || session->out.length > 0) {
+        if (session->going.length == 0) {
+            struct pgdbm__buffer queued = session->out;
+            session->out = session->going;
+            session->going = queued;
+            session->open_end = NULL;
+        }
+        if (!send_going(session))
+            return false;
+    }
+    return true;
 }
 
 void pgdbm__session_flush(struct pgdbm__session *session, struct pgdbm__request *request)
@@ -174,11 +216,31 @@ void pgdbm__session_flush(struct pgdbm__session *session, struct pgdbm__request 
     if (session->sending)
         return; /* whoever is sending takes ours along */
     session->sending = true;
-    while (session->out.length > 0) {
-        struct pgdbm__buffer queued = session->out;
-        session->out = session->going;
-        session->going = queued;
-        send_going(session, request);
-    }
+    while (!send_queued(session))
+        wait_to_send(session, request);
     session->sending = false;
+}
+
+void pgdbm__session_push(struct pgdbm__session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    if (!session->sending) {
+        session->sending = true;
+        bool all = send_queued(session);
+        session->sending = false;
+        if (!session->broken)
+            pgdbm__session_watch(session,
+                                 all ? session->watched & ~PGDBM__POLL_OUT : session->watched | PGDBM__POLL_OUT);
+    }
+    pthread_mutex_unlock(&session->lock);
+}
+
+void pgdbm__session_watch(struct pgdbm__session *session, unsigned events)
+{
+    if (session->poller == NULL || events == session->watched)
+        return;
+    if (pgdbm__poller_watch(session->poller, session->transport.fd, session->key, session->watched, events))
+        session->watched = events;
+    else
+        pgdbm__session_abort(session); /* the kernel has no memory for it; whoever reads next finds the end */
 }

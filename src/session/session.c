@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "wire/encode.h"
 
 #include <string.h>
@@ -34,7 +35,7 @@ void pgdbm__session_destroy(struct pgdbm__session *session)
 {
     if (session->tail == NULL)
         return;
-    if (session->transport.connection != NULL && !session->broken) {
+    if ((session->transport.connection != NULL || session->transport.operations != NULL) && !session->broken) {
         pgdbm__wire_terminate(&session->out);
         if (!session->out.failed)
             (void)pgdbm__transport_send(&session->transport, session->out.data, session->out.length);
@@ -55,10 +56,11 @@ void pgdbm__session_abort(struct pgdbm__session *session)
     pgdbm__transport_shutdown(&session->transport);
 }
 
-/* Queues the request and gets it on its way. False when it cannot be sent: request->status and error say why. */
-static bool submit(struct pgdbm__session *session, struct pgdbm__request *request)
+/* Puts the request at the FIFO's end and its messages in the buffer. Locked. */
+static pgdbm_status queue(struct pgdbm__session *session, struct pgdbm__request *request)
 {
-    pthread_mutex_lock(&session->lock);
+    if (request->queued_ns == 0)
+        request->queued_ns = pgdbm__now_ns();
     if (session->broken) {
         request->error = session->broken_error;
         request->error.outcome = PGDBM_OUTCOME_NOT_SENT;
@@ -68,9 +70,21 @@ static bool submit(struct pgdbm__session *session, struct pgdbm__request *reques
     } else
         request->status = pgdbm__session_encode(session, request);
     if (request->status == PGDBM_OK) {
+        if (session->head == NULL)
+            atomic_store_explicit(&session->head_since, request->queued_ns, memory_order_relaxed);
         *session->tail = request;
         session->tail = &request->next;
-        request->leads = session->reader == NULL;
+    }
+    return request->status;
+}
+
+/* Queues the request and gets it on its way. False when it cannot be sent: request->status and error say why. */
+static bool submit(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    pthread_mutex_lock(&session->lock);
+    if (queue(session, request) == PGDBM_OK) {
+        bool free = session->reader == NULL || (session->reader->notify != NULL && !session->driven);
+        request->leads = free;
         if (request->leads)
             session->reader = request;
         pgdbm__session_flush(session, request);
@@ -78,6 +92,73 @@ static bool submit(struct pgdbm__session *session, struct pgdbm__request *reques
     bool sent = request->status == PGDBM_OK;
     pthread_mutex_unlock(&session->lock);
     return sent;
+}
+
+static void prepare(struct pgdbm__request *request, int64_t deadline)
+{
+    request->deadline = deadline;
+    request->completed = request->failed = false;
+    request->next = NULL;
+}
+
+bool pgdbm__session_enqueue(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
+{
+    prepare(request, deadline);
+    pthread_mutex_lock(&session->lock);
+    bool queued = queue(session, request) == PGDBM_OK;
+    if (queued && session->reader == NULL) {
+        session->reader = request;
+        pgdbm__session_watch(session, session->watched | PGDBM__POLL_IN);
+    }
+    pthread_mutex_unlock(&session->lock);
+    return queued;
+}
+
+bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    pthread_mutex_lock(&session->lock);
+    bool head = session->head == request;
+    if (!head)
+        atomic_store_explicit(&request->wants_head, true, memory_order_relaxed);
+    pthread_mutex_unlock(&session->lock);
+    return head;
+}
+
+bool pgdbm__session_replace(struct pgdbm__session *session, struct pgdbm__request *request,
+                            struct pgdbm__request *stand_in)
+{
+    bool replaced = false;
+    pthread_mutex_lock(&session->lock);
+    struct pgdbm__request *before = session->head;
+    while (before != NULL && before->next != request)
+        before = before->next;
+    if (before != NULL) {
+        stand_in->kind = request->kind;
+        stand_in->statement = request->statement;
+        stand_in->queued_ns = request->queued_ns;
+        stand_in->sent_end = request->sent_end;
+        stand_in->syncs = request->syncs;
+        stand_in->parse_sent = request->parse_sent;
+        stand_in->parse = request->parse;
+        stand_in->deadline = request->deadline;
+        stand_in->next = request->next;
+        before->next = stand_in;
+        if (session->tail == &request->next)
+            session->tail = &stand_in->next;
+        if (session->open_end == request)
+            session->open_end = NULL;
+        replaced = true;
+    }
+    pthread_mutex_unlock(&session->lock);
+    return replaced;
+}
+
+void pgdbm__session_listen(struct pgdbm__session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    session->listening = true;
+    pgdbm__session_watch(session, session->watched | PGDBM__POLL_IN);
+    pthread_mutex_unlock(&session->lock);
 }
 
 /* Waits until the request is complete. False when the deadline passed and the request is at the head: the server may be
@@ -152,7 +233,14 @@ static pgdbm_status conclude(struct pgdbm__request *request)
         return complete_result(request);
     /* Another's cancel may have been faster than our own. */
     bool late = request->deadline != PGDBM__NEVER && pgdbm__now_ns() >= request->deadline;
-    if ((request->timed_out || (late && request->cancel_possible)) && (query_canceled || request->lost)) {
+    if (request->canceled && (query_canceled || request->lost)) {
+        pgdbm_outcome_kind outcome = request->error.outcome;
+        pgdbm__fail(&request->error, PGDBM_ERR_CANCELED, "the request was cancelled%s",
+                    request->lost ? ", and the connection was lost over it" : " on the server");
+        pgdbm__error_statement(&request->error,
+                               request->statement != NULL ? request->statement->text : request->simple_sql);
+        request->error.outcome = outcome;
+    } else if ((request->timed_out || (late && request->cancel_possible)) && (query_canceled || request->lost)) {
         pgdbm_outcome_kind outcome = request->error.outcome;
         pgdbm__fail(&request->error, PGDBM_ERR_TIMEOUT, "the statement was not done when its deadline passed%s",
                     request->lost ? ", and the server did not answer the cancel request"
@@ -164,9 +252,9 @@ static pgdbm_status conclude(struct pgdbm__request *request)
                                request->statement != NULL ? request->statement->text : request->simple_sql);
         request->error.outcome = outcome;
     } else if (query_canceled) {
-        request->canceled_by_other = request->cancel_possible && !request->stopped;
         /* statement_timeout has the same SQLSTATE; only its words tell it apart */
         bool server_timeout = strstr(request->error.message, "statement timeout") != NULL;
+        request->canceled_by_other = request->cancel_possible && !request->stopped && !server_timeout;
         request->error.status = server_timeout ? PGDBM_ERR_TIMEOUT : PGDBM_ERR_CANCELED;
     }
     return request->error.status;
@@ -182,16 +270,23 @@ pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm
                           "collect what you need and run the statement after the stream, or use another manager");
         return request->status;
     }
-    request->deadline = deadline;
-    request->completed = request->failed = false;
-    request->next = NULL;
-    if (submit(session, request)) {
+    int cancel_state = pgdbm__cancel_defer();
+    prepare(request, deadline);
+    bool sent = submit(session, request);
+    if (sent) {
         if (!attend(session, request, deadline))
             cancel_and_attend(session, request);
         if (request->timed_out || request->stopped)
             land_cancel(session);
-        request->status = conclude(request);
+        pgdbm__request_conclude(request);
     }
+    pgdbm__cancel_restore(cancel_state);
+    return request->status;
+}
+
+pgdbm_status pgdbm__request_conclude(struct pgdbm__request *request)
+{
+    request->status = conclude(request);
     if (request->rows == PGDBM__ROWS_STREAM)
         request->result = NULL; /* it was the session's */
     pgdbm__description_unref(request->kind == PGDBM__REQUEST_EXECUTE ? request->description : NULL);

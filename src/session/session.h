@@ -2,8 +2,13 @@
 /* A session and the requests in flight on it.
  *
  * Any number of threads may perform requests on one session at once: they are sent in the order they come, answered in
- * that order, and each has its own Sync, so that a neighbour's error touches nobody. Requests live on the stacks of the
- * threads that perform them; nothing is allocated on the way of a query except its result. */
+ * that order, and each has its own Sync, so that a neighbour's error touches nobody. Requests that only read, and that
+ * leave in one go, share a Sync instead: the server then answers them in one go. When one of them fails the server skips
+ * those behind it; they come back as `skipped` and are asked again.
+ *
+ * A request is waited for by the thread that performs it (it lies on that thread's stack), or has a `notify` function:
+ * then nobody waits, and whoever drives the pool reads for it. Nothing is allocated on the way of a query except its
+ * result. */
 #ifndef PGDBM_SESSION_SESSION_H
 #define PGDBM_SESSION_SESSION_H
 
@@ -11,6 +16,7 @@
 #include "base/signal.h"
 #include "session/prepared.h"
 #include "session/statement.h"
+#include "transport/poller.h"
 #include "transport/transport.h"
 
 #include <pgdbm/db.h>
@@ -42,6 +48,10 @@ struct pgdbm__request {
     enum pgdbm__rows rows;
     pgdbm_row_callback on_row;
     void *context;
+    size_t max_result_bytes; /* 0: no limit */
+    bool may_share_sync;     /* only reads, and is quick: what runs beside it does not matter */
+    bool keeps_sync_open;    /* of a batch that is one transaction, and not the last of it */
+    void (*notify)(struct pgdbm__request *request, uint32_t reason); /* NULL: a thread waits */
 
     /* What came back. `result` is the caller's to free. */
     pgdbm_status status;
@@ -54,16 +64,22 @@ struct pgdbm__request {
     bool gone;                /* the server does not know the prepared statement */
     bool stopped;             /* the row callback had enough */
     bool row_seen;            /* a row was given to the callback: it cannot be taken back */
+    bool skipped;             /* one before it under the same Sync failed: the server did not look at it */
+    bool too_large;           /* its result grew beyond max_result_bytes */
+    int64_t service_ns;       /* how long the server was at it */
     pgdbm_error error;
 
     /* In flight: guarded by the session's lock, but for what the reader alone touches. */
     struct pgdbm__request *next;
     struct pgdbm__signal signal;
     int64_t deadline;
-    uint64_t sent_end; /* the session's count of bytes at the end of its messages */
+    int64_t queued_ns;       /* when it was given to the session */
+    uint64_t sent_end;       /* the session's count of bytes at the end of its messages */
+    bool syncs;              /* its messages end with a Sync */
+    _Atomic bool wants_head; /* somebody waits for it to come to the head, to cancel it there */
     bool completed;
-    bool failed; /* an ErrorResponse came, or a local failure: `error` is filled */
-    bool timed_out;
+    bool failed;              /* an ErrorResponse came, or a local failure: `error` is filled */
+    bool timed_out, canceled; /* by its deadline; by its owner */
     bool parse_sent, parse_complete;
     uint32_t parse;       /* the number of that Parse on its session */
     bool leads;           /* its thread has taken the reader's role */
@@ -71,17 +87,30 @@ struct pgdbm__request {
     struct pgdbm__description *description; /* of the rows that are arriving, when not the statement's */
     uint32_t *new_types;                    /* DESCRIBE: as they arrive */
     size_t n_new_types;
+    size_t result_bytes;
 };
 
 struct pgdbm__session {
     struct pgdbm__transport transport;
-    int statement_cache_size; /* -1: unnamed statements only */
+    struct pgdbm__poller *poller; /* where it is watched for requests that nobody waits for */
+    uint64_t key;                 /* its name there */
+    unsigned number;              /* its place among the pool's sessions, for hints */
+    int statement_cache_size;     /* -1: unnamed statements only */
+    void (*on_notification)(void *context, const char *channel, const char *payload, int sender); /* or NULL */
+    void *notification_context;
+    void (*attention)(
+        struct pgdbm__session *session); /* there may be something to drive that the poller does not see */
 
     pthread_mutex_t lock; /* guards everything down to the next blank line */
     struct pgdbm__request *head, **tail;
-    struct pgdbm__request *reader;   /* whose thread reads; at the head whenever it is in the FIFO */
+    struct pgdbm__request *reader;   /* whose thread reads; with a `notify` function: whoever drives the pool */
+    struct pgdbm__request *open_end; /* the last one in `out` whose Sync the next may share, or NULL */
     struct pgdbm__buffer out, going; /* appended to; being sent */
+    size_t going_done;               /* of `going`: sent */
     bool sending;
+    bool driven;      /* whoever drives the pool is reading */
+    bool listening;   /* notifications come without being asked for: read also when nothing is in flight */
+    unsigned watched; /* PGDBM__POLL_... bits of the poller */
     bool send_failed;
     uint64_t bytes_queued, bytes_sent;
     bool broken;
@@ -93,12 +122,18 @@ struct pgdbm__session {
     unsigned char *in;
     size_t in_start, in_end, in_capacity;
     bool in_waits;     /* the last reader left whole messages to this one */
+    bool in_filled;    /* the last reading took all there was room for: there may be more */
+    size_t in_skip;    /* bytes still to come of a message that nobody wants */
+    int64_t read_ns;   /* when the bytes came that are being looked at */
+    int64_t done_ns;   /* when the last request was complete */
     pgdbm_result *row; /* reused for streams */
 
     _Atomic char transaction_status;       /* of the last ReadyForQuery: I, T, E */
     _Atomic bool dirty;                    /* something may have been left behind */
     _Atomic int canceling;                 /* cancels that may still hit whatever runs: send nothing new */
     _Atomic bool lost;                     /* as `broken`, readable without the lock */
+    _Atomic int64_t head_since;            /* when the request at the head came to it; 0: none is in flight */
+    int64_t round_trip_ns;                 /* to the server and back; set before the session is shared */
     _Atomic(const char *) callback_thread; /* the thread that is inside a row callback, by its token */
 };
 
@@ -110,6 +145,32 @@ void pgdbm__session_destroy(struct pgdbm__session *session);
 /* Sends the request and waits for its answer. At `deadline` the statement is cancelled on the server; the call returns
  * when the outcome is known. Returns request->status; request->error is filled when it is not PGDBM_OK. */
 pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline);
+
+/* Queues a request that has a `notify` function; pgdbm__session_push sends it. False when it cannot be: request->status
+ * and error say why, and nobody is notified. Otherwise notify is called once with PGDBM__SIGNAL_DONE, after which
+ * pgdbm__request_conclude says what the answer means. notify runs in whatever thread reads, without a lock of the
+ * session's. */
+bool pgdbm__session_enqueue(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline);
+pgdbm_status pgdbm__request_conclude(struct pgdbm__request *request);
+
+/* Sends what is queued as far as the socket takes it, without waiting; the poller says when to go on. */
+void pgdbm__session_push(struct pgdbm__session *session);
+
+/* Reads what is there for requests that nobody waits for. For whoever drives the pool, after the poller said so or after
+ * PGDBM__SIGNAL_LEAD was raised. */
+void pgdbm__session_drive(struct pgdbm__session *session);
+
+/* Whether the request is the one the server is at: a cancel would hit it. When it is not, it is told by
+ * PGDBM__SIGNAL_HEAD when it is. Only for requests in flight that have a `notify` function. */
+bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__request *request);
+
+/* Puts `stand_in` (zeroed, with a notify function) in the place of a request in flight that is not at the head, so that
+ * its owner can go. False when the request is at the head or complete. */
+bool pgdbm__session_replace(struct pgdbm__session *session, struct pgdbm__request *request,
+                            struct pgdbm__request *stand_in);
+
+/* From now on messages that come unasked are read as they come. */
+void pgdbm__session_listen(struct pgdbm__session *session);
 
 /* What a DESCRIBE learned is what the pool believes: the statement may be used there without a further look. */
 void pgdbm__session_confirm(struct pgdbm__session *session, const struct pgdbm__request *described);
@@ -130,11 +191,13 @@ void pgdbm__session_abort(struct pgdbm__session *session);
 /* Between send.c, receive.c and session.c. */
 pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm__request *request); /* locked */
 void pgdbm__session_flush(struct pgdbm__session *session, struct pgdbm__request *request);          /* locked */
-/* Reads as the reader until `request` is complete (true) or the deadline passes (false). */
+/* Reads as the reader until `request` is complete (true), or the deadline has passed and the request is at the head, where
+ * a cancel would hit it (false). */
 bool pgdbm__session_lead(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline);
 /* Reads what is there without waiting. */
 void pgdbm__session_read_available(struct pgdbm__session *session, struct pgdbm__request *request);
+void pgdbm__session_watch(struct pgdbm__session *session, unsigned events); /* locked */
 
-enum { PGDBM__SIGNAL_LEAD = PGDBM__SIGNAL_FIRST, PGDBM__SIGNAL_DONE };
+enum { PGDBM__SIGNAL_LEAD = PGDBM__SIGNAL_FIRST, PGDBM__SIGNAL_DONE, PGDBM__SIGNAL_HEAD };
 
 #endif

@@ -54,6 +54,8 @@ static ssize_t tls_receive(struct pgdbm__transport *transport, char *data, size_
 
 ssize_t pgdbm__transport_send(struct pgdbm__transport *transport, const char *data, size_t bytes)
 {
+    if (transport->operations != NULL)
+        return transport->operations->send(transport, data, bytes);
     if (transport->ssl != NULL)
         return tls_send(transport, data, bytes);
     for (;;) {
@@ -84,6 +86,8 @@ static ssize_t plain_receive(struct pgdbm__transport *transport, char *data, siz
 
 ssize_t pgdbm__transport_receive(struct pgdbm__transport *transport, char *data, size_t bytes)
 {
+    if (transport->operations != NULL)
+        return transport->operations->receive(transport, data, bytes);
     return transport->ssl != NULL ? tls_receive(transport, data, bytes) : plain_receive(transport, data, bytes);
 }
 
@@ -119,17 +123,24 @@ short pgdbm__transport_wait_writable(struct pgdbm__transport *transport, bool or
 
 void pgdbm__transport_shutdown(struct pgdbm__transport *transport)
 {
-    shutdown(transport->fd, SHUT_RDWR);
+    if (transport->operations != NULL)
+        transport->operations->shutdown(transport);
+    else
+        shutdown(transport->fd, SHUT_RDWR);
 }
 
 bool pgdbm__transport_cancel(struct pgdbm__transport *transport)
 {
     char reason[256];
+    if (transport->operations != NULL)
+        return transport->operations->cancel(transport);
     return transport->cancel != NULL && PQcancel(transport->cancel, reason, sizeof reason) == 1;
 }
 
 void pgdbm__transport_close(struct pgdbm__transport *transport)
 {
+    if (transport->operations != NULL)
+        transport->operations->close(transport);
     if (transport->connection == NULL)
         return;
     PQfreeCancel(transport->cancel);

@@ -10,10 +10,23 @@
 #include <openssl/types.h>
 #include <pgdbm/error.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
+struct pgdbm__transport;
+
+/* What a simulation puts in place of a connection. */
+struct pgdbm__transport_operations {
+    ssize_t (*send)(struct pgdbm__transport *transport, const char *data, size_t bytes);
+    ssize_t (*receive)(struct pgdbm__transport *transport, char *data, size_t bytes);
+    void (*shutdown)(struct pgdbm__transport *transport);
+    bool (*cancel)(struct pgdbm__transport *transport);
+    void (*close)(struct pgdbm__transport *transport);
+};
+
 struct pgdbm__transport {
-    PGconn *connection; /* owns the socket */
+    const struct pgdbm__transport_operations *operations; /* NULL: a real connection */
+    PGconn *connection;                                   /* owns the socket */
     PGcancel *cancel;
     int fd;
     SSL *ssl;                 /* belongs to `connection`; NULL when plain */

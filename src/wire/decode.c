@@ -67,9 +67,9 @@ enum pgdbm__wire_found pgdbm__wire_next(unsigned char *data, size_t available, s
     if (length < 4 || length - 4 > (uint32_t)limit)
         return PGDBM__WIRE_BROKEN;
     *size = (size_t)length + 1;
+    message->type = (char)data[0];
     if (available < *size)
         return PGDBM__WIRE_PARTIAL;
-    message->type = (char)data[0];
     message->body = data + 5;
     message->bytes = (size_t)length - 4;
     return PGDBM__WIRE_MESSAGE;
@@ -135,6 +135,15 @@ bool pgdbm__wire_parameter_status(const unsigned char *body, size_t bytes, const
     *name = (const char *)body;
     *value = (const char *)body + name_bytes;
     return true;
+}
+
+bool pgdbm__wire_notification(const unsigned char *body, size_t bytes, int *sender, const char **channel,
+                              const char **payload)
+{
+    if (bytes < 4)
+        return false;
+    *sender = (int)get_uint32(body);
+    return pgdbm__wire_parameter_status(body + 4, bytes - 4, channel, payload); /* two texts, as there */
 }
 
 bool pgdbm__wire_command(const unsigned char *body, size_t bytes, const char **tag, int64_t *rows)

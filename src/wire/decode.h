@@ -15,8 +15,8 @@ struct pgdbm__message {
 
 enum pgdbm__wire_found {
     PGDBM__WIRE_MESSAGE, /* *message is complete; *size is what it takes with its head */
-    PGDBM__WIRE_PARTIAL, /* *size is what it will take, or 5 when not even the head is there */
-    PGDBM__WIRE_BROKEN   /* no such type, or an impossible length: the connection must be closed */
+    PGDBM__WIRE_PARTIAL, /* *size is what it will take (and message->type its type), or 5 when not even the head is there */
+    PGDBM__WIRE_BROKEN /* no such type, or an impossible length: the connection must be closed */
 };
 
 /* The message at the beginning of `data`. */
@@ -41,6 +41,10 @@ bool pgdbm__wire_error(const unsigned char *body, size_t bytes, struct pgdbm__wi
 /* ParameterStatus, and the rows of CommandComplete ("INSERT 0 5" is 5; a tag without a number is 0). */
 bool pgdbm__wire_parameter_status(const unsigned char *body, size_t bytes, const char **name, const char **value);
 bool pgdbm__wire_command(const unsigned char *body, size_t bytes, const char **tag, int64_t *rows);
+
+/* NotificationResponse: the backend that sent it, and two texts. */
+bool pgdbm__wire_notification(const unsigned char *body, size_t bytes, int *sender, const char **channel,
+                              const char **payload);
 
 /* ParameterDescription: how many types there are, and one of them. */
 bool pgdbm__wire_parameter_types(const unsigned char *body, size_t bytes, size_t *count);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the number of the process, which only a fork changes. */
+#include "base/thread.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+static _Atomic uint64_t process_number;
+
+static void forked(void)
+{
+    atomic_fetch_add_explicit(&process_number, 1, memory_order_relaxed);
+}
+
+static void listen_to_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, forked);
+}
+
+uint64_t pgdbm__process_number(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, listen_to_forks);
+    return atomic_load_explicit(&process_number, memory_order_relaxed);
+}
+
+int pgdbm__cancel_defer(void)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+void pgdbm__cancel_restore(int before)
+{
+    if (before != PTHREAD_CANCEL_DISABLE)
+        pthread_setcancelstate(before, NULL);
+}

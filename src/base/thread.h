@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What threads and processes do to a library: a thread may be cancelled while it waits in one of our calls, and a
+ * process may fork while others are at work. */
+#ifndef PGDBM_BASE_THREAD_H
+#define PGDBM_BASE_THREAD_H
+
+#include <stdint.h>
+
+/* Requests in flight lie on the stacks of the threads that wait for them, so a wait must not be left by pthread_cancel:
+ * it is put off until the call has come back. Returns what pgdbm__cancel_restore wants. */
+int pgdbm__cancel_defer(void);
+void pgdbm__cancel_restore(int before);
+
+/* A number that is another one in each forked child (and the same for ever in its parent). Starts to count with the
+ * first call, so call it before anything that a child must not use. */
+uint64_t pgdbm__process_number(void);
+
+#endif
