@@ -310,6 +310,15 @@ pgdbm_status pgdbm__statements_make(struct pgdbm_pool *pool, const char *schema,
 /* Forgets it, so that the next one who asks gets a new one. */
 void pgdbm__statements_forget(struct pgdbm_pool *pool, const struct pgdbm__statement *statement);
 
+/* left.c: for requests that a thread leaves at its deadline; their context is a pgdbm__stay. */
+struct pgdbm__stay {
+    struct pgdbm_pool *pool;
+    struct pgdbm__member *member;
+    const struct pgdbm__need *need;
+};
+struct pgdbm__request *pgdbm__left_make(struct pgdbm__request *request);
+void pgdbm__left_drop(struct pgdbm__request *stand_in);
+
 /* run.c */
 struct pgdbm__run {
     struct pgdbm_pool *pool;

@@ -595,6 +595,54 @@ static void announce(struct pgdbm__session *session, struct pgdbm__request *requ
     }
 }
 
+bool pgdbm__session_leave(struct pgdbm__session *session, struct pgdbm__request *request,
+                          struct pgdbm__request *stand_in)
+{
+    struct pgdbm__request *next_reader = NULL;
+    bool unseen = false;
+    bool leads = request->leads;
+    pthread_mutex_lock(&session->lock);
+    struct pgdbm__request *before = session->head == request ? NULL : session->head;
+    while (before != NULL && before->next != request)
+        before = before->next;
+    bool found = before != NULL && (leads || session->reader != request);
+    if (found) {
+        stand_in->kind = request->kind;
+        stand_in->statement = request->statement;
+        stand_in->queued_ns = request->queued_ns;
+        stand_in->deadline = request->deadline;
+        stand_in->sent_end = request->sent_end;
+        stand_in->syncs = request->syncs;
+        stand_in->parse_sent = request->parse_sent;
+        stand_in->parse = request->parse;
+        stand_in->next = request->next;
+        before->next = stand_in;
+        if (session->tail == &request->next)
+            session->tail = &stand_in->next;
+        if (session->open_end == request)
+            session->open_end = NULL;
+        atomic_store_explicit(&stand_in->wants_head, true, memory_order_relaxed);
+        if (leads) {
+            next_reader = give_role(session);
+            unseen = next_reader == NULL && session->transport.ssl != NULL;
+        }
+        bool sent = request->sent_end <= session->bytes_sent;
+        pgdbm__fail(&request->error, PGDBM_ERR_TIMEOUT,
+                    "the request was in flight behind another one when its deadline passed");
+        pgdbm__error_hint(&request->error,
+                          "raise command_timeout_ms or the call's timeout_ms, or max_connections, so that it need not "
+                          "share a session");
+        pgdbm__error_statement(&request->error, request->statement != NULL ? request->statement->text : NULL);
+        pgdbm__error_outcome(&request->error, sent ? PGDBM_OUTCOME_UNKNOWN : PGDBM_OUTCOME_NOT_SENT);
+    }
+    pthread_mutex_unlock(&session->lock);
+    if (next_reader != NULL)
+        pgdbm__signal_raise(&next_reader->signal, PGDBM__SIGNAL_LEAD);
+    if (unseen)
+        session->attention(session);
+    return found;
+}
+
 static bool read_once(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline)
 {
     struct finished finished = {.first = NULL, .last = &finished.first};
@@ -632,14 +680,19 @@ void pgdbm__session_drive(struct pgdbm__session *session)
 
 bool pgdbm__session_lead(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
 {
+    bool came = true;
     while (!request->completed) {
-        bool late = deadline != PGDBM__NEVER && pgdbm__now_ns() >= deadline;
-        bool head = session->head == request; /* a reader may look without the lock */
-        if (late && head)
+        if (!came && deadline != PGDBM__NEVER && pgdbm__now_ns() >= deadline)
             return false;
-        (void)read_once(session, request, true, late ? PGDBM__NEVER : deadline);
+        came = read_once(session, request, true, deadline);
     }
     return true;
+}
+
+void pgdbm__session_lead_to_head(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    while (!request->completed && session->head != request) /* the reader may look without the lock */
+        (void)read_once(session, request, true, PGDBM__NEVER);
 }
 
 void pgdbm__session_read_available(struct pgdbm__session *session, struct pgdbm__request *request)

@@ -152,17 +152,39 @@ void pgdbm__session_unlisten(struct pgdbm__session *session)
     pthread_mutex_unlock(&session->lock);
 }
 
+/* At its deadline a thread need not wait for what the server does before it comes to its request. */
+static bool leave(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    struct pgdbm__request *stand_in = request->make_stand_in != NULL ? request->make_stand_in(request) : NULL;
+    if (stand_in == NULL)
+        return false;
+    request->left = pgdbm__session_leave(session, request, stand_in);
+    if (!request->left)
+        request->drop_stand_in(stand_in);
+    return request->left;
+}
+
 /* Waits until the request is complete. False when the deadline passed and the request is at the head: the server may be
  * at it. A role that was handed over is taken by its signal only, even where it could be seen before: whoever raises it
  * must be done with this request. */
 static bool attend(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
 {
     if (!request->leads) {
-        if (pgdbm__signal_wait(&request->signal, PGDBM__NEVER) == PGDBM__SIGNAL_DONE)
+        uint32_t reason = pgdbm__signal_wait(&request->signal, deadline);
+        if (reason == PGDBM__SIGNAL_NONE && leave(session, request))
+            return true;
+        if (reason == PGDBM__SIGNAL_NONE) /* its turn is near: the server's answer is waited for */
+            reason = pgdbm__signal_wait(&request->signal, PGDBM__NEVER);
+        if (reason == PGDBM__SIGNAL_DONE)
             return true;
         request->leads = true;
     }
-    return request->completed || pgdbm__session_lead(session, request, deadline);
+    if (request->completed || pgdbm__session_lead(session, request, deadline))
+        return true;
+    if (session->head != request && leave(session, request)) /* the reader may look without the lock */
+        return true;
+    pgdbm__session_lead_to_head(session, request);
+    return request->completed;
 }
 
 /* Asks the server to cancel, waits for the outcome, and makes sure that the cancel request has landed before anything
@@ -217,6 +239,8 @@ static pgdbm_status complete_result(struct pgdbm__request *request)
 /* What the collected answer means to the caller. */
 static pgdbm_status conclude(struct pgdbm__request *request)
 {
+    if (request->left)
+        return request->error.status;
     bool query_canceled = request->failed && strcmp(request->error.sqlstate, "57014") == 0;
     if (request->stopped && query_canceled)
         request->failed = false;

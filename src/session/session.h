@@ -53,6 +53,10 @@ struct pgdbm__request {
     bool repeated;           /* not for the first time: shares no Sync */
     bool keeps_sync_open;    /* of a batch that is one transaction, and not the last of it */
     void (*notify)(struct pgdbm__request *request, uint32_t reason); /* NULL: a thread waits */
+    /* For a thread that need not wait beyond its deadline while the server is at another request: makes what takes its
+     * place in the FIFO (a zeroed request with `notify`), or NULL; and takes that back when it was not needed. */
+    struct pgdbm__request *(*make_stand_in)(struct pgdbm__request *request);
+    void (*drop_stand_in)(struct pgdbm__request *stand_in);
 
     /* What came back. `result` is the caller's to free. */
     pgdbm_status status;
@@ -80,6 +84,7 @@ struct pgdbm__request {
     bool completed;
     bool failed;              /* an ErrorResponse came, or a local failure: `error` is filled */
     bool timed_out, canceled; /* by its deadline; by its owner */
+    bool left;                /* its thread has gone at the deadline; a stand-in is in its place */
     bool parse_sent, parse_complete;
     uint32_t parse;       /* the number of that Parse on its session */
     bool leads;           /* its thread has taken the reader's role */
@@ -201,12 +206,17 @@ void pgdbm__session_abort(struct pgdbm__session *session);
 /* Between send.c, receive.c and session.c. */
 pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm__request *request); /* locked */
 void pgdbm__session_flush(struct pgdbm__session *session, struct pgdbm__request *request);          /* locked */
-/* Reads as the reader until `request` is complete (true), or the deadline has passed and the request is at the head, where
- * a cancel would hit it (false). */
+/* Reads as the reader until `request` is complete (true) or the deadline passes (false); and until it is complete or at
+ * the head, where a cancel would hit it. */
 bool pgdbm__session_lead(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline);
+void pgdbm__session_lead_to_head(struct pgdbm__session *session, struct pgdbm__request *request);
 /* Reads what is there without waiting. */
 void pgdbm__session_read_available(struct pgdbm__session *session, struct pgdbm__request *request);
 void pgdbm__session_watch(struct pgdbm__session *session, unsigned events); /* locked */
+/* Puts the stand-in in the place of a request that is in flight and not at the head, and gives its reader's role on.
+ * False when it is at the head, complete, or about to be told something. */
+bool pgdbm__session_leave(struct pgdbm__session *session, struct pgdbm__request *request,
+                          struct pgdbm__request *stand_in);
 
 enum { PGDBM__SIGNAL_LEAD = PGDBM__SIGNAL_FIRST, PGDBM__SIGNAL_DONE, PGDBM__SIGNAL_HEAD };
 
