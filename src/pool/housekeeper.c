@@ -20,6 +20,8 @@ void pgdbm__pool_wake(struct pgdbm_pool *pool)
     /* A full pipe means that the housekeeper has been told already. */
     ssize_t written = write(pool->wake[1], "w", 1);
     (void)written;
+    if (atomic_load(&pool->housekeeper_drives))
+        pgdbm__poller_wake(&pool->poller);
 }
 
 static void close_dead(struct pgdbm_pool *pool)
@@ -112,6 +114,23 @@ static void drain_pipe(int fd)
         continue;
 }
 
+/* A session is being cleaned, or a cancel has to land, and nobody is there to drive: no request is submitted, no thread
+ * waits. Locked; let go meanwhile. */
+static bool drive_chores(struct pgdbm_pool *pool)
+{
+    if (pool->n_chores == 0 || pool->n_tasks > 0 || pool->until_waiters > 0)
+        return false;
+    atomic_store(&pool->housekeeper_drives, true);
+    bool wanted = pool->first_cancel == NULL && pool->places[PGDBM__DEAD].length == 0 && !pool->quiet;
+    pthread_mutex_unlock(&pool->lock);
+    if (wanted)
+        pgdbm__pool_drive(pool, pgdbm__deadline(TICK_MS));
+    atomic_store(&pool->housekeeper_drives, false);
+    drain_pipe(pool->wake[0]);
+    pthread_mutex_lock(&pool->lock);
+    return true;
+}
+
 void *pgdbm__housekeeper_main(void *context)
 {
     struct pgdbm_pool *pool = context;
@@ -125,6 +144,8 @@ void *pgdbm__housekeeper_main(void *context)
         report_leaks(pool);
         pgdbm__pool_unlock(pool); /* what the end of a cancel has set free goes on */
         pthread_mutex_lock(&pool->lock);
+        if (drive_chores(pool))
+            continue;
         size_t count = watch(pool, entries, members);
         pthread_mutex_unlock(&pool->lock);
         int ready = poll(entries, count, TICK_MS);

@@ -64,6 +64,7 @@ struct pgdbm__request *pgdbm__left_make(struct pgdbm__request *request)
     left->flight.notify = notified;
     pthread_mutex_lock(&left->pool->lock);
     left->pool->n_chores++;
+    pgdbm__pool_wake(left->pool);
     pthread_mutex_unlock(&left->pool->lock);
     return &left->flight;
 }

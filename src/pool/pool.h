@@ -50,7 +50,10 @@ struct pgdbm__posts {
  * landed. Nothing new is sent to the session meanwhile. */
 struct pgdbm__canceling {
     bool under_way;
-    bool sending;                    /* the housekeeper is at it, or has it in its list */
+    bool sending;                 /* the housekeeper is at it, or has it in its list */
+    bool unproven;                /* one has been sent, and may still be on its way */
+    struct pgdbm__request *proof; /* a round trip that is under way and shows that it is not */
+    bool proof_was_due;
     struct pgdbm__request *target;   /* NULL: it is complete */
     struct pgdbm__request *next;     /* another one that came to the head meanwhile */
     struct pgdbm__member *successor; /* in the housekeeper's list */
@@ -204,6 +207,7 @@ struct pgdbm_pool {
     int stop[2];                /* pipe: written once, at close, to interrupt a connection attempt */
     pthread_t connector, housekeeper, background;
     bool connector_runs, housekeeper_runs, background_runs;
+    _Atomic bool housekeeper_drives; /* it waits in the poller and not for its pipe */
 
     _Atomic uint64_t next_statement;
     _Atomic uint64_t statements, statements_failed, statements_repeated;
