@@ -335,8 +335,8 @@ static void report_early(struct pgdbm_pool *pool, struct pgdbm_request *task)
     }
     pool->n_tasks++; /* the flight is waited for when the pool closes */
     task->told = told;
-    bool sent = pgdbm__session_has_sent(&task->member->session, task->flight);
-    say_late(task, sent ? PGDBM_OUTCOME_UNKNOWN : PGDBM_OUTCOME_NOT_SENT, &told->error);
+    /* Also when it has not left yet: nobody takes it back, so it will. */
+    say_late(task, PGDBM_OUTCOME_UNKNOWN, &told->error);
     task->outcome.status = PGDBM_ERR_TIMEOUT;
     task->outcome.error = &told->error;
     pgdbm__task_ref(task); /* the flight's */

@@ -176,9 +176,6 @@ void pgdbm__session_drive(struct pgdbm__session *session);
  * function; one that is enqueued later looks at `wants_head` then. */
 bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__request *request, bool timed_out);
 
-/* Whether all of it has left, so that the server may act on it. */
-bool pgdbm__session_has_sent(struct pgdbm__session *session, const struct pgdbm__request *request);
-
 /* From now on messages that come unasked are read as they come. */
 void pgdbm__session_listen(struct pgdbm__session *session);
 void pgdbm__session_unlisten(struct pgdbm__session *session);
