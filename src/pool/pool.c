@@ -236,6 +236,7 @@ static struct pgdbm_pool *allocate(void)
     pool->process = pgdbm__process_number();
     pool->poller.epoll = pool->poller.event = pool->poller.timer = -1;
     pool->posts.last = &pool->posts.first;
+    pool->direct.last = &pool->direct.first;
     pool->timer_set = PGDBM__NEVER;
     pool->account.weight = 1;
     atomic_init(&pool->account.references, 1);

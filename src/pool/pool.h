@@ -170,7 +170,8 @@ struct pgdbm_pool {
     struct pgdbm_request *first_granted, *last_granted; /* to be launched as soon as the lock is let go */
     struct pgdbm__request *spare_flights;
     size_t n_spare_flights;
-    struct pgdbm__posts posts; /* callbacks to be run */
+    struct pgdbm__posts direct; /* callbacks of the engine's own, to be run as soon as the lock is let go */
+    struct pgdbm__posts posts;  /* callbacks to be run */
     size_t n_posts;
     struct pgdbm__timer **timers; /* a heap */
     size_t n_timers, timers_capacity;

@@ -195,17 +195,65 @@ void pgdbm__task_granted(struct pgdbm_pool *pool, struct pgdbm_request *task)
     pool->last_granted = task;
 }
 
+/* What this thread has to go on with. One thing leads to another (a lost session fails its requests one after the other):
+ * they are taken up in turn, and do not pile up on the stack. */
+struct onward {
+    struct pgdbm_request *first, *last; /* to be launched */
+    struct pgdbm__post *first_direct, *last_direct;
+    bool running;
+};
+static _Thread_local struct onward onward;
+
+/* Locked. */
+static void take_along(struct pgdbm_pool *pool)
+{
+    if (pool->first_granted != NULL) {
+        if (onward.last != NULL)
+            onward.last->next = pool->first_granted;
+        else
+            onward.first = pool->first_granted;
+        onward.last = pool->last_granted;
+        pool->first_granted = pool->last_granted = NULL;
+    }
+    if (pool->direct.first != NULL) {
+        if (onward.last_direct != NULL)
+            onward.last_direct->next = pool->direct.first;
+        else
+            onward.first_direct = pool->direct.first;
+        for (onward.last_direct = pool->direct.first; onward.last_direct->next != NULL;)
+            onward.last_direct = onward.last_direct->next;
+        pool->direct = (struct pgdbm__posts){NULL, &pool->direct.first};
+    }
+}
+
+static void go_onward(void)
+{
+    struct pgdbm_request *task;
+    struct pgdbm__post *post;
+    onward.running = true;
+    while (onward.first != NULL || onward.first_direct != NULL)
+        if ((task = onward.first) != NULL) {
+            onward.first = task->next;
+            onward.last = onward.first != NULL ? onward.last : NULL;
+            pgdbm__task_launch(task);
+        } else {
+            post = onward.first_direct;
+            onward.first_direct = post->next;
+            onward.last_direct = onward.first_direct != NULL ? onward.last_direct : NULL;
+            post->run(post);
+        }
+    onward.running = false;
+}
+
 /* Tasks that got a session, and those that failed before they had one, go on when the lock is let go. */
 void pgdbm__pool_unlock(struct pgdbm_pool *pool)
 {
-    struct pgdbm_request *task = pool->first_granted;
-    pool->first_granted = pool->last_granted = NULL;
+    bool more = pool->first_granted != NULL || pool->direct.first != NULL;
+    if (more)
+        take_along(pool);
     pthread_mutex_unlock(&pool->lock);
-    struct pgdbm_request *next;
-    for (; task != NULL; task = next) {
-        next = task->next;
-        pgdbm__task_launch(task);
-    }
+    if (more && !onward.running)
+        go_onward();
 }
 
 /* Its error is kept in a flight, which has room for one. */
@@ -499,8 +547,13 @@ void pgdbm__task_deliver(struct pgdbm_request *task)
         atomic_fetch_add_explicit(&pool->statements, 1, memory_order_relaxed);
     if (task->kind == PGDBM__TASK_STATEMENT && task->outcome.status != PGDBM_OK)
         atomic_fetch_add_explicit(&pool->statements_failed, 1, memory_order_relaxed);
-    if (!task->direct)
+    if (!task->direct) {
         pgdbm__pool_post(pool, &task->post);
+        return;
+    }
+    task->post.next = NULL;
+    *pool->direct.last = &task->post;
+    pool->direct.last = &task->post.next;
 }
 
 /* Runs the callback, if there is one. */
@@ -523,8 +576,10 @@ static void call_back(struct pgdbm_request *task)
     pthread_mutex_lock(&pool->lock);
     pool->n_calling -= !task->direct;
     pool->n_tasks--;
-    if (pool->closed)
+    if (pool->closed) {
         pthread_cond_broadcast(&pool->changed);
+        pgdbm__pool_progress(pool); /* who closes may be driving: a future's callback runs where nobody dispatches */
+    }
     pthread_mutex_unlock(&pool->lock);
     pgdbm__task_unref(task);
 }
@@ -584,10 +639,7 @@ void pgdbm__task_complete(struct pgdbm_request *task, pgdbm_status status, const
         task->flight = NULL;
     }
     pgdbm__task_deliver(task);
-    bool direct = task->direct;
     pgdbm__pool_unlock(pool);
-    if (direct)
-        call_back(task);
 }
 
 /* The answer to a request whose owner has been told that it was too late. */
@@ -596,6 +648,7 @@ static void drop(struct pgdbm_request *task)
     struct pgdbm_pool *pool = task->pool;
     pthread_mutex_lock(&pool->lock);
     dismount(pool, task);
+    task->stage = PGDBM__STAGE_COMPLETE; /* whoever still has a handle may cancel it: there is nothing to be done */
     pool->n_tasks--;
     if (pool->closed)
         pthread_cond_broadcast(&pool->changed);

@@ -102,7 +102,7 @@ struct pgdbm_request *pgdbm__task_ref(struct pgdbm_request *task);
 void pgdbm__task_complete(struct pgdbm_request *task, pgdbm_status status, const pgdbm_error *error);
 /* The same, from under the pool's lock; its timer and queues are left. */
 void pgdbm__task_fail(struct pgdbm_request *task, const pgdbm_error *error);
-/* Its outcome stands: the callback is posted. Locked. */
+/* Its outcome stands: the callback is posted; a future's runs when the lock is let go by pgdbm__pool_unlock. Locked. */
 void pgdbm__task_deliver(struct pgdbm_request *task);
 /* Lets a session go that a task had, cleaning it first, without waiting for that. */
 void pgdbm__task_release(struct pgdbm_pool *pool, struct pgdbm__member *member, const struct pgdbm__need *need);
