@@ -67,7 +67,7 @@ struct pgdbm__member {
     struct pgdbm_pool *pool;
     enum pgdbm__place place;
     struct pgdbm__member *previous, *next;
-    size_t in_flight; /* independent requests, while shared; streams and asynchronous requests, while leased */
+    size_t in_flight; /* independent requests, while shared; streams, a cancel and departing requests, while leased */
     int64_t load_ns;  /* how long the server will be at them, as far as that is known */
     int64_t known_ns; /* of that: of statements that have been measured */
     bool abandoned;   /* its lease has ended while something was in flight on it: the last of that releases it */
@@ -85,6 +85,7 @@ struct pgdbm__member {
     struct pgdbm_request *first_ordered, *last_ordered; /* requests of the lease that are not sent yet */
     size_t ordered_in_flight;                           /* and those that are */
     bool ordered_flow;                                  /* the last of those does not keep the next one waiting */
+    bool departing; /* a thread is putting some into the session: nobody else does, so that they keep their order */
     bool cleaning;
     size_t cleaning_step;
 };

@@ -593,8 +593,7 @@ static void run_callback(struct pgdbm__post *post)
 static void end_lease(struct pgdbm_pool *pool, struct pgdbm_request *task)
 {
     const struct pgdbm__need need = {.lease = true, .account = task->need.account};
-    if (task->ends_lease)
-        pgdbm__task_release(pool, task->lease, &need);
+    pgdbm__task_release(pool, task->lease, &need);
 }
 
 /* Gives back what it flew on. Locked. */
@@ -603,7 +602,8 @@ static void dismount(struct pgdbm_pool *pool, struct pgdbm_request *task)
     struct pgdbm__member *member = task->member;
     task->member = NULL;
     if (member == NULL) {
-        end_lease(pool, task);
+        if (task->ends_lease)
+            end_lease(pool, task);
         return;
     }
     if (task->flight != NULL)
@@ -611,7 +611,10 @@ static void dismount(struct pgdbm_pool *pool, struct pgdbm_request *task)
     if (task->lease != NULL) {
         member->ordered_in_flight--;
         pgdbm__lease_advance(pool, member);
-        end_lease(pool, task);
+        if (task->ends_lease)
+            end_lease(pool, task);
+        else
+            pgdbm__lease_look(pool, member);
         pgdbm__pool_released(pool); /* somebody may wait until the lease is quiet */
     } else if (task->keeps_lease && task->outcome.status == PGDBM_OK)
         task->granted = member;
@@ -711,6 +714,11 @@ static void ask_again(struct pgdbm_request *task)
     if (task->canceled || task->timed_out) { /* since we looked */
         say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &error);
         pgdbm__task_fail(task, &error);
+        if (lease != NULL) { /* those behind it go on */
+            pgdbm__lease_advance(pool, lease);
+            pgdbm__lease_look(pool, lease);
+            pgdbm__pool_released(pool);
+        }
     } else
         pgdbm__task_queue(task, true);
     pgdbm__pool_unlock(pool);
@@ -865,7 +873,7 @@ pgdbm_status pgdbm__task_submit(struct pgdbm_request *task, pgdbm_error *err)
     return status;
 }
 
-void pgdbm__task_launch(struct pgdbm_request *task)
+static void launch(struct pgdbm_request *task)
 {
     if (task->outcome.status != PGDBM_OK) { /* it failed before it had a session */
         pgdbm__task_complete(task, task->outcome.status, task->flight != NULL ? &task->flight->error : NULL);
@@ -885,4 +893,18 @@ void pgdbm__task_launch(struct pgdbm_request *task)
         pgdbm__task_complete(task, PGDBM_OK, NULL);
         break;
     }
+}
+
+void pgdbm__task_launch(struct pgdbm_request *task)
+{
+    if (!task->departs_last) {
+        launch(task);
+        return;
+    }
+    struct pgdbm_pool *pool = pgdbm__pool_ref(task->pool);
+    struct pgdbm__member *member = task->member;
+    task->departs_last = false;
+    launch(task); /* it may be complete and gone afterwards; the session is kept */
+    pgdbm__lease_departed(pool, member);
+    pgdbm__pool_unref(pool);
 }

@@ -59,6 +59,7 @@ struct pgdbm_request {
     bool direct;                      /* its callback may run wherever it completes: a future's */
     bool commits;                     /* a COMMIT, or the RELEASE of a savepoint */
     bool ends_lease;                  /* the lease it runs on is given back after it */
+    bool departs_last;                /* of those of its lease that one thread puts into the session */
     pgdbm_outcome_kind unsaid;        /* what is known of its effect, for when there is no memory for an error */
     char transaction_before;          /* the session's transaction status when it was sent */
     int repeats;
@@ -127,8 +128,14 @@ void pgdbm__flight_give(struct pgdbm_pool *pool, struct pgdbm__request *flight);
 struct pgdbm__request *pgdbm__flight_take_locked(struct pgdbm_pool *pool);
 void pgdbm__flight_give_locked(struct pgdbm_pool *pool, struct pgdbm__request *flight);
 
-/* lease.c; locked. Sends what may be sent of the lease's requests (by way of the pool's granted tasks). */
+/* lease.c; locked. Sends what may be sent of the lease's requests, by way of the pool's granted tasks. They are launched
+ * without the lock: while one thread is at it nobody else launches any, or a COMMIT could overtake its statements. */
 void pgdbm__lease_advance(struct pgdbm_pool *pool, struct pgdbm__member *member);
+/* The thread that launches them is through, and others may follow. Takes the lock. */
+void pgdbm__lease_departed(struct pgdbm_pool *pool, struct pgdbm__member *member);
+/* Lets go of a lease that its owner has left, when nothing is under way on it any more. */
+void pgdbm__lease_look(struct pgdbm_pool *pool, struct pgdbm__member *member);
+bool pgdbm__lease_is_quiet(const struct pgdbm__member *member);
 void pgdbm__lease_enter(struct pgdbm__member *member, struct pgdbm_request *task, bool front);
 void pgdbm__lease_leave(struct pgdbm__member *member, struct pgdbm_request *task);
 
