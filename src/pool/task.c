@@ -854,7 +854,8 @@ pgdbm_status pgdbm__task_submit(struct pgdbm_request *task, pgdbm_error *err)
     if (status != PGDBM_OK)
         return status;
     pthread_mutex_lock(&pool->lock);
-    status = pgdbm__pool_usable(pool, err);
+    if (!task->ends || pool->quiet)
+        status = pgdbm__pool_usable(pool, err);
     bool limited = task->kind == PGDBM__TASK_STATEMENT || task->kind == PGDBM__TASK_BATCH;
     if (status == PGDBM_OK && limited && pool->n_queued >= (size_t)pool->config->values.max_queued)
         status = refuse_queued(pool, err);

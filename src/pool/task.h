@@ -58,6 +58,7 @@ struct pgdbm_request {
     _Atomic int fate;                 /* of its flight: who speaks to its owner */
     bool direct;                      /* its callback may run wherever it completes: a future's */
     bool commits;                     /* a COMMIT, or the RELEASE of a savepoint */
+    bool ends;                        /* the end of something: may be submitted while the pool is being closed */
     bool ends_lease;                  /* the lease it runs on is given back after it */
     bool departs_last;                /* of those of its lease that one thread puts into the session */
     pgdbm_outcome_kind unsaid;        /* what is known of its effect, for when there is no memory for an error */
