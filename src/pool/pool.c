@@ -89,12 +89,13 @@ static bool busy(const struct pgdbm_pool *pool)
            0;
 }
 
-/* Whether requests are outstanding. Those whose callbacks this thread is in are not: a callback may close the pool.
- * Locked. */
+/* Whether requests are outstanding, or what they have left to be done, or another thread is in a callback. Those whose
+ * callbacks this thread is in are not: a callback may close the pool. Locked. */
 static bool has_tasks(const struct pgdbm_pool *pool)
 {
-    size_t own = pool->calling == pgdbm__thread_token() ? pool->n_calling : 0;
-    return pool->n_tasks > own || pool->posts.first != NULL;
+    bool own = pool->calling == pgdbm__thread_token();
+    return pool->n_tasks > (own ? pool->n_calling : 0) || pool->n_chores > 0 || pool->posts.first != NULL ||
+           (pool->calling != NULL && !own);
 }
 
 /* Waits until nobody uses a session and every asynchronous request is complete, or the deadline passes: drives the pool
@@ -126,9 +127,14 @@ static void interrupt(struct pgdbm_pool *pool)
         for (struct pgdbm__member *member = pool->places[place].first;
              member != NULL && count < sizeof members / sizeof *members; member = member->next)
             members[count++] = member;
+    pool->interrupting = true; /* they are kept, also those that end meanwhile */
     pthread_mutex_unlock(&pool->lock);
     for (size_t i = 0; i < count; i++)
         pgdbm__transport_cancel(&members[i]->session.transport);
+    pthread_mutex_lock(&pool->lock);
+    pool->interrupting = false;
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__pool_wake(pool);
     wait_until_quiet(pool, pgdbm__deadline(CANCEL_MS), false);
     pthread_mutex_lock(&pool->lock);
     for (enum pgdbm__place place = PGDBM__SHARED; place <= PGDBM__RETIRING; place++)
@@ -177,6 +183,40 @@ static void shut(struct pgdbm_pool *pool)
     pgdbm__pool_unlock(pool);
 }
 
+/* From now on nothing is submitted any more, not even the end of a transaction, and nothing is under way. */
+static void become_quiet(struct pgdbm_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (has_tasks(pool)) {
+        pthread_mutex_unlock(&pool->lock);
+        wait_until_quiet(pool, PGDBM__NEVER, true);
+        pthread_mutex_lock(&pool->lock);
+    }
+    pool->quiet = true;
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__pool_wake(pool);
+    pgdbm__poller_wake(&pool->poller);
+}
+
+/* Frees the sessions that nobody uses. A thread that dispatches may still be looking at one. */
+static void free_sessions(struct pgdbm_pool *pool)
+{
+    struct pgdbm__member *member;
+    pthread_mutex_lock(&pool->lock);
+    pool->drive_waiters++;
+    while (pool->handling)
+        pthread_cond_wait(&pool->driven, &pool->lock);
+    pool->drive_waiters--;
+    while (pool->places[PGDBM__IDLE].first != NULL)
+        pgdbm__pool_move(pool, pool->places[PGDBM__IDLE].first, PGDBM__DEAD);
+    while ((member = pool->places[PGDBM__DEAD].first) != NULL) {
+        pgdbm__pool_remove(pool, member);
+        pgdbm__session_destroy(&member->session);
+        pgdbm__free(member);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void pgdbm_pool_close(pgdbm_pool *pool)
 {
     if (pool == NULL || pgdbm__pool_ours(pool, NULL) != PGDBM_OK)
@@ -190,23 +230,9 @@ void pgdbm_pool_close(pgdbm_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     if (disturbed)
         interrupt(pool);
-    pthread_mutex_lock(&pool->lock);
-    pool->quiet = true;
-    pool->stop_dispatch = true; /* the background thread's */
-    pthread_mutex_unlock(&pool->lock);
-    pgdbm__pool_wake(pool);
-    pgdbm__poller_wake(&pool->poller);
+    become_quiet(pool);
     join_threads(pool);
-    pthread_mutex_lock(&pool->lock);
-    while (pool->places[PGDBM__IDLE].first != NULL)
-        pgdbm__pool_move(pool, pool->places[PGDBM__IDLE].first, PGDBM__DEAD);
-    struct pgdbm__member *member;
-    while ((member = pool->places[PGDBM__DEAD].first) != NULL) {
-        pgdbm__pool_remove(pool, member);
-        pgdbm__session_destroy(&member->session);
-        pgdbm__free(member);
-    }
-    pthread_mutex_unlock(&pool->lock);
+    free_sessions(pool);
     pgdbm__registry_remove(pool->registration);
     pool->registration = NULL;
     pgdbm__pool_unref(pool);

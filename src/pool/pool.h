@@ -189,7 +189,8 @@ struct pgdbm_pool {
     bool stop_dispatch;
     struct pgdbm__hub *hub;
     bool closed;
-    bool quiet;        /* closed, and nothing is in flight any more: the housekeeper may go */
+    bool interrupting; /* who closes looks at sessions: none is freed */
+    bool quiet;        /* closed, and nothing is in flight any more, nor will be: the housekeeper may go */
     bool grow;         /* somebody found no idle session */
     unsigned failures; /* attempts to connect since the last success; the server's "not now" is not counted */
     unsigned opening;  /* so many failures end the opening of the pool, and no more are tried; 0: it is open */
