@@ -396,6 +396,8 @@ static void cancel_flight(struct pgdbm_pool *pool, struct pgdbm_request *task)
 {
     if (task->kind == PGDBM__TASK_BATCH)
         pgdbm__batch_cancel(pool, task);
+    else if (task->flight == NULL)
+        return; /* it was granted a session, and is about to complete */
     else if (pgdbm__session_await_head(&task->member->session, task->flight, task->timed_out))
         pgdbm__cancel_begin(pool, task->member, task->flight);
     else if (task->timed_out && task->lease == NULL && task->kind == PGDBM__TASK_STATEMENT)

@@ -59,6 +59,7 @@ void pgdbm__session_abort(struct pgdbm__session *session)
 /* Puts the request at the FIFO's end and its messages in the buffer. Locked. */
 static pgdbm_status queue(struct pgdbm__session *session, struct pgdbm__request *request)
 {
+    atomic_store_explicit(&request->wants_head, false, memory_order_relaxed);
     if (request->queued_ns == 0)
         request->queued_ns = pgdbm__now_ns();
     if (session->broken) {

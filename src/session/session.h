@@ -77,10 +77,9 @@ struct pgdbm__request {
     struct pgdbm__request *next;
     struct pgdbm__signal signal;
     int64_t deadline;
-    int64_t queued_ns;       /* when it was given to the session */
-    uint64_t sent_end;       /* the session's count of bytes at the end of its messages */
-    bool syncs;              /* its messages end with a Sync */
-    _Atomic bool wants_head; /* somebody waits for it to come to the head, to cancel it there */
+    int64_t queued_ns; /* when it was given to the session */
+    uint64_t sent_end; /* the session's count of bytes at the end of its messages */
+    bool syncs;        /* its messages end with a Sync */
     bool completed;
     bool failed;              /* an ErrorResponse came, or a local failure: `error` is filled */
     bool timed_out, canceled; /* by its deadline; by its owner */
@@ -94,7 +93,10 @@ struct pgdbm__request {
     size_t n_new_types;
     size_t result_bytes;
 
-    pgdbm_error error; /* last, because it is long: written before it is read */
+    pgdbm_error error; /* near the end, because it is long: written before it is read */
+    /* Somebody waits for it to come to the head, to cancel it there. Behind what is zeroed when a request is used again,
+     * because that somebody does not know whether it is in the FIFO already. */
+    _Atomic bool wants_head;
 };
 
 struct pgdbm__session {
