@@ -141,7 +141,6 @@ void pgdbm__session_unlisten(struct pgdbm__session *session)
 {
     pthread_mutex_lock(&session->lock);
     session->listening = false;
-    session->on_notification = NULL;
     pthread_mutex_unlock(&session->lock);
 }
 

@@ -105,7 +105,8 @@ struct pgdbm__session {
     uint64_t key;                 /* its name there */
     unsigned number;              /* its place among the pool's sessions, for hints */
     int statement_cache_size;     /* -1: unnamed statements only */
-    void (*on_notification)(void *context, const char *channel, const char *payload, int sender); /* or NULL */
+    /* Or NULL. Once set it stays: whoever reads may be about to call it. */
+    void (*on_notification)(void *context, const char *channel, const char *payload, int sender);
     void *notification_context;
     void (*attention)(
         struct pgdbm__session *session); /* there may be something to drive that the poller does not see */
@@ -117,9 +118,9 @@ struct pgdbm__session {
     struct pgdbm__buffer out, going; /* appended to; being sent */
     size_t going_done;               /* of `going`: sent */
     bool sending;
-    bool driven;      /* whoever drives the pool is reading */
-    bool listening;   /* notifications come without being asked for: read also when nothing is in flight */
-    unsigned watched; /* PGDBM__POLL_... bits of the poller */
+    bool driven;            /* whoever drives the pool is reading */
+    _Atomic bool listening; /* notifications come without being asked for: read also when nothing is in flight */
+    unsigned watched;       /* PGDBM__POLL_... bits of the poller */
     bool send_failed;
     uint64_t bytes_queued, bytes_sent;
     bool broken;
