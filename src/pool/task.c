@@ -265,6 +265,11 @@ static void keep_error(struct pgdbm_request *task, const pgdbm_error *error)
         task->unsaid = error->outcome;
     if (error != NULL && task->flight != NULL && &task->flight->error != error)
         task->flight->error = *error;
+    if (error != NULL && task->doubtful && task->unsaid != PGDBM_OUTCOME_DONE) {
+        task->unsaid = PGDBM_OUTCOME_UNKNOWN;
+        if (task->flight != NULL)
+            task->flight->error.outcome = PGDBM_OUTCOME_UNKNOWN;
+    }
 }
 
 void pgdbm__task_fail(struct pgdbm_request *task, const pgdbm_error *error)
@@ -696,6 +701,9 @@ static void ask_again(struct pgdbm_request *task)
     struct pgdbm_pool *pool = task->pool;
     pgdbm_error error;
     task->repeats++;
+    if (task->kind == PGDBM__TASK_STATEMENT && task->flight->lost &&
+        task->flight->error.outcome == PGDBM_OUTCOME_UNKNOWN)
+        task->doubtful = true;
     atomic_fetch_add_explicit(&pool->statements_repeated, 1, memory_order_relaxed);
     pgdbm_status status = task->statement != NULL ? find_again(task, &error) : PGDBM_OK;
     if (status != PGDBM_OK) {
