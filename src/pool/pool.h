@@ -86,6 +86,7 @@ struct pgdbm__member {
     size_t ordered_in_flight;                           /* and those that are */
     bool ordered_flow;                                  /* the last of those does not keep the next one waiting */
     bool cleaning;
+    bool copying; /* the lease has a COPY under way: nothing else can run on it */
     size_t cleaning_step;
 };
 
