@@ -40,12 +40,11 @@ static void finish(struct pgdbm_pool *pool, struct pgdbm__member *member)
     pool->n_chores--;
     member->in_flight--;
     atomic_fetch_sub(&member->session.canceling, 1);
-    if (member->place == PGDBM__LEASED && !member->abandoned)
+    if (member->place == PGDBM__LEASED) {
         pgdbm__lease_advance(pool, member);
-    else if (member->in_flight == 0) {
-        member->abandoned = false;
+        pgdbm__lease_look(pool, member);
+    } else if (member->in_flight == 0)
         pgdbm__member_vacate(pool, member);
-    }
     pgdbm__pool_released(pool);
 }
 

@@ -153,7 +153,7 @@ static void fire_timers(struct pgdbm_pool *pool)
 /* Whether there is something that needs no waiting for. Locked. */
 static bool has_work(const struct pgdbm_pool *pool)
 {
-    return pool->stop_dispatch || (pool->posts.first != NULL && pool->calling == NULL);
+    return pool->stop_dispatch || pool->quiet || (pool->posts.first != NULL && pool->calling == NULL);
 }
 
 /* Another thread drives: whatever happens ends its turn. Locked. */
@@ -286,7 +286,7 @@ void pgdbm_dispatch_stop(pgdbm_pool *pool)
 static bool take_stop(struct pgdbm_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
-    bool stop = pool->stop_dispatch;
+    bool stop = pool->stop_dispatch || pool->quiet; /* when the pool is closed, of everybody */
     pool->stop_dispatch = false;
     pthread_mutex_unlock(&pool->lock);
     return stop;

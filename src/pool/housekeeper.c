@@ -27,7 +27,7 @@ void pgdbm__pool_wake(struct pgdbm_pool *pool)
 static void close_dead(struct pgdbm_pool *pool)
 {
     struct pgdbm__member *member;
-    while (!pool->handling && (member = pool->places[PGDBM__DEAD].first) != NULL) {
+    while (!pool->handling && !pool->interrupting && (member = pool->places[PGDBM__DEAD].first) != NULL) {
         pgdbm__pool_remove(pool, member);
         pool->counters.connections_closed++;
         pthread_mutex_unlock(&pool->lock);

@@ -89,13 +89,22 @@ static bool busy(const struct pgdbm_pool *pool)
            0;
 }
 
+/* Whether requests are outstanding, or what they have left to be done, or another thread is in a callback. Those whose
+ * callbacks this thread is in are not: a callback may close the pool. Locked. */
+static bool has_tasks(const struct pgdbm_pool *pool)
+{
+    bool own = pool->calling == pgdbm__thread_token();
+    return pool->n_tasks > (own ? pool->n_calling : 0) || pool->n_chores > 0 || pool->posts.first != NULL ||
+           (pool->calling != NULL && !own);
+}
+
 /* Waits until nobody uses a session and every asynchronous request is complete, or the deadline passes: drives the pool
  * and runs its callbacks meanwhile, unless another thread does. */
 static void wait_until_quiet(struct pgdbm_pool *pool, int64_t deadline, bool tasks_only)
 {
     pthread_mutex_lock(&pool->lock);
     pool->until_waiters++;
-    while ((pool->n_tasks > 0 || pool->posts.first != NULL || (busy(pool) && !tasks_only)) &&
+    while ((has_tasks(pool) || (busy(pool) && !tasks_only)) &&
            (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline)) {
         pgdbm__pool_unlock(pool);
         if (pgdbm__pool_call_back(pool, true) == 0)
@@ -118,9 +127,14 @@ static void interrupt(struct pgdbm_pool *pool)
         for (struct pgdbm__member *member = pool->places[place].first;
              member != NULL && count < sizeof members / sizeof *members; member = member->next)
             members[count++] = member;
+    pool->interrupting = true; /* they are kept, also those that end meanwhile */
     pthread_mutex_unlock(&pool->lock);
     for (size_t i = 0; i < count; i++)
         pgdbm__transport_cancel(&members[i]->session.transport);
+    pthread_mutex_lock(&pool->lock);
+    pool->interrupting = false;
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__pool_wake(pool);
     wait_until_quiet(pool, pgdbm__deadline(CANCEL_MS), false);
     pthread_mutex_lock(&pool->lock);
     for (enum pgdbm__place place = PGDBM__SHARED; place <= PGDBM__RETIRING; place++)
@@ -169,6 +183,40 @@ static void shut(struct pgdbm_pool *pool)
     pgdbm__pool_unlock(pool);
 }
 
+/* From now on nothing is submitted any more, not even the end of a transaction, and nothing is under way. */
+static void become_quiet(struct pgdbm_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (has_tasks(pool)) {
+        pthread_mutex_unlock(&pool->lock);
+        wait_until_quiet(pool, PGDBM__NEVER, true);
+        pthread_mutex_lock(&pool->lock);
+    }
+    pool->quiet = true;
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__pool_wake(pool);
+    pgdbm__poller_wake(&pool->poller);
+}
+
+/* Frees the sessions that nobody uses. A thread that dispatches may still be looking at one. */
+static void free_sessions(struct pgdbm_pool *pool)
+{
+    struct pgdbm__member *member;
+    pthread_mutex_lock(&pool->lock);
+    pool->drive_waiters++;
+    while (pool->handling)
+        pthread_cond_wait(&pool->driven, &pool->lock);
+    pool->drive_waiters--;
+    while (pool->places[PGDBM__IDLE].first != NULL)
+        pgdbm__pool_move(pool, pool->places[PGDBM__IDLE].first, PGDBM__DEAD);
+    while ((member = pool->places[PGDBM__DEAD].first) != NULL) {
+        pgdbm__pool_remove(pool, member);
+        pgdbm__session_destroy(&member->session);
+        pgdbm__free(member);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void pgdbm_pool_close(pgdbm_pool *pool)
 {
     if (pool == NULL || pgdbm__pool_ours(pool, NULL) != PGDBM_OK)
@@ -178,27 +226,13 @@ void pgdbm_pool_close(pgdbm_pool *pool)
     int drain_ms = pool->config->values.drain_timeout_ms;
     wait_until_quiet(pool, pgdbm__deadline(drain_ms > 0 ? drain_ms : 0), false);
     pthread_mutex_lock(&pool->lock);
-    bool disturbed = busy(pool) || pool->n_tasks > 0;
+    bool disturbed = busy(pool) || has_tasks(pool);
     pthread_mutex_unlock(&pool->lock);
     if (disturbed)
         interrupt(pool);
-    pthread_mutex_lock(&pool->lock);
-    pool->quiet = true;
-    pool->stop_dispatch = true; /* the background thread's */
-    pthread_mutex_unlock(&pool->lock);
-    pgdbm__pool_wake(pool);
-    pgdbm__poller_wake(&pool->poller);
+    become_quiet(pool);
     join_threads(pool);
-    pthread_mutex_lock(&pool->lock);
-    while (pool->places[PGDBM__IDLE].first != NULL)
-        pgdbm__pool_move(pool, pool->places[PGDBM__IDLE].first, PGDBM__DEAD);
-    struct pgdbm__member *member;
-    while ((member = pool->places[PGDBM__DEAD].first) != NULL) {
-        pgdbm__pool_remove(pool, member);
-        pgdbm__session_destroy(&member->session);
-        pgdbm__free(member);
-    }
-    pthread_mutex_unlock(&pool->lock);
+    free_sessions(pool);
     pgdbm__registry_remove(pool->registration);
     pool->registration = NULL;
     pgdbm__pool_unref(pool);
@@ -228,6 +262,7 @@ static struct pgdbm_pool *allocate(void)
     pool->process = pgdbm__process_number();
     pool->poller.epoll = pool->poller.event = pool->poller.timer = -1;
     pool->posts.last = &pool->posts.first;
+    pool->direct.last = &pool->direct.first;
     pool->timer_set = PGDBM__NEVER;
     pool->account.weight = 1;
     atomic_init(&pool->account.references, 1);

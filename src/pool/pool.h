@@ -67,7 +67,7 @@ struct pgdbm__member {
     struct pgdbm_pool *pool;
     enum pgdbm__place place;
     struct pgdbm__member *previous, *next;
-    size_t in_flight; /* independent requests, while shared; streams and asynchronous requests, while leased */
+    size_t in_flight; /* independent requests, while shared; streams, a cancel and departing requests, while leased */
     int64_t load_ns;  /* how long the server will be at them, as far as that is known */
     int64_t known_ns; /* of that: of statements that have been measured */
     bool abandoned;   /* its lease has ended while something was in flight on it: the last of that releases it */
@@ -85,6 +85,7 @@ struct pgdbm__member {
     struct pgdbm_request *first_ordered, *last_ordered; /* requests of the lease that are not sent yet */
     size_t ordered_in_flight;                           /* and those that are */
     bool ordered_flow;                                  /* the last of those does not keep the next one waiting */
+    bool departing; /* a thread is putting some into the session: nobody else does, so that they keep their order */
     bool cleaning;
     bool copying; /* the lease has a COPY under way: nothing else can run on it */
     size_t cleaning_step;
@@ -171,7 +172,8 @@ struct pgdbm_pool {
     struct pgdbm_request *first_granted, *last_granted; /* to be launched as soon as the lock is let go */
     struct pgdbm__request *spare_flights;
     size_t n_spare_flights;
-    struct pgdbm__posts posts; /* callbacks to be run */
+    struct pgdbm__posts direct; /* callbacks of the engine's own, to be run as soon as the lock is let go */
+    struct pgdbm__posts posts;  /* callbacks to be run */
     size_t n_posts;
     struct pgdbm__timer **timers; /* a heap */
     size_t n_timers, timers_capacity;
@@ -183,11 +185,13 @@ struct pgdbm_pool {
     struct pgdbm__member *first_cancel, *last_cancel; /* for the housekeeper */
     bool driving, handling;                           /* a thread drives; and is not waiting */
     const char *calling;                              /* a token of the thread that runs callbacks, or NULL */
+    size_t n_calling;                                 /* requests whose callbacks it is in: more than one when nested */
     unsigned drive_waiters, until_waiters;
     bool stop_dispatch;
     struct pgdbm__hub *hub;
     bool closed;
-    bool quiet;        /* closed, and nothing is in flight any more: the housekeeper may go */
+    bool interrupting; /* who closes looks at sessions: none is freed */
+    bool quiet;        /* closed, and nothing is in flight any more, nor will be: the housekeeper may go */
     bool grow;         /* somebody found no idle session */
     unsigned failures; /* attempts to connect since the last success; the server's "not now" is not counted */
     unsigned opening;  /* so many failures end the opening of the pool, and no more are tried; 0: it is open */

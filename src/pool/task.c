@@ -195,17 +195,65 @@ void pgdbm__task_granted(struct pgdbm_pool *pool, struct pgdbm_request *task)
     pool->last_granted = task;
 }
 
+/* What this thread has to go on with. One thing leads to another (a lost session fails its requests one after the other):
+ * they are taken up in turn, and do not pile up on the stack. */
+struct onward {
+    struct pgdbm_request *first, *last; /* to be launched */
+    struct pgdbm__post *first_direct, *last_direct;
+    bool running;
+};
+static _Thread_local struct onward onward;
+
+/* Locked. */
+static void take_along(struct pgdbm_pool *pool)
+{
+    if (pool->first_granted != NULL) {
+        if (onward.last != NULL)
+            onward.last->next = pool->first_granted;
+        else
+            onward.first = pool->first_granted;
+        onward.last = pool->last_granted;
+        pool->first_granted = pool->last_granted = NULL;
+    }
+    if (pool->direct.first != NULL) {
+        if (onward.last_direct != NULL)
+            onward.last_direct->next = pool->direct.first;
+        else
+            onward.first_direct = pool->direct.first;
+        for (onward.last_direct = pool->direct.first; onward.last_direct->next != NULL;)
+            onward.last_direct = onward.last_direct->next;
+        pool->direct = (struct pgdbm__posts){NULL, &pool->direct.first};
+    }
+}
+
+static void go_onward(void)
+{
+    struct pgdbm_request *task;
+    struct pgdbm__post *post;
+    onward.running = true;
+    while (onward.first != NULL || onward.first_direct != NULL)
+        if ((task = onward.first) != NULL) {
+            onward.first = task->next;
+            onward.last = onward.first != NULL ? onward.last : NULL;
+            pgdbm__task_launch(task);
+        } else {
+            post = onward.first_direct;
+            onward.first_direct = post->next;
+            onward.last_direct = onward.first_direct != NULL ? onward.last_direct : NULL;
+            post->run(post);
+        }
+    onward.running = false;
+}
+
 /* Tasks that got a session, and those that failed before they had one, go on when the lock is let go. */
 void pgdbm__pool_unlock(struct pgdbm_pool *pool)
 {
-    struct pgdbm_request *task = pool->first_granted;
-    pool->first_granted = pool->last_granted = NULL;
+    bool more = pool->first_granted != NULL || pool->direct.first != NULL;
+    if (more)
+        take_along(pool);
     pthread_mutex_unlock(&pool->lock);
-    struct pgdbm_request *next;
-    for (; task != NULL; task = next) {
-        next = task->next;
-        pgdbm__task_launch(task);
-    }
+    if (more && !onward.running)
+        go_onward();
 }
 
 /* Its error is kept in a flight, which has room for one. */
@@ -336,8 +384,8 @@ static void report_early(struct pgdbm_pool *pool, struct pgdbm_request *task)
     }
     pool->n_tasks++; /* the flight is waited for when the pool closes */
     task->told = told;
-    bool sent = pgdbm__session_has_sent(&task->member->session, task->flight);
-    say_late(task, sent ? PGDBM_OUTCOME_UNKNOWN : PGDBM_OUTCOME_NOT_SENT, &told->error);
+    /* Also when it has not left yet: nobody takes it back, so it will. */
+    say_late(task, PGDBM_OUTCOME_UNKNOWN, &told->error);
     task->outcome.status = PGDBM_ERR_TIMEOUT;
     task->outcome.error = &told->error;
     pgdbm__task_ref(task); /* the flight's */
@@ -506,15 +554,23 @@ void pgdbm__task_deliver(struct pgdbm_request *task)
         atomic_fetch_add_explicit(&pool->statements, 1, memory_order_relaxed);
     if (task->kind == PGDBM__TASK_STATEMENT && task->outcome.status != PGDBM_OK)
         atomic_fetch_add_explicit(&pool->statements_failed, 1, memory_order_relaxed);
-    if (!task->direct)
+    if (!task->direct) {
         pgdbm__pool_post(pool, &task->post);
+        return;
+    }
+    task->post.next = NULL;
+    *pool->direct.last = &task->post;
+    pool->direct.last = &task->post.next;
 }
 
-/* The callback has run, or there was none. */
+/* Runs the callback, if there is one. */
 static void call_back(struct pgdbm_request *task)
 {
     struct pgdbm_pool *pool = task->pool;
     pgdbm_error local;
+    pthread_mutex_lock(&pool->lock);
+    pool->n_calling += !task->direct;
+    pthread_mutex_unlock(&pool->lock);
     if (task->outcome.status != PGDBM_OK && task->outcome.error == NULL) {
         pgdbm__fail(&local, task->outcome.status, "the request failed, and there was no memory to say why");
         pgdbm__error_outcome(&local, task->unsaid);
@@ -525,9 +581,12 @@ static void call_back(struct pgdbm_request *task)
     if (task->outcome.error == &local)
         task->outcome.error = NULL;
     pthread_mutex_lock(&pool->lock);
+    pool->n_calling -= !task->direct;
     pool->n_tasks--;
-    if (pool->closed)
+    if (pool->closed) {
         pthread_cond_broadcast(&pool->changed);
+        pgdbm__pool_progress(pool); /* who closes may be driving: a future's callback runs where nobody dispatches */
+    }
     pthread_mutex_unlock(&pool->lock);
     pgdbm__task_unref(task);
 }
@@ -541,8 +600,7 @@ static void run_callback(struct pgdbm__post *post)
 static void end_lease(struct pgdbm_pool *pool, struct pgdbm_request *task)
 {
     const struct pgdbm__need need = {.lease = true, .account = task->need.account};
-    if (task->ends_lease)
-        pgdbm__task_release(pool, task->lease, &need);
+    pgdbm__task_release(pool, task->lease, &need);
 }
 
 /* Gives back what it flew on. Locked. */
@@ -551,7 +609,8 @@ static void dismount(struct pgdbm_pool *pool, struct pgdbm_request *task)
     struct pgdbm__member *member = task->member;
     task->member = NULL;
     if (member == NULL) {
-        end_lease(pool, task);
+        if (task->ends_lease)
+            end_lease(pool, task);
         return;
     }
     if (task->flight != NULL)
@@ -559,7 +618,10 @@ static void dismount(struct pgdbm_pool *pool, struct pgdbm_request *task)
     if (task->lease != NULL) {
         member->ordered_in_flight--;
         pgdbm__lease_advance(pool, member);
-        end_lease(pool, task);
+        if (task->ends_lease)
+            end_lease(pool, task);
+        else
+            pgdbm__lease_look(pool, member);
         pgdbm__pool_released(pool); /* somebody may wait until the lease is quiet */
     } else if (task->keeps_lease && task->outcome.status == PGDBM_OK)
         task->granted = member;
@@ -587,10 +649,7 @@ void pgdbm__task_complete(struct pgdbm_request *task, pgdbm_status status, const
         task->flight = NULL;
     }
     pgdbm__task_deliver(task);
-    bool direct = task->direct;
     pgdbm__pool_unlock(pool);
-    if (direct)
-        call_back(task);
 }
 
 /* The answer to a request whose owner has been told that it was too late. */
@@ -599,6 +658,7 @@ static void drop(struct pgdbm_request *task)
     struct pgdbm_pool *pool = task->pool;
     pthread_mutex_lock(&pool->lock);
     dismount(pool, task);
+    task->stage = PGDBM__STAGE_COMPLETE; /* whoever still has a handle may cancel it: there is nothing to be done */
     pool->n_tasks--;
     if (pool->closed)
         pthread_cond_broadcast(&pool->changed);
@@ -663,6 +723,11 @@ static void ask_again(struct pgdbm_request *task)
     if (task->canceled || task->timed_out) { /* since we looked */
         say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &error);
         pgdbm__task_fail(task, &error);
+        if (lease != NULL) { /* those behind it go on */
+            pgdbm__lease_advance(pool, lease);
+            pgdbm__lease_look(pool, lease);
+            pgdbm__pool_released(pool);
+        }
     } else
         pgdbm__task_queue(task, true);
     pgdbm__pool_unlock(pool);
@@ -798,7 +863,8 @@ pgdbm_status pgdbm__task_submit(struct pgdbm_request *task, pgdbm_error *err)
     if (status != PGDBM_OK)
         return status;
     pthread_mutex_lock(&pool->lock);
-    status = pgdbm__pool_usable(pool, err);
+    if (!task->ends || pool->quiet)
+        status = pgdbm__pool_usable(pool, err);
     bool limited = task->kind == PGDBM__TASK_STATEMENT || task->kind == PGDBM__TASK_BATCH;
     if (status == PGDBM_OK && limited && pool->n_queued >= (size_t)pool->config->values.max_queued)
         status = refuse_queued(pool, err);
@@ -817,7 +883,7 @@ pgdbm_status pgdbm__task_submit(struct pgdbm_request *task, pgdbm_error *err)
     return status;
 }
 
-void pgdbm__task_launch(struct pgdbm_request *task)
+static void launch(struct pgdbm_request *task)
 {
     if (task->outcome.status != PGDBM_OK) { /* it failed before it had a session */
         pgdbm__task_complete(task, task->outcome.status, task->flight != NULL ? &task->flight->error : NULL);
@@ -838,4 +904,18 @@ void pgdbm__task_launch(struct pgdbm_request *task)
         pgdbm__task_complete(task, PGDBM_OK, NULL);
         break;
     }
+}
+
+void pgdbm__task_launch(struct pgdbm_request *task)
+{
+    if (!task->departs_last) {
+        launch(task);
+        return;
+    }
+    struct pgdbm_pool *pool = pgdbm__pool_ref(task->pool);
+    struct pgdbm__member *member = task->member;
+    task->departs_last = false;
+    launch(task); /* it may be complete and gone afterwards; the session is kept */
+    pgdbm__lease_departed(pool, member);
+    pgdbm__pool_unref(pool);
 }

@@ -656,14 +656,14 @@ bool pgdbm__session_leave(struct pgdbm__session *session, struct pgdbm__request 
             next_reader = give_role(session);
             unseen = next_reader == NULL && session->transport.ssl != NULL;
         }
-        bool sent = request->sent_end <= session->bytes_sent;
         pgdbm__fail(&request->error, PGDBM_ERR_TIMEOUT,
                     "the request was in flight behind another one when its deadline passed");
         pgdbm__error_hint(&request->error,
                           "raise command_timeout_ms or the call's timeout_ms, or max_connections, so that it need not "
                           "share a session");
         pgdbm__error_statement(&request->error, request->statement != NULL ? request->statement->text : NULL);
-        pgdbm__error_outcome(&request->error, sent ? PGDBM_OUTCOME_UNKNOWN : PGDBM_OUTCOME_NOT_SENT);
+        /* Also when it has not left yet: nobody takes it back, so it will. */
+        pgdbm__error_outcome(&request->error, PGDBM_OUTCOME_UNKNOWN);
     }
     pthread_mutex_unlock(&session->lock);
     if (next_reader != NULL)

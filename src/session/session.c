@@ -128,14 +128,6 @@ bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__req
     return head;
 }
 
-bool pgdbm__session_has_sent(struct pgdbm__session *session, const struct pgdbm__request *request)
-{
-    pthread_mutex_lock(&session->lock);
-    bool sent = request->sent_end <= session->bytes_sent;
-    pthread_mutex_unlock(&session->lock);
-    return sent;
-}
-
 void pgdbm__session_listen(struct pgdbm__session *session)
 {
     pthread_mutex_lock(&session->lock);

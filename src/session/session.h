@@ -192,9 +192,6 @@ void pgdbm__session_copy_end(struct pgdbm__session *session, struct pgdbm__reque
 /* Stops reading, so that the server is held back; or goes on. For sessions with one request. */
 void pgdbm__session_pause(struct pgdbm__session *session, bool paused);
 
-/* Whether all of it has left, so that the server may act on it. */
-bool pgdbm__session_has_sent(struct pgdbm__session *session, const struct pgdbm__request *request);
-
 /* From now on messages that come unasked are read as they come. */
 void pgdbm__session_listen(struct pgdbm__session *session);
 void pgdbm__session_unlisten(struct pgdbm__session *session);
