@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 #define BENCH_ROWS 10000
+/* The point select: the account with this number, which libpq knows as the prepared statement "account". */
+#define BENCH_SELECT "SELECT id, name, balance FROM account WHERE id = $1"
 
 struct bench {
     const char *url;
@@ -27,6 +29,8 @@ double bench_thread_cpu(void); /* seconds of this thread */
 void bench_pin(int pid, int cpu);
 void bench_add(struct samples *samples, double value);
 double bench_median(const struct samples *samples);
+/* The value that this fraction of all is not above. Sorts them. */
+double bench_percentile(double *values, size_t count, double fraction);
 
 /* Higher is better: ours / peer, must be at least the bar. */
 void bench_report_ratio(struct bench *bench, const char *name, const char *peer, double bar, const char *unit,
@@ -41,7 +45,17 @@ void bench_report_value(struct bench *bench, const char *name, double bar, const
 /* Ends the program with a message when something that must work does not. */
 void bench_must(pgdbm_status status, const pgdbm_error *err, const char *what);
 void bench_must_libpq(bool good, PGconn *connection, const char *what);
+void bench_expect(bool good, const char *what);
+
+/* subject.c: both sides of a point select. */
 PGconn *bench_connect(const struct bench *bench);
+PGconn *bench_connect_prepared(const struct bench *bench);
+/* A pool with so many sessions, all of them open. */
+pgdbm_pool *bench_open_pool(const struct bench *bench, int sessions);
+pgdbm_db *bench_open(const struct bench *bench, int sessions);
+/* End the program unless this is the row of account `id`. */
+void bench_check_row(const pgdbm_result *row, int id);
+void bench_check_libpq_row(const PGresult *row, int id);
 
 void bench_point_select(struct bench *bench);
 void bench_threads_64_pool_8(struct bench *bench);
