@@ -57,6 +57,29 @@ pgdbm_db *bench_open(const struct bench *bench, int sessions);
 void bench_check_row(const pgdbm_result *row, int id);
 void bench_check_libpq_row(const PGresult *row, int id);
 
+/* What one event loop achieved. */
+struct bench_speed {
+    double rate; /* statements per second */
+    double cpu;  /* microseconds of its thread per statement */
+};
+enum { BENCH_IN_FLIGHT = 64, BENCH_CONNECTIONS = 8 };
+
+/* loop.c: an event loop that has nothing but a pool to watch. */
+int bench_loop_open(pgdbm_pool *pool);
+/* Waits for the pool's descriptor, then dispatches. */
+void bench_loop_turn(int loop, pgdbm_pool *pool);
+struct bench_speed bench_loop_run(pgdbm_db *db, double seconds);
+
+/* pipeline.c: the same written by hand on libpq's pipeline mode. */
+struct bench_pipeline;
+struct bench_pipeline *bench_pipeline_open(const struct bench *bench);
+struct bench_speed bench_pipeline_run(struct bench_pipeline *pipeline, double seconds, bool one_sync);
+void bench_pipeline_close(struct bench_pipeline *pipeline);
+
+/* pgbench.c: pgbench's own figure for the same select, in transactions per second. */
+bool bench_pgbench_found(void);
+double bench_pgbench_run(const struct bench *bench);
+
 void bench_point_select(struct bench *bench);
 void bench_threads_64_pool_8(struct bench *bench);
 void bench_threads_8(struct bench *bench);
@@ -66,5 +89,11 @@ void bench_stream_memory(struct bench *bench);
 void bench_manager_bytes(struct bench *bench);
 void bench_expand(struct bench *bench);
 void bench_lease(struct bench *bench);
+void bench_async_64(struct bench *bench);
+void bench_async_64_cpu(struct bench *bench);
+void bench_async_64_pgbench(struct bench *bench);
+void bench_async_queued(struct bench *bench);
+void bench_async_slow_neighbour(struct bench *bench);
+void bench_async_fair(struct bench *bench);
 
 #endif
