@@ -47,6 +47,9 @@ typedef struct pgdbm_config {
     int leak_detection_ms;    /* log a lease held for longer; off */
     int drain_timeout_ms;     /* 10 000: how long pgdbm_pool_close waits before it cancels */
     int statement_cache_size; /* 256 prepared statements per session; -1: unnamed statements only, for poolers */
+    int max_queued;           /* 65 536 submitted requests may wait for a session; more are refused (ERR_POOL) */
+    int max_result_bytes;     /* 1 073 741 824; a larger result is an error (ERR_NOMEM); -1 off */
+    bool background;          /* a thread of the pool's runs the callbacks of asynchronous requests */
     bool strict_isolation;    /* search_path = pg_catalog: an unqualified table name fails (42P01) */
     pgdbm_duplicate_policy on_duplicate_pool;
 

@@ -33,6 +33,23 @@ typedef struct pgdbm_call {
     const char *name; /* for messages and the log; borrowed during the call */
 } pgdbm_call;
 
+/* A manager's share of its pool. Managers that wait for sessions are served in turn, each in proportion to its weight and
+ * charged with the time that its statements take; so one that floods the pool does not keep the others waiting. */
+typedef struct pgdbm_share {
+    unsigned weight;        /* 1 to 1000; 0: 1 */
+    unsigned max_in_flight; /* leases and independent requests at once, at most; 0: no limit */
+} pgdbm_share;
+
+/* What a manager has had of its pool. */
+typedef struct pgdbm_db_stats {
+    size_t in_flight; /* leases it holds, independent requests under way */
+    size_t waiting;   /* callers and requests that wait for a session */
+    uint64_t granted; /* sessions given */
+    uint64_t waited;  /* of those: after a wait */
+    uint64_t wait_us; /* the sum of those waits */
+    uint64_t longest_wait_us;
+} pgdbm_db_stats;
+
 /* Called for each row of a stream with a one-row result (row number 0) that is valid until it returns. Return false to
  * stop early. No pgdbm lock is held; using the streaming session inside is PGDBM_ERR_TRANSACTION. */
 typedef bool (*pgdbm_row_callback)(const pgdbm_result *row, void *context);
@@ -53,9 +70,31 @@ static inline pgdbm_status pgdbm_open_here(const char *file, int line, const pgd
 /* pgdbm_open(const pgdbm_config *config, pgdbm_db **db, pgdbm_error *err) */
 #define pgdbm_open(...) pgdbm_open_here(PGDBM_HERE, __VA_ARGS__)
 
+PGDBM_EXPORT pgdbm_status pgdbm_attach_sized(pgdbm_pool *pool, const char *schema, const pgdbm_share *share,
+                                             size_t share_bytes, pgdbm_db **db, pgdbm_error *err);
+
 /* Shared pool: a manager bound to `schema` (NULL: none) on somebody's pool. Costs a small allocation, opens nothing,
  * sends nothing. Errors: ARGUMENT, SCHEMA (bad name), POOL (closed), NOMEM. */
-PGDBM_EXPORT pgdbm_status pgdbm_attach(pgdbm_pool *pool, const char *schema, pgdbm_db **db, pgdbm_error *err);
+static inline pgdbm_status pgdbm_attach(pgdbm_pool *pool, const char *schema, pgdbm_db **db, pgdbm_error *err)
+{
+    return pgdbm_attach_sized(pool, schema, NULL, 0, db, err);
+}
+
+/* The same, with a share of the pool other than an equal one. Errors also: CONFIG (a weight out of range). */
+static inline pgdbm_status pgdbm_attach_with(pgdbm_pool *pool, const char *schema, const pgdbm_share *share,
+                                             pgdbm_db **db, pgdbm_error *err)
+{
+    return pgdbm_attach_sized(pool, schema, share, sizeof *share, db, err);
+}
+
+PGDBM_EXPORT pgdbm_status pgdbm_db_stats_read_sized(pgdbm_db *db, pgdbm_db_stats *stats, size_t stats_bytes,
+                                                    pgdbm_error *err);
+
+/* Copies what the manager has had of its pool, its transactions included. Errors: ARGUMENT. Any thread. */
+static inline pgdbm_status pgdbm_db_stats_read(pgdbm_db *db, pgdbm_db_stats *stats, pgdbm_error *err)
+{
+    return pgdbm_db_stats_read_sized(db, stats, sizeof *stats, err);
+}
 
 /* Ends what this handle owns, never a host's pool: a standalone manager closes its pool, an attached one only itself, a
  * transaction is rolled back, a pinned session is cleaned and given back. NULL is legal. */

@@ -13,9 +13,13 @@
 #ifndef PGDBM_PGDBM_H
 #define PGDBM_PGDBM_H
 
+#include <pgdbm/async.h>
+#include <pgdbm/batch.h>
 #include <pgdbm/config.h>
 #include <pgdbm/db.h>
 #include <pgdbm/error.h>
+#include <pgdbm/future.h>
+#include <pgdbm/listen.h>
 #include <pgdbm/log.h>
 #include <pgdbm/memory.h>
 #include <pgdbm/migrate.h>

@@ -33,6 +33,9 @@ typedef struct pgdbm_pool_stats {
     uint64_t resets; /* leases that came back dirty and were cleaned */
     uint64_t acquire_timeouts;
     uint64_t acquire_wait_us; /* total time callers spent waiting */
+    size_t submitted;         /* asynchronous requests whose callback has not run yet */
+    size_t queued;            /* of those: not sent yet */
+    size_t canceling;         /* connections that carry a cancel request */
 } pgdbm_pool_stats;
 
 PGDBM_BEGIN_DECLS
@@ -55,7 +58,8 @@ static inline pgdbm_status pgdbm_pool_open_here(const char *file, int line, cons
 /* Ends the pool: refuses new work, waits up to drain_timeout_ms for work in flight, then cancels it, closes every
  * session and joins the pool's threads. The handle is gone afterwards. Managers that are still attached stay valid
  * objects: they answer PGDBM_ERR_POOL to everything and are released with pgdbm_close. NULL is legal. Must not be
- * called from a log callback or a row callback of the same pool. */
+ * called from a log callback or a row callback of the same pool. Asynchronous requests are completed, and their callbacks
+ * run, before it returns. In a process that was forked from the pool's it does nothing. */
 PGDBM_EXPORT void pgdbm_pool_close(pgdbm_pool *pool);
 
 /* Copies the counters. Errors: ARGUMENT. Any thread. */

@@ -38,6 +38,9 @@ PGDBM_BEGIN_DECLS
 /* Releases the result and everything read from it by pointer. NULL is legal. */
 PGDBM_EXPORT void pgdbm_result_free(pgdbm_result *result);
 
+/* Keeps a result that belongs to somebody else (an outcome's): returns it, and it is then yours to release too. */
+PGDBM_EXPORT pgdbm_result *pgdbm_result_keep(pgdbm_result *result);
+
 /* How many rows and columns. 0 for NULL. */
 PGDBM_EXPORT size_t pgdbm_result_rows(const pgdbm_result *result);
 PGDBM_EXPORT size_t pgdbm_result_columns(const pgdbm_result *result);

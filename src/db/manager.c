@@ -12,11 +12,18 @@
 
 _Static_assert(sizeof(struct pgdbm_db) <= 256, "a manager costs next to nothing: thousands of tenants have one each");
 
-pgdbm_db *pgdbm__db_new(struct pgdbm_pool *pool, const char *schema)
+_Static_assert(sizeof(struct pgdbm_db) + sizeof(struct pgdbm__account) <= 256, "the same, its share included");
+
+pgdbm_db *pgdbm__db_new(struct pgdbm_pool *pool, const char *schema, const pgdbm_share *share)
 {
     pgdbm_db *db = pgdbm__alloc_zero(1, sizeof *db);
     if (db == NULL)
         return NULL;
+    db->account = pgdbm__account_new(share != NULL ? share->weight : 0, share != NULL ? share->max_in_flight : 0);
+    if (db->account == NULL) {
+        pgdbm__free(db);
+        return NULL;
+    }
     db->pool = pgdbm__pool_ref(pool);
     if (schema != NULL) {
         db->has_schema = true;
@@ -25,9 +32,42 @@ pgdbm_db *pgdbm__db_new(struct pgdbm_pool *pool, const char *schema)
     return db;
 }
 
-pgdbm_status pgdbm_attach(pgdbm_pool *pool, const char *schema, pgdbm_db **db, pgdbm_error *err)
+pgdbm_db *pgdbm__db_new_on(const pgdbm_db *db, enum pgdbm__db_kind kind, struct pgdbm__spot spot)
+{
+    pgdbm_db *made = pgdbm__alloc_zero(1, sizeof *made);
+    if (made == NULL)
+        return NULL;
+    made->pool = pgdbm__pool_ref(db->pool);
+    made->account = pgdbm__account_ref(db->account);
+    made->has_schema = db->has_schema;
+    memcpy(made->schema, db->schema, sizeof made->schema);
+    made->kind = kind;
+    made->spot = spot;
+    made->depth = kind == PGDBM__DB_SAVEPOINT ? db->depth + 1 : 0;
+    return made;
+}
+
+void pgdbm__db_free(pgdbm_db *db)
+{
+    struct pgdbm_pool *pool = db->pool;
+    pgdbm__account_unref(db->account);
+    pgdbm__free(db);
+    pgdbm__pool_unref(pool);
+}
+
+void pgdbm__db_release(pgdbm_db *db)
+{
+    const struct pgdbm__need need = {.lease = true, .account = db->account};
+    pgdbm__pool_release(db->pool, db->member, &need);
+}
+
+pgdbm_status pgdbm_attach_sized(pgdbm_pool *pool, const char *schema, const pgdbm_share *share, size_t share_bytes,
+                                pgdbm_db **db, pgdbm_error *err)
 {
     char folded[64];
+    pgdbm_share chosen = {0};
+    if (share != NULL)
+        memcpy(&chosen, share, share_bytes < sizeof chosen ? share_bytes : sizeof chosen);
     if (pool == NULL || db == NULL)
         return pgdbm__fail_null(err, "pgdbm_attach", pool == NULL ? "pool" : "db");
     *db = NULL;
@@ -36,9 +76,14 @@ pgdbm_status pgdbm_attach(pgdbm_pool *pool, const char *schema, pgdbm_db **db, p
         if (status != PGDBM_OK)
             return status;
     }
+    if (chosen.weight > 1000)
+        return pgdbm__fail(err, PGDBM_ERR_CONFIG, "weight is %u; it can be 1 to 1000 (0: 1)", chosen.weight);
+    pgdbm_status usable = pgdbm__pool_ours(pool, err);
+    if (usable != PGDBM_OK)
+        return usable;
     if (pgdbm__pool_is_closed(pool))
         return pgdbm__fail(err, PGDBM_ERR_POOL, "the pool is closed");
-    *db = pgdbm__db_new(pool, schema != NULL ? folded : NULL);
+    *db = pgdbm__db_new(pool, schema != NULL ? folded : NULL, &chosen);
     return *db != NULL ? PGDBM_OK : pgdbm__fail_nomem(err, "attaching a manager");
 }
 
@@ -67,22 +112,40 @@ pgdbm_status pgdbm_open_at(const char *file, int line, const pgdbm_config *confi
 
 void pgdbm_close(pgdbm_db *db)
 {
-    if (db == NULL)
-        return;
+    if (db == NULL || pgdbm__pool_ours(db->pool, NULL) != PGDBM_OK)
+        return; /* a forked child leaves its parent's things alone */
     if (db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT) {
         (void)pgdbm_rollback(db, NULL);
         return;
     }
-    struct pgdbm_pool *pool = db->pool;
+    struct pgdbm_pool *pool = db->owns_pool ? db->pool : NULL;
     if (db->kind == PGDBM__DB_PINNED) {
         pgdbm__db_detach(db);
-        pgdbm__pool_release(pool, db->member, true);
+        pgdbm__db_release(db);
     }
-    bool owns_pool = db->owns_pool;
-    pgdbm__free(db);
-    if (owns_pool)
+    if (pool != NULL)
         pgdbm_pool_close(pool);
-    pgdbm__pool_unref(pool);
+    pgdbm__db_free(db);
+}
+
+pgdbm_status pgdbm_db_stats_read_sized(pgdbm_db *db, pgdbm_db_stats *stats, size_t stats_bytes, pgdbm_error *err)
+{
+    if (db == NULL || stats == NULL)
+        return pgdbm__fail_null(err, "pgdbm_db_stats_read", db == NULL ? "db" : "stats");
+    pthread_mutex_lock(&db->pool->lock);
+    const struct pgdbm__account *account = db->account;
+    const pgdbm_db_stats now = {
+        .in_flight = account->in_flight,
+        .waiting = account->queued,
+        .granted = account->granted,
+        .waited = account->waited,
+        .wait_us = account->wait_us,
+        .longest_wait_us = account->longest_wait_us,
+    };
+    pthread_mutex_unlock(&db->pool->lock);
+    memset(stats, 0, stats_bytes);
+    memcpy(stats, &now, stats_bytes < sizeof now ? stats_bytes : sizeof now);
+    return PGDBM_OK;
 }
 
 const char *pgdbm_schema(const pgdbm_db *db)
@@ -150,6 +213,8 @@ pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgd
         return pgdbm__fail_null(err, function, db == NULL ? "db" : "sql");
     pgdbm_status status = pgdbm__db_check_params(&params, function, err);
     if (status == PGDBM_OK)
+        status = pgdbm__pool_ours(db->pool, err);
+    if (status == PGDBM_OK)
         status = pgdbm__db_usable(db, err);
     if (status != PGDBM_OK)
         return status;
@@ -163,6 +228,8 @@ pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgd
     int64_t acquire = config->acquire_timeout_ms > 0 ? now + config->acquire_timeout_ms * PGDBM__MS : PGDBM__NEVER;
     *run = (struct pgdbm__run){
         .pool = db->pool,
+        .account = db->account,
+        .now = now,
         .lease = db->member,
         .raw = db->kind == PGDBM__DB_PINNED,
         .schema = pgdbm_schema(db),

@@ -11,7 +11,8 @@ enum pgdbm__db_kind { PGDBM__DB_MANAGER = 0, PGDBM__DB_TRANSACTION, PGDBM__DB_SA
 
 /* Each savepoint and transaction on a session holds its outer one; the outermost holds the lease. */
 struct pgdbm_db {
-    struct pgdbm_pool *pool; /* one reference */
+    struct pgdbm_pool *pool;        /* one reference */
+    struct pgdbm__account *account; /* its share of the pool; one reference */
     enum pgdbm__db_kind kind;
     bool owns_pool;
     bool has_schema;
@@ -25,8 +26,10 @@ struct pgdbm_db {
     struct pgdbm__spot spot;
 };
 
-/* A plain manager, or one on a session. NULL when memory is short. */
-pgdbm_db *pgdbm__db_new(struct pgdbm_pool *pool, const char *schema);
+/* A plain manager with a share of its own; and one on a session, in the name of `db`. NULL when memory is short. */
+pgdbm_db *pgdbm__db_new(struct pgdbm_pool *pool, const char *schema, const pgdbm_share *share);
+pgdbm_db *pgdbm__db_new_on(const pgdbm_db *db, enum pgdbm__db_kind kind, struct pgdbm__spot spot);
+void pgdbm__db_free(pgdbm_db *db);
 
 /* Whether the handle may run statements now: its transaction lives and no nested one is open. */
 pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err);
@@ -41,6 +44,15 @@ pgdbm_status pgdbm__db_check_params(const pgdbm_params *params, const char *func
 /* Unlinks the handle from the one around it, and ends those inside it, which somebody may still hold. True when one was
  * open. */
 bool pgdbm__db_detach(pgdbm_db *db);
+
+/* The handle is a transaction or a savepoint; and whether it is the one that holds the lease. */
+pgdbm_status pgdbm__db_check_transaction(const pgdbm_db *tx, const char *function, pgdbm_error *err);
+bool pgdbm__db_holds_lease(const pgdbm_db *tx);
+/* Gives back the handle's lease. */
+void pgdbm__db_release(pgdbm_db *db);
+/* The SQL that begins: BEGIN with its modes, or a savepoint of this depth. */
+pgdbm_status pgdbm__begin_compose(const pgdbm_tx_options *options, bool savepoint, unsigned depth, char *sql,
+                                  size_t sql_bytes, pgdbm_error *err);
 
 /* One simple-protocol command on the handle's own session. */
 pgdbm_status pgdbm__db_command(pgdbm_db *db, const char *sql, pgdbm_error *err);

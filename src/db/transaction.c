@@ -31,12 +31,21 @@ static pgdbm_status check_options(const pgdbm_tx_options *options, bool savepoin
     return PGDBM_OK;
 }
 
-static void compose_begin(const pgdbm_tx_options *options, char *sql, size_t bytes)
+pgdbm_status pgdbm__begin_compose(const pgdbm_tx_options *options, bool savepoint, unsigned depth, char *sql,
+                                  size_t bytes, pgdbm_error *err)
 {
+    pgdbm_status status = check_options(options, savepoint, err);
+    if (status != PGDBM_OK)
+        return status;
+    if (savepoint) {
+        snprintf(sql, bytes, "SAVEPOINT pgdbm_%u", depth);
+        return PGDBM_OK;
+    }
     bool isolation = options->isolation != PGDBM_ISOLATION_DEFAULT;
     snprintf(sql, bytes, "BEGIN%s%s%s%s", isolation ? " ISOLATION LEVEL " : "",
              isolation ? isolation_names[options->isolation] : "", options->read_only ? " READ ONLY" : "",
              options->deferrable ? " DEFERRABLE" : "");
+    return PGDBM_OK;
 }
 
 /* Takes a session and begins. A session that turns out to be lost before anything happened is replaced by another. */
@@ -46,24 +55,16 @@ static pgdbm_status begin_on_pool(pgdbm_db *tx, const char *sql, pgdbm_error *er
     int64_t deadline = pgdbm__deadline(acquire_ms > 0 ? acquire_ms : -1);
     pgdbm_status status;
     do {
-        status = pgdbm__pool_acquire(tx->pool, true, tx->spot, deadline, &tx->member, err);
+        struct pgdbm__need need = {
+            .lease = true, .account = tx->account, .spot = tx->spot, .since = pgdbm__now_ns(), .deadline = deadline};
+        status = pgdbm__pool_acquire(tx->pool, &need, &tx->member, err);
         if (status != PGDBM_OK)
             return status;
         status = pgdbm__db_command(tx, sql, err);
         if (status != PGDBM_OK)
-            pgdbm__pool_release(tx->pool, tx->member, true);
+            pgdbm__db_release(tx);
     } while (status == PGDBM_ERR_CONNECTION && pgdbm__now_ns() < deadline);
     return status;
-}
-
-static pgdbm_status begin_savepoint(pgdbm_db *tx, pgdbm_db *outer, pgdbm_error *err)
-{
-    char sql[48];
-    tx->member = outer->member;
-    tx->kind = PGDBM__DB_SAVEPOINT;
-    tx->depth = outer->depth + 1;
-    snprintf(sql, sizeof sql, "SAVEPOINT pgdbm_%u", tx->depth);
-    return pgdbm__db_command(tx, sql, err);
 }
 
 pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const pgdbm_tx_options *options,
@@ -78,28 +79,25 @@ pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const p
     if (options != NULL)
         memcpy(&chosen, options, options_bytes < sizeof chosen ? options_bytes : sizeof chosen);
     bool savepoint = db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT;
-    pgdbm_status status = check_options(&chosen, savepoint, err);
+    char sql[96];
+    pgdbm_status status = pgdbm__begin_compose(&chosen, savepoint, db->depth + 1, sql, sizeof sql, err);
+    if (status == PGDBM_OK)
+        status = pgdbm__pool_ours(db->pool, err);
     if (status == PGDBM_OK)
         status = pgdbm__db_usable(db, err);
     if (status != PGDBM_OK)
         return status;
-    pgdbm_db *made = pgdbm__db_new(db->pool, pgdbm_schema(db));
+    pgdbm_db *made =
+        pgdbm__db_new_on(db, savepoint ? PGDBM__DB_SAVEPOINT : PGDBM__DB_TRANSACTION, (struct pgdbm__spot){file, line});
     if (made == NULL)
         return pgdbm__fail_nomem(err, "beginning a transaction");
-    made->spot = (struct pgdbm__spot){file, line};
-    made->kind = PGDBM__DB_TRANSACTION;
-    char sql[96];
-    compose_begin(&chosen, sql, sizeof sql);
-    if (savepoint)
-        status = begin_savepoint(made, db, err);
-    else if (db->kind == PGDBM__DB_PINNED) {
+    if (db->member != NULL) {
         made->member = db->member;
         status = pgdbm__db_command(made, sql, err);
     } else
         status = begin_on_pool(made, sql, err);
     if (status != PGDBM_OK) {
-        pgdbm__pool_unref(made->pool);
-        pgdbm__free(made);
+        pgdbm__db_free(made);
         return status;
     }
     if (db->member != NULL) {
@@ -128,14 +126,12 @@ bool pgdbm__db_detach(pgdbm_db *tx)
 
 static void finish(pgdbm_db *tx, bool holds_lease)
 {
-    struct pgdbm_pool *pool = tx->pool;
     if (holds_lease)
-        pgdbm__pool_release(pool, tx->member, true);
-    pgdbm__free(tx);
-    pgdbm__pool_unref(pool);
+        pgdbm__db_release(tx);
+    pgdbm__db_free(tx);
 }
 
-static pgdbm_status check_handle(const pgdbm_db *tx, const char *function, pgdbm_error *err)
+pgdbm_status pgdbm__db_check_transaction(const pgdbm_db *tx, const char *function, pgdbm_error *err)
 {
     if (tx == NULL)
         return pgdbm__fail_null(err, function, "tx");
@@ -167,18 +163,18 @@ static bool is_ended(pgdbm_db *tx)
     return ended;
 }
 
-static bool holds_lease(const pgdbm_db *tx)
+bool pgdbm__db_holds_lease(const pgdbm_db *tx)
 {
     return tx->kind == PGDBM__DB_TRANSACTION && (tx->outer == NULL || tx->outer->kind != PGDBM__DB_PINNED);
 }
 
 pgdbm_status pgdbm_rollback(pgdbm_db *tx, pgdbm_error *err)
 {
-    pgdbm_status status = check_handle(tx, "pgdbm_rollback", err);
+    pgdbm_status status = pgdbm__db_check_transaction(tx, "pgdbm_rollback", err);
     if (status != PGDBM_OK)
         return status;
     bool ended = is_ended(tx);
-    bool lease = holds_lease(tx) && !ended;
+    bool lease = pgdbm__db_holds_lease(tx) && !ended;
     if (!ended)
         undo(tx);
     pgdbm__db_detach(tx);
@@ -196,11 +192,11 @@ static pgdbm_status refuse_commit(pgdbm_error *err, const char *why, const char 
 
 pgdbm_status pgdbm_commit(pgdbm_db *tx, pgdbm_error *err)
 {
-    pgdbm_status status = check_handle(tx, "pgdbm_commit", err);
+    pgdbm_status status = pgdbm__db_check_transaction(tx, "pgdbm_commit", err);
     if (status != PGDBM_OK)
         return status;
     bool ended = is_ended(tx);
-    bool lease = holds_lease(tx) && !ended;
+    bool lease = pgdbm__db_holds_lease(tx) && !ended;
     char transaction_status = ended ? 'I' : atomic_load(&tx->member->session.transaction_status);
     char sql[48] = "COMMIT";
     if (tx->kind == PGDBM__DB_SAVEPOINT)
@@ -278,17 +274,18 @@ pgdbm_status pgdbm_pin_at(const char *file, int line, pgdbm_db *db, pgdbm_db **s
         pgdbm__error_hint(err, "use the handle as it is, or pin the manager it came from");
         return PGDBM_ERR_TRANSACTION;
     }
-    pgdbm_db *made = pgdbm__db_new(db->pool, pgdbm_schema(db));
+    pgdbm_db *made = pgdbm__db_new_on(db, PGDBM__DB_PINNED, (struct pgdbm__spot){file, line});
     if (made == NULL)
         return pgdbm__fail_nomem(err, "pinning a session");
-    made->kind = PGDBM__DB_PINNED;
-    made->spot = (struct pgdbm__spot){file, line};
     int acquire_ms = db->pool->config->values.acquire_timeout_ms;
-    int64_t deadline = pgdbm__deadline(acquire_ms > 0 ? acquire_ms : -1);
-    pgdbm_status status = pgdbm__pool_acquire(db->pool, true, made->spot, deadline, &made->member, err);
+    struct pgdbm__need need = {.lease = true,
+                               .account = db->account,
+                               .spot = made->spot,
+                               .since = pgdbm__now_ns(),
+                               .deadline = pgdbm__deadline(acquire_ms > 0 ? acquire_ms : -1)};
+    pgdbm_status status = pgdbm__pool_acquire(db->pool, &need, &made->member, err);
     if (status != PGDBM_OK) {
-        pgdbm__pool_unref(made->pool);
-        pgdbm__free(made);
+        pgdbm__db_free(made);
         return status;
     }
     *session = made;

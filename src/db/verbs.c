@@ -159,15 +159,6 @@ pgdbm_status pgdbm_insert_id_sized(pgdbm_db *db, const pgdbm_call *call, size_t 
     return status;
 }
 
-/* Says which set it was, before what the server said. */
-static void name_set(pgdbm_error *err, size_t number, size_t n_sets)
-{
-    char detail[sizeof err->detail];
-    memcpy(detail, err->detail, sizeof detail);
-    pgdbm__error_detail(err, "in set %zu of %zu; nothing of the call remains%s%.400s", number, n_sets,
-                        detail[0] != '\0' ? ". " : "", detail);
-}
-
 pgdbm_status pgdbm_execute_many_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,
                                       const pgdbm_params *sets, size_t n_sets, int64_t *rows_affected, pgdbm_error *err)
 {
@@ -186,9 +177,8 @@ pgdbm_status pgdbm_execute_many_sized(pgdbm_db *db, const pgdbm_call *call, size
     run.take_lease = true; /* a long run of messages must not stand before a neighbour's statement */
     if (status == PGDBM_OK && n_sets > 0)
         status = pgdbm__pool_run(&run, &request, err);
-    if (status != PGDBM_OK && request.commands_complete < n_sets &&
-        (status == PGDBM_ERR_QUERY || status == PGDBM_ERR_TYPE))
-        name_set(err, request.commands_complete + 1, n_sets);
+    if (status != PGDBM_OK)
+        pgdbm__run_name_set(&request, err);
     if (status == PGDBM_OK && rows_affected != NULL)
         *rows_affected = request.affected;
     return status;
@@ -280,6 +270,8 @@ pgdbm_status pgdbm_table_exists(pgdbm_db *db, const char *table, bool *exists, p
 pgdbm_status pgdbm__db_command(pgdbm_db *db, const char *sql, pgdbm_error *err)
 {
     int timeout_ms = db->pool->config->values.command_timeout_ms;
+    pgdbm__lease_quiesce(db->pool, db->member);
+    atomic_store_explicit(&db->member->owner, pgdbm__thread_token(), memory_order_relaxed);
     return pgdbm__session_command(&db->member->session, sql, pgdbm__deadline(timeout_ms > 0 ? timeout_ms : -1), err);
 }
 
@@ -298,13 +290,17 @@ pgdbm_status pgdbm_execute_simple_sized(pgdbm_db *db, const pgdbm_call *call, si
         return PGDBM_ERR_TRANSACTION;
     }
     struct pgdbm__member *member = run.lease;
+    struct pgdbm__need need = {
+        .lease = true, .account = db->account, .spot = run.spot, .since = run.now, .deadline = run.acquire_deadline};
     if (member == NULL)
-        status = pgdbm__pool_acquire(db->pool, true, run.spot, run.acquire_deadline, &member, err);
+        status = pgdbm__pool_acquire(db->pool, &need, &member, err);
+    else
+        pgdbm__lease_quiesce(db->pool, member);
     if (status != PGDBM_OK)
         return status;
     atomic_store(&member->session.dirty, true); /* several statements may do anything */
     status = pgdbm__session_command(&member->session, sql, run.deadline, err);
     if (run.lease == NULL)
-        pgdbm__pool_release(db->pool, member, true);
+        pgdbm__pool_release(db->pool, member, &need);
     return status;
 }

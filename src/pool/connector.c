@@ -16,7 +16,7 @@ static bool wants_one(const struct pgdbm_pool *pool)
     const pgdbm_config *config = &pool->config->values;
     if (pool->opening > 0 && (pool->hopeless || pool->failures >= pool->opening))
         return false; /* the opener is about to give up */
-    return live < (size_t)config->max_connections &&
+    return live + pool->n_canceling < (size_t)config->max_connections &&
            (live < (size_t)config->min_connections || pool->grow || pool->n_waiters > 0);
 }
 
@@ -32,16 +32,42 @@ static int64_t backoff_ns(const struct pgdbm_pool *pool)
     return pgdbm__jitter((int64_t)(delay * (double)PGDBM__MS), 20);
 }
 
+/* Where transactions see one snapshot, or are checked against each other at their end, reads that share a Sync would not
+ * be independent. */
+static pgdbm_status look_at_isolation(struct pgdbm_pool *pool, struct pgdbm__session *session, int64_t deadline,
+                                      pgdbm_error *err)
+{
+    struct pgdbm__request request = {
+        .kind = PGDBM__REQUEST_SIMPLE,
+        .simple_sql =
+            "SELECT 1 WHERE pg_catalog.current_setting('default_transaction_isolation') IN ('read committed', 'read "
+            "uncommitted')",
+    };
+    pgdbm_status status = pgdbm__session_perform(session, &request, deadline);
+    if (status != PGDBM_OK && err != NULL)
+        *err = request.error;
+    if (request.affected != 1)
+        atomic_store(&pool->may_share_sync, false);
+    return status;
+}
+
 static pgdbm_status start_session(struct pgdbm_pool *pool, struct pgdbm__member *member, pgdbm_error *err)
 {
     const pgdbm_config *config = &pool->config->values;
     pgdbm_status status = pgdbm__session_init(&member->session, config->statement_cache_size, err);
     int64_t deadline = pgdbm__deadline(config->connect_timeout_ms);
-    /* The first round trip is ours alone: a torn message left over from the handshake would show here. */
+    member->session.poller = &pool->poller;
+    member->session.attention = pgdbm__pool_attention;
+    /* The first round trip is ours alone: a torn message left over from the handshake would show here. It measures the way
+     * to the server, too. */
+    int64_t began = pgdbm__now_ns();
     if (status == PGDBM_OK)
         status = pgdbm__session_command(&member->session, "SELECT 1", deadline, err);
+    member->session.round_trip_ns = pgdbm__now_ns() - began;
     for (size_t i = 0; status == PGDBM_OK && i < config->n_init_commands; i++)
         status = pgdbm__session_command(&member->session, config->init_commands[i], deadline, err);
+    if (status == PGDBM_OK)
+        status = look_at_isolation(pool, &member->session, deadline, err);
     atomic_store(&member->session.dirty, false);
     return status;
 }
@@ -152,8 +178,11 @@ void *pgdbm__connector_main(void *context)
             not_before = pgdbm__now_ns() + backoff_ns(pool);
             pool->attempted = true;
             pthread_cond_broadcast(&pool->changed);
+            pgdbm__pool_unlock(pool);
+            pthread_mutex_lock(&pool->lock);
             continue;
         }
+        member->pool = pool;
         pgdbm__pool_insert(pool, member, PGDBM__CONNECTING);
         pthread_mutex_unlock(&pool->lock);
         bool connected = connect_one(pool, member, &failure, &err) != NULL;
@@ -169,7 +198,9 @@ void *pgdbm__connector_main(void *context)
         }
         pool->attempted = true;
         pthread_cond_broadcast(&pool->changed);
+        pgdbm__pool_unlock(pool); /* whoever got the session goes on */
+        pthread_mutex_lock(&pool->lock);
     }
-    pthread_mutex_unlock(&pool->lock);
+    pgdbm__pool_unlock(pool);
     return NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The housekeeper thread: closes dead sessions (nobody else closes one, so that no descriptor is reused under its
+/* The housekeeper thread: sends cancel requests, closes dead sessions (nobody else closes one, so that no descriptor is reused under its
  * eyes), retires idle ones by idle time and age, notices sessions that the server ended, and reports leases that are
  * held too long. */
 #include "pool/pool.h"
@@ -25,7 +25,7 @@ void pgdbm__pool_wake(struct pgdbm_pool *pool)
 static void close_dead(struct pgdbm_pool *pool)
 {
     struct pgdbm__member *member;
-    while ((member = pool->places[PGDBM__DEAD].first) != NULL) {
+    while (!pool->handling && (member = pool->places[PGDBM__DEAD].first) != NULL) {
         pgdbm__pool_remove(pool, member);
         pool->counters.connections_closed++;
         pthread_mutex_unlock(&pool->lock);
@@ -118,10 +118,13 @@ void *pgdbm__housekeeper_main(void *context)
     struct pollfd entries[WATCHED];
     struct pgdbm__member *members[WATCHED];
     pthread_mutex_lock(&pool->lock);
-    while (!pool->closed) {
+    while (!pool->quiet) {
+        pgdbm__cancels_send(pool);
         retire_idle(pool);
         close_dead(pool);
         report_leaks(pool);
+        pgdbm__pool_unlock(pool); /* what the end of a cancel has set free goes on */
+        pthread_mutex_lock(&pool->lock);
         size_t count = watch(pool, entries, members);
         pthread_mutex_unlock(&pool->lock);
         int ready = poll(entries, count, TICK_MS);

@@ -20,6 +20,23 @@ static void unlink_member(struct pgdbm_pool *pool, struct pgdbm__member *member)
     list->length--;
 }
 
+/* A session has a slot, by which the poller's events find it, from its beginning until nobody uses it any more. */
+static void take_slot(struct pgdbm_pool *pool, struct pgdbm__member *member)
+{
+    unsigned number = 0;
+    while (pool->slots[number] != NULL)
+        number++;
+    pool->slots[number] = member;
+    member->session.number = number;
+    member->session.key = number;
+}
+
+static void free_slot(struct pgdbm_pool *pool, struct pgdbm__member *member)
+{
+    if (pool->slots[member->session.number] == member)
+        pool->slots[member->session.number] = NULL;
+}
+
 /* At the front: the session that came back last is the warmest, and the coldest one gets to its idle time-out. */
 void pgdbm__pool_insert(struct pgdbm_pool *pool, struct pgdbm__member *member, enum pgdbm__place place)
 {
@@ -33,11 +50,16 @@ void pgdbm__pool_insert(struct pgdbm_pool *pool, struct pgdbm__member *member, e
         list->last = member;
     list->first = member;
     list->length++;
+    if (place == PGDBM__CONNECTING)
+        take_slot(pool, member);
+    else if (place == PGDBM__DEAD)
+        free_slot(pool, member);
 }
 
 void pgdbm__pool_remove(struct pgdbm_pool *pool, struct pgdbm__member *member)
 {
     unlink_member(pool, member);
+    free_slot(pool, member);
 }
 
 void pgdbm__pool_move(struct pgdbm_pool *pool, struct pgdbm__member *member, enum pgdbm__place place)
@@ -59,5 +81,14 @@ bool pgdbm__pool_is_valid(const struct pgdbm_pool *pool)
     size_t total = pgdbm__pool_live(pool) + pool->places[PGDBM__CONNECTING].length;
     if (total > (size_t)pool->config->values.max_connections)
         return false;
-    return pool->closed || pool->first_waiter == NULL || pool->places[PGDBM__IDLE].length == 0;
+    if (pool->closed || pool->ring == NULL || pool->places[PGDBM__IDLE].length == 0)
+        return true;
+    /* Only who has its full share already may wait beside an idle session. */
+    const struct pgdbm__account *account = pool->ring;
+    do {
+        if (!pgdbm__account_is_full(account))
+            return false;
+        account = account->next;
+    } while (account != pool->ring);
+    return true;
 }

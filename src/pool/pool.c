@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -35,6 +36,17 @@ void pgdbm__pool_unref(struct pgdbm_pool *pool)
         }
     pgdbm__registry_remove(pool->registration);
     pgdbm__statements_free(pool);
+    pgdbm__poller_destroy(&pool->poller);
+    while (pool->spare_flights != NULL) {
+        struct pgdbm__request *flight = pool->spare_flights;
+        pool->spare_flights = flight->next;
+        pgdbm__free(flight);
+    }
+    pgdbm__free(pool->hub);
+    pgdbm__free(pool->timers);
+    pgdbm__free(pool->slots);
+    pgdbm__free((void *)pool->unpushed);
+    pgdbm__free((void *)pool->unseen);
     for (size_t i = 0; i < 2; i++) {
         if (pool->wake[i] >= 0)
             close(pool->wake[i]);
@@ -42,6 +54,7 @@ void pgdbm__pool_unref(struct pgdbm_pool *pool)
             close(pool->stop[i]);
     }
     pthread_cond_destroy(&pool->changed);
+    pthread_cond_destroy(&pool->driven);
     pthread_mutex_destroy(&pool->lock);
     pgdbm__conninfo_free(&pool->conninfo);
     pgdbm__config_free(pool->config);
@@ -62,7 +75,11 @@ static void join_threads(struct pgdbm_pool *pool)
         pthread_join(pool->connector, NULL);
     if (pool->housekeeper_runs)
         pthread_join(pool->housekeeper, NULL);
-    pool->connector_runs = pool->housekeeper_runs = false;
+    if (pool->background_runs && pthread_equal(pool->background, pthread_self()))
+        pthread_detach(pool->background); /* closed by a callback: the thread ends behind it */
+    else if (pool->background_runs)
+        pthread_join(pool->background, NULL);
+    pool->connector_runs = pool->housekeeper_runs = pool->background_runs = false;
 }
 
 static bool busy(const struct pgdbm_pool *pool)
@@ -72,21 +89,31 @@ static bool busy(const struct pgdbm_pool *pool)
            0;
 }
 
-/* Waits until nobody uses a session, or the deadline passes. Locked. */
-static void wait_until_quiet(struct pgdbm_pool *pool, int64_t deadline)
+/* Waits until nobody uses a session and every asynchronous request is complete, or the deadline passes: drives the pool
+ * and runs its callbacks meanwhile, unless another thread does. */
+static void wait_until_quiet(struct pgdbm_pool *pool, int64_t deadline, bool tasks_only)
 {
-    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000)};
-    while (busy(pool) && pgdbm__now_ns() < deadline)
-        pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+    pthread_mutex_lock(&pool->lock);
+    pool->until_waiters++;
+    while ((pool->n_tasks > 0 || pool->posts.first != NULL || (busy(pool) && !tasks_only)) &&
+           (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline)) {
+        pgdbm__pool_unlock(pool);
+        if (pgdbm__pool_call_back(pool, true) == 0)
+            pgdbm__pool_drive(pool, deadline);
+        pthread_mutex_lock(&pool->lock);
+    }
+    pool->until_waiters--;
+    pgdbm__pool_unlock(pool);
 }
 
 /* Sessions in use are told to stop: first by a cancel request, which the server answers with what became of the
- * statement, and those that do not answer by hanging up. Locked on entry and on return; sessions are not freed while
- * the pool is closing. */
+ * statement, and those that do not answer by hanging up. Sessions are not freed while the pool is closing and somebody
+ * uses them. */
 static void interrupt(struct pgdbm_pool *pool)
 {
     struct pgdbm__member *members[INTERRUPTED];
     size_t count = 0;
+    pthread_mutex_lock(&pool->lock);
     for (enum pgdbm__place place = PGDBM__SHARED; place <= PGDBM__RETIRING; place++)
         for (struct pgdbm__member *member = pool->places[place].first;
              member != NULL && count < sizeof members / sizeof *members; member = member->next)
@@ -94,35 +121,73 @@ static void interrupt(struct pgdbm_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     for (size_t i = 0; i < count; i++)
         pgdbm__transport_cancel(&members[i]->session.transport);
+    wait_until_quiet(pool, pgdbm__deadline(CANCEL_MS), false);
     pthread_mutex_lock(&pool->lock);
-    wait_until_quiet(pool, pgdbm__deadline(CANCEL_MS));
     for (enum pgdbm__place place = PGDBM__SHARED; place <= PGDBM__RETIRING; place++)
         for (struct pgdbm__member *member = pool->places[place].first; member != NULL; member = member->next)
             pgdbm__session_abort(&member->session);
-    /* Requests come back as lost; a lease that its owner has not ended keeps only the memory alive. */
+    pthread_mutex_unlock(&pool->lock);
+    /* Requests come back as lost, every one of them; a lease that its owner has not ended keeps only the memory alive. */
+    wait_until_quiet(pool, PGDBM__NEVER, true);
     int64_t deadline = pgdbm__deadline(CANCEL_MS);
-    while (pool->places[PGDBM__SHARED].length > 0 && pgdbm__now_ns() < deadline)
-        wait_until_quiet(pool, deadline);
+    pthread_mutex_lock(&pool->lock);
+    bool shared = pool->places[PGDBM__SHARED].length > 0;
+    while (shared && pgdbm__now_ns() < deadline) {
+        struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000)};
+        pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+        shared = pool->places[PGDBM__SHARED].length > 0;
+    }
+    pgdbm__pool_unlock(pool);
 }
 
-void pgdbm_pool_close(pgdbm_pool *pool)
+/* Timers that only delay something (the next attempt of a transaction) are not waited for. Locked. */
+static void hasten(struct pgdbm_pool *pool)
 {
-    if (pool == NULL)
-        return;
+    for (size_t i = 0; i < pool->n_timers; i++)
+        if (pgdbm__timer_is_delay(pool->timers[i])) {
+            struct pgdbm__timer *timer = pool->timers[i];
+            pgdbm__timer_stop(pool, timer);
+            timer->fire(pool, timer);
+            i = (size_t)-1; /* the heap has changed */
+        }
+}
+
+/* Nothing new comes in; who waits for a session is refused. */
+static void shut(struct pgdbm_pool *pool)
+{
     pgdbm_error reason;
     pgdbm__fail(&reason, PGDBM_ERR_POOL, "the pool was closed while this request was waiting for a session");
     pthread_mutex_lock(&pool->lock);
     pool->closed = true;
     pgdbm__pool_refuse(pool, &reason);
+    hasten(pool);
+    pgdbm__hub_close(pool);
     pthread_cond_broadcast(&pool->changed);
     ssize_t written = write(pool->stop[1], "s", 1);
     (void)written;
     pgdbm__pool_wake(pool);
+    pgdbm__pool_unlock(pool);
+}
+
+void pgdbm_pool_close(pgdbm_pool *pool)
+{
+    if (pool == NULL || pgdbm__pool_ours(pool, NULL) != PGDBM_OK)
+        return;            /* a forked child leaves its parent's connections alone */
+    pgdbm__pool_ref(pool); /* callbacks run below, and may give theirs back */
+    shut(pool);
     int drain_ms = pool->config->values.drain_timeout_ms;
-    wait_until_quiet(pool, pgdbm__deadline(drain_ms > 0 ? drain_ms : 0));
-    if (busy(pool))
-        interrupt(pool);
+    wait_until_quiet(pool, pgdbm__deadline(drain_ms > 0 ? drain_ms : 0), false);
+    pthread_mutex_lock(&pool->lock);
+    bool disturbed = busy(pool) || pool->n_tasks > 0;
     pthread_mutex_unlock(&pool->lock);
+    if (disturbed)
+        interrupt(pool);
+    pthread_mutex_lock(&pool->lock);
+    pool->quiet = true;
+    pool->stop_dispatch = true; /* the background thread's */
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__pool_wake(pool);
+    pgdbm__poller_wake(&pool->poller);
     join_threads(pool);
     pthread_mutex_lock(&pool->lock);
     while (pool->places[PGDBM__IDLE].first != NULL)
@@ -136,6 +201,7 @@ void pgdbm_pool_close(pgdbm_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     pgdbm__registry_remove(pool->registration);
     pool->registration = NULL;
+    pgdbm__pool_unref(pool);
     pgdbm__pool_unref(pool);
 }
 
@@ -156,9 +222,27 @@ static struct pgdbm_pool *allocate(void)
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&pool->changed, &attributes);
+    pthread_cond_init(&pool->driven, &attributes);
     pthread_condattr_destroy(&attributes);
     pool->hash_seed = pgdbm__random(UINT64_MAX);
+    pool->process = pgdbm__process_number();
+    pool->poller.epoll = pool->poller.event = pool->poller.timer = -1;
+    pool->posts.last = &pool->posts.first;
+    pool->timer_set = PGDBM__NEVER;
+    pool->account.weight = 1;
+    atomic_init(&pool->account.references, 1);
+    atomic_init(&pool->may_share_sync, true);
     return pool;
+}
+
+static bool make_slots(struct pgdbm_pool *pool)
+{
+    size_t count = (size_t)pool->config->values.max_connections;
+    pool->n_words = (count + 63) / 64;
+    pool->slots = pgdbm__alloc_zero(count, sizeof *pool->slots);
+    pool->unpushed = pgdbm__alloc_zero(pool->n_words, sizeof *pool->unpushed);
+    pool->unseen = pgdbm__alloc_zero(pool->n_words, sizeof *pool->unseen);
+    return pool->slots != NULL && pool->unpushed != NULL && pool->unseen != NULL;
 }
 
 static pgdbm_status start_threads(struct pgdbm_pool *pool, pgdbm_error *err)
@@ -167,6 +251,13 @@ static pgdbm_status start_threads(struct pgdbm_pool *pool, pgdbm_error *err)
     pool->opening = config->fail_fast || config->retry_attempts < 0 ? 1 : (unsigned)config->retry_attempts + 1;
     int failure = pthread_create(&pool->connector, NULL, pgdbm__connector_main, pool);
     pool->connector_runs = failure == 0;
+    if (failure == 0 && config->background) {
+        pgdbm__pool_ref(pool);
+        failure = pthread_create(&pool->background, NULL, pgdbm__background_main, pool);
+        pool->background_runs = failure == 0;
+        if (failure != 0)
+            pgdbm__pool_unref(pool);
+    }
     if (failure == 0) {
         failure = pthread_create(&pool->housekeeper, NULL, pgdbm__housekeeper_main, pool);
         pool->housekeeper_runs = failure == 0;
@@ -208,15 +299,18 @@ static pgdbm_status enter_registry(struct pgdbm_pool *pool, pgdbm_error *err)
 {
     struct pgdbm__member *member = NULL;
     struct pgdbm__spot spot = pool->spot;
-    pgdbm_status status =
-        pgdbm__pool_acquire(pool, true, spot, pgdbm__deadline(pool->config->values.acquire_timeout_ms), &member, err);
+    struct pgdbm__need need = {.lease = true,
+                               .spot = spot,
+                               .since = pgdbm__now_ns(),
+                               .deadline = pgdbm__deadline(pool->config->values.acquire_timeout_ms)};
+    pgdbm_status status = pgdbm__pool_acquire(pool, &need, &member, err);
     if (status != PGDBM_OK)
         return status;
     PGconn *connection = member->session.transport.connection;
     struct pgdbm__target target = {PQhost(connection), PQport(connection), PQdb(connection), PQuser(connection)};
     status = pgdbm__registry_add(&target, spot.file, spot.line, pool->config->values.on_duplicate_pool, &pool->log,
                                  &pool->registration, err);
-    pgdbm__pool_release(pool, member, true);
+    pgdbm__pool_release(pool, member, &need);
     return status;
 }
 
@@ -241,7 +335,9 @@ pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *
         pgdbm__log_init(&made->log, &made->config->values);
         status = pgdbm__conninfo_build(made->config, &made->conninfo, err);
     }
-    if (status == PGDBM_OK && (!open_pipe(made->wake) || !open_pipe(made->stop)))
+    if (status == PGDBM_OK && !make_slots(made))
+        status = pgdbm__fail_nomem(err, "opening a pool");
+    if (status == PGDBM_OK && (!open_pipe(made->wake) || !open_pipe(made->stop) || !pgdbm__poller_init(&made->poller)))
         status = pgdbm__fail(err, PGDBM_ERR_POOL, "cannot make the pool's pipes: this process has too many open files");
     if (status == PGDBM_OK)
         status = start_threads(made, err);
@@ -267,6 +363,9 @@ pgdbm_status pgdbm_pool_stats_read_sized(pgdbm_pool *pool, pgdbm_pool_stats *sta
         return pgdbm__fail_null(err, "pgdbm_pool_stats_read", "pool");
     if (stats == NULL)
         return pgdbm__fail_null(err, "pgdbm_pool_stats_read", "stats");
+    pgdbm_status status = pgdbm__pool_ours(pool, err);
+    if (status != PGDBM_OK)
+        return status;
     pthread_mutex_lock(&pool->lock);
     pgdbm_pool_stats now = pool->counters;
     now.connecting = pool->places[PGDBM__CONNECTING].length;
@@ -276,6 +375,9 @@ pgdbm_status pgdbm_pool_stats_read_sized(pgdbm_pool *pool, pgdbm_pool_stats *sta
     now.retiring = pool->places[PGDBM__RETIRING].length;
     now.dead = pool->places[PGDBM__DEAD].length;
     now.waiting = pool->n_waiters;
+    now.queued = pool->n_queued;
+    now.submitted = pool->n_tasks;
+    now.canceling = pool->n_canceling;
     now.max_connections = (size_t)pool->config->values.max_connections;
     for (enum pgdbm__place place = PGDBM__IDLE; place <= PGDBM__RETIRING; place++)
         for (struct pgdbm__member *member = pool->places[place].first; member != NULL; member = member->next) {

@@ -9,6 +9,7 @@
  * | the statement is no longer prepared there (26000)  | outside a failed transaction, once                   |
  * | its result type has changed (0A000)                | outside a failed transaction, once                   |
  * | a cancel meant for a neighbour hit it (57014)      | outside a transaction                                |
+ * | it was skipped: one sent with it failed            | always (only reading statements are sent together)   |
  *
  * A row that was handed to a stream's callback cannot be taken back: a stream that has begun is never repeated. */
 #include "pool/pool.h"
@@ -18,19 +19,16 @@
 #include "base/error.h"
 #include "sql/effects.h"
 
-/* A table that is altered all the time can make several attempts in a row stale; each costs a round trip. */
-#define REPEATS 10
-/* From this attempt on with a statement of one's own: nobody else can make it stale by what they see. */
-#define OWN_STATEMENT 2
+#include <string.h>
 
-static pgdbm_status refuse_statement(const struct pgdbm__run *run, unsigned effects, pgdbm_error *err)
+pgdbm_status pgdbm__run_refuse(bool raw, unsigned effects, pgdbm_error *err)
 {
     if ((effects & PGDBM__EFFECT_COPY) != 0) {
         pgdbm__fail(err, PGDBM_ERR_QUERY, "COPY from or to the client cannot run as a statement");
         pgdbm__error_hint(err, "insert with pgdbm_execute_many, read with pgdbm_stream");
         return PGDBM_ERR_QUERY;
     }
-    if ((effects & PGDBM__EFFECT_TRANSACTION) != 0 && !run->raw) {
+    if ((effects & PGDBM__EFFECT_TRANSACTION) != 0 && !raw) {
         pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "transactions are not controlled by SQL text here");
         pgdbm__error_hint(err, "use pgdbm_begin, pgdbm_commit and pgdbm_rollback, or a pinned session (pgdbm_pin)");
         return PGDBM_ERR_TRANSACTION;
@@ -38,7 +36,7 @@ static pgdbm_status refuse_statement(const struct pgdbm__run *run, unsigned effe
     return PGDBM_OK;
 }
 
-static pgdbm_status check_counts(struct pgdbm__request *request, pgdbm_error *err)
+pgdbm_status pgdbm__run_check_counts(struct pgdbm__request *request, pgdbm_error *err)
 {
     for (size_t i = 0; i < request->n_sets; i++) {
         if (request->sets[i].count == request->statement->n_params)
@@ -80,27 +78,54 @@ static pgdbm_status describe(struct pgdbm__session *session, struct pgdbm__state
     return status;
 }
 
-static void mark_effects(const struct pgdbm__run *run, struct pgdbm__session *session, unsigned effects)
+void pgdbm__run_mark_effects(bool lease, struct pgdbm__session *session, unsigned effects)
 {
     unsigned leaves = PGDBM__EFFECT_SESSION;
-    if (run->lease != NULL)
-        leaves |=
-            PGDBM__EFFECT_FUNCTION; /* a function of the user's may do anything; a lease can afford to be cleaned */
+    if (lease) /* a function of the user's may do anything; a lease can afford to be cleaned */
+        leaves |= PGDBM__EFFECT_FUNCTION;
     if ((effects & leaves) != 0)
         atomic_store_explicit(&session->dirty, true, memory_order_relaxed);
+}
+
+/* Says which set it was, before what the server said. */
+void pgdbm__run_name_set(const struct pgdbm__request *request, pgdbm_error *err)
+{
+    char detail[sizeof err->detail];
+    if (request->commands_complete >= request->n_sets ||
+        (err->status != PGDBM_ERR_QUERY && err->status != PGDBM_ERR_TYPE))
+        return;
+    memcpy(detail, err->detail, sizeof detail);
+    pgdbm__error_detail(err, "in set %zu of %zu; nothing of the call remains%s%.400s", request->commands_complete + 1,
+                        request->n_sets, detail[0] != '\0' ? ". " : "", detail);
+}
+
+/* Whether it may share a Sync with others: it only reads, and it is quick, so that nobody waits long for its answer. */
+bool pgdbm__run_may_share(const struct pgdbm_pool *pool, const struct pgdbm__statement *statement)
+{
+    int64_t service = atomic_load_explicit(&statement->service_ns, memory_order_relaxed);
+    return statement->effects == 0 && service > 0 && service < PGDBM__MS &&
+           atomic_load_explicit(&pool->may_share_sync, memory_order_relaxed);
+}
+
+/* What an answer tells about its statement's time. */
+void pgdbm__run_measured(struct pgdbm__request *request)
+{
+    if (request->kind == PGDBM__REQUEST_EXECUTE && !request->skipped && !request->lost && request->n_sets == 1)
+        pgdbm__statement_measured(request->statement, request->service_ns);
 }
 
 static pgdbm_status perform_on(const struct pgdbm__run *run, struct pgdbm__session *session,
                                struct pgdbm__request *request)
 {
     struct pgdbm__statement *statement = request->statement;
-    mark_effects(run, session, statement->effects);
+    pgdbm__run_mark_effects(run->lease != NULL, session, statement->effects);
     if (!atomic_load_explicit(&statement->described, memory_order_acquire) &&
         describe(session, statement, run->deadline, request) != PGDBM_OK)
         return request->status;
-    request->status = check_counts(request, &request->error);
+    request->status = pgdbm__run_check_counts(request, &request->error);
     if (request->status == PGDBM_OK)
         request->status = pgdbm__session_perform(session, request, run->deadline);
+    pgdbm__run_measured(request);
     return request->status;
 }
 
@@ -113,12 +138,13 @@ static bool may_repeat(const struct pgdbm__run *run, const struct pgdbm__request
             return false;
         return request->error.outcome != PGDBM_OUTCOME_UNKNOWN || run->idempotent;
     }
-    return transaction_before == 'I' && (request->gone || request->stale || request->canceled_by_other);
+    return transaction_before == 'I' &&
+           (request->gone || request->stale || request->canceled_by_other || request->skipped);
 }
 
 /* An answer in another shape than asked for may have values that cannot be read. A statement that only reads is asked
  * again. */
-static bool should_ask_again(const struct pgdbm__request *request, char transaction_before)
+bool pgdbm__run_should_ask_again(const struct pgdbm__request *request, char transaction_before)
 {
     unsigned changing = PGDBM__EFFECT_WRITE | PGDBM__EFFECT_FUNCTION | PGDBM__EFFECT_SESSION;
     return request->stale && !request->row_seen && transaction_before == 'I' &&
@@ -130,9 +156,11 @@ static void clear_answer(struct pgdbm__request *request)
     request->result = NULL;
     request->affected = 0;
     request->commands_complete = 0;
-    request->lost = request->gone = request->stale = request->canceled_by_other = false;
+    request->lost = request->gone = request->stale = request->canceled_by_other = request->skipped = false;
     request->parse_sent = request->parse_complete = request->cancel_possible = request->leads = false;
     request->timed_out = request->stopped = request->row_seen = false;
+    request->result_bytes = 0;
+    request->queued_ns = request->service_ns = 0;
 }
 
 /* One attempt on one session. *repeat says whether another one is called for. */
@@ -141,12 +169,26 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
 {
     *repeat = false;
     struct pgdbm__member *member = run->lease;
-    bool lease = run->take_lease || (run->lease == NULL && (request->statement->effects & PGDBM__EFFECT_SESSION) != 0);
+    unsigned effects = request->statement->effects;
+    struct pgdbm__need need = {
+        .lease = run->take_lease || (run->lease == NULL && (effects & PGDBM__EFFECT_SESSION) != 0),
+        .account = run->account,
+        .spot = run->spot,
+        .statement = request->statement,
+        .since = run->now,
+        .deadline = run->acquire_deadline,
+    };
     if (member == NULL) {
-        pgdbm_status status = pgdbm__pool_acquire(run->pool, lease, run->spot, run->acquire_deadline, &member, err);
+        pgdbm_status status = pgdbm__pool_acquire(run->pool, &need, &member, err);
         if (status != PGDBM_OK)
             return status;
+    } else {
+        pgdbm__lease_quiesce(run->pool, member);
+        atomic_store_explicit(&member->owner, pgdbm__thread_token(), memory_order_relaxed);
     }
+    request->may_share_sync =
+        run->lease == NULL && !need.lease && pgdbm__run_may_share(run->pool, request->statement) && !request->repeated;
+    request->max_result_bytes = (size_t)run->pool->config->values.max_result_bytes;
     char transaction_before = run->lease != NULL ? atomic_load(&member->session.transaction_status) : 'I';
     pgdbm_status status = perform_on(run, &member->session, request);
     if (status != PGDBM_OK || request->stale) {
@@ -155,28 +197,32 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
         if (status != PGDBM_OK)
             *err = request->error;
         *repeat = status != PGDBM_OK ? may_repeat(run, request, transaction_before)
-                                     : should_ask_again(request, transaction_before);
+                                     : pgdbm__run_should_ask_again(request, transaction_before);
     }
     if (run->lease == NULL)
-        pgdbm__pool_release(run->pool, member, lease);
+        pgdbm__pool_release(run->pool, member, &need);
     return status;
 }
 
 pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request *request, pgdbm_error *err)
 {
     pgdbm_error failure; /* the caller's is written at the end: a failure that a repetition mends is none */
-    pgdbm_status status = PGDBM_OK;
+    pgdbm_status status = pgdbm__pool_ours(run->pool, err);
+    if (status != PGDBM_OK)
+        return status;
     bool repeat = true;
     bool again = false;
-    for (int repeats = 0; repeat && repeats <= REPEATS; repeats += !request->canceled_by_other) {
+    for (int repeats = 0; repeat && repeats <= PGDBM__REPEATS;
+         repeats += !request->canceled_by_other && !request->skipped) {
         pgdbm_result_free(request->result); /* of an answer that is asked for again */
         clear_answer(request);
-        status = repeats < OWN_STATEMENT
+        status = repeats < PGDBM__OWN_STATEMENT
                      ? pgdbm__statements_find(run->pool, run->schema, run->sql, &request->statement, &failure)
                      : pgdbm__statements_make(run->pool, run->schema, run->sql, &request->statement, &failure);
         if (status != PGDBM_OK)
             break;
-        status = refuse_statement(run, request->statement->effects, &failure);
+        status = pgdbm__run_refuse(run->raw, request->statement->effects, &failure);
+        request->repeated = again;
         if (again)
             atomic_fetch_add_explicit(&run->pool->statements_repeated, 1, memory_order_relaxed);
         repeat = false;

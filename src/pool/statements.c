@@ -126,7 +126,8 @@ pgdbm_status pgdbm__statements_make(struct pgdbm_pool *pool, const char *schema,
         status = pgdbm__template_expand(sql, sql_bytes, schema, &text, err);
     if (status == PGDBM_OK) {
         uint64_t id = atomic_fetch_add(&pool->next_statement, 1) + 1;
-        *statement = pgdbm__statement_new(id, template ? text.data : sql, template ? text.length : sql_bytes);
+        *statement =
+            pgdbm__statement_new(id, sql, schema, template ? text.data : sql, template ? text.length : sql_bytes);
         if (*statement == NULL)
             status = pgdbm__fail_nomem(err, "preparing a statement");
     }

@@ -106,6 +106,7 @@ pgdbm_result *pgdbm__result_new(struct pgdbm__description *description)
     if (result == NULL)
         return NULL;
     memset(result, 0, sizeof *result);
+    atomic_init(&result->references, 1);
     result->description = pgdbm__description_ref(description);
     result->inside.at = result->space;
     result->inside.end = result->space + INSIDE_BYTES;
@@ -122,9 +123,16 @@ static void free_made_texts(pgdbm_result *result)
     }
 }
 
+pgdbm_result *pgdbm_result_keep(pgdbm_result *result)
+{
+    if (result != NULL)
+        atomic_fetch_add_explicit(&result->references, 1, memory_order_relaxed);
+    return result;
+}
+
 void pgdbm_result_free(pgdbm_result *result)
 {
-    if (result == NULL)
+    if (result == NULL || atomic_fetch_sub_explicit(&result->references, 1, memory_order_acq_rel) != 1)
         return;
     free_made_texts(result);
     while (result->chunks != &result->inside) {

@@ -52,6 +52,7 @@ struct pgdbm__made_text {
 };
 
 struct pgdbm_result {
+    _Atomic int references;
     struct pgdbm__description *description;
     int64_t affected;
     size_t n_rows, rows_capacity;

@@ -271,6 +271,7 @@ static bool command_complete(struct pgdbm__session *session, struct pgdbm__reque
         return false;
     request->affected += rows;
     request->commands_complete++;
+    request->rolled_back = tag[0] == 'R' && strcmp(tag, "ROLLBACK") == 0;
     if (tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)) {
         pthread_mutex_lock(&session->lock);
         pgdbm__prepared_clear(&session->prepared);
@@ -351,8 +352,11 @@ static void settle_prepared(struct pgdbm__session *session, const struct pgdbm__
         return;
     if (request->gone || request->stale || (request->parse_sent && !request->parse_complete))
         pgdbm__prepared_remove(&session->prepared, request->statement->id);
-    else if (request->parse_sent && request->kind == PGDBM__REQUEST_EXECUTE)
+    else if (request->parse_sent && request->kind == PGDBM__REQUEST_EXECUTE) {
+        atomic_fetch_or_explicit(&request->statement->prepared_on, UINT64_C(1) << (session->number % 64),
+                                 memory_order_relaxed);
         pgdbm__prepared_confirm(&session->prepared, request->statement->id, request->parse);
+    }
 }
 
 /* How long the server was at it: since it was sent, or since it was done with the one before. What the way to the

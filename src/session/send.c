@@ -51,6 +51,22 @@ static pgdbm_status encode_bind(struct pgdbm__session *session, const struct pgd
     return PGDBM_OK;
 }
 
+pgdbm_status pgdbm__session_check_params(const struct pgdbm__statement *statement, const pgdbm_params *params,
+                                         pgdbm_error *err)
+{
+    struct pgdbm__buffer scratch = {0};
+    pgdbm_status status = PGDBM_OK;
+    int16_t format;
+    for (size_t i = 0; status == PGDBM_OK && i < params->count; i++) {
+        scratch.length = 0;
+        status = pgdbm__param_encode(&params->values[i], statement->param_types[i], i + 1, &scratch, &format, err);
+    }
+    if (status == PGDBM_OK && scratch.failed)
+        status = pgdbm__fail_nomem(err, "composing the messages of a batch");
+    pgdbm__buffer_free(&scratch);
+    return status;
+}
+
 static void close_statement(struct pgdbm__session *session, uint64_t id)
 {
     char name[24];

@@ -114,43 +114,26 @@ bool pgdbm__session_enqueue(struct pgdbm__session *session, struct pgdbm__reques
     return queued;
 }
 
-bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__request *request)
+bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__request *request, bool timed_out)
 {
     pthread_mutex_lock(&session->lock);
     bool head = session->head == request;
     if (!head)
         atomic_store_explicit(&request->wants_head, true, memory_order_relaxed);
+    else if (timed_out)
+        request->timed_out = true;
+    else
+        request->canceled = true;
     pthread_mutex_unlock(&session->lock);
     return head;
 }
 
-bool pgdbm__session_replace(struct pgdbm__session *session, struct pgdbm__request *request,
-                            struct pgdbm__request *stand_in)
+bool pgdbm__session_has_sent(struct pgdbm__session *session, const struct pgdbm__request *request)
 {
-    bool replaced = false;
     pthread_mutex_lock(&session->lock);
-    struct pgdbm__request *before = session->head;
-    while (before != NULL && before->next != request)
-        before = before->next;
-    if (before != NULL) {
-        stand_in->kind = request->kind;
-        stand_in->statement = request->statement;
-        stand_in->queued_ns = request->queued_ns;
-        stand_in->sent_end = request->sent_end;
-        stand_in->syncs = request->syncs;
-        stand_in->parse_sent = request->parse_sent;
-        stand_in->parse = request->parse;
-        stand_in->deadline = request->deadline;
-        stand_in->next = request->next;
-        before->next = stand_in;
-        if (session->tail == &request->next)
-            session->tail = &stand_in->next;
-        if (session->open_end == request)
-            session->open_end = NULL;
-        replaced = true;
-    }
+    bool sent = request->sent_end <= session->bytes_sent;
     pthread_mutex_unlock(&session->lock);
-    return replaced;
+    return sent;
 }
 
 void pgdbm__session_listen(struct pgdbm__session *session)
@@ -158,6 +141,14 @@ void pgdbm__session_listen(struct pgdbm__session *session)
     pthread_mutex_lock(&session->lock);
     session->listening = true;
     pgdbm__session_watch(session, session->watched | PGDBM__POLL_IN);
+    pthread_mutex_unlock(&session->lock);
+}
+
+void pgdbm__session_unlisten(struct pgdbm__session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    session->listening = false;
+    session->on_notification = NULL;
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -315,8 +306,7 @@ pgdbm_status pgdbm__session_command(struct pgdbm__session *session, const char *
     return status;
 }
 
-pgdbm_status pgdbm__session_reset(struct pgdbm__session *session, const char *const *init_commands,
-                                  size_t n_init_commands, int64_t deadline, pgdbm_error *err)
+const char *pgdbm__session_reset_command(size_t step, const char *const *init_commands, size_t n_init_commands)
 {
     /* DISCARD ALL, but for our own prepared statements: those of users are found by their names. */
     static const char undo[] = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; "
@@ -324,12 +314,20 @@ pgdbm_status pgdbm__session_reset(struct pgdbm__session *session, const char *co
                                "DO LANGUAGE plpgsql $$ DECLARE n text; BEGIN FOR n IN SELECT name FROM "
                                "pg_catalog.pg_prepared_statements WHERE from_sql "
                                "LOOP EXECUTE pg_catalog.format('DEALLOCATE %I', n); END LOOP; END $$";
-    if (atomic_load(&session->transaction_status) != 'I' &&
-        pgdbm__session_command(session, "ROLLBACK", deadline, err) != PGDBM_OK)
-        return err != NULL ? err->status : PGDBM_ERR_CONNECTION;
-    pgdbm_status status = pgdbm__session_command(session, undo, deadline, err);
-    for (size_t i = 0; status == PGDBM_OK && i < n_init_commands; i++)
-        status = pgdbm__session_command(session, init_commands[i], deadline, err);
+    if (step < 2)
+        return step == 0 ? "ROLLBACK" : undo;
+    return step - 2 < n_init_commands ? init_commands[step - 2] : NULL;
+}
+
+pgdbm_status pgdbm__session_reset(struct pgdbm__session *session, const char *const *init_commands,
+                                  size_t n_init_commands, int64_t deadline, pgdbm_error *err)
+{
+    size_t step = atomic_load(&session->transaction_status) == 'I' ? 1 : 0;
+    const char *command;
+    pgdbm_status status = PGDBM_OK;
+    while (status == PGDBM_OK &&
+           (command = pgdbm__session_reset_command(step++, init_commands, n_init_commands)) != NULL)
+        status = pgdbm__session_command(session, command, deadline, err);
     if (status == PGDBM_OK)
         atomic_store(&session->dirty, false);
     return status;

@@ -50,6 +50,7 @@ struct pgdbm__request {
     void *context;
     size_t max_result_bytes; /* 0: no limit */
     bool may_share_sync;     /* only reads, and is quick: what runs beside it does not matter */
+    bool repeated;           /* not for the first time: shares no Sync */
     bool keeps_sync_open;    /* of a batch that is one transaction, and not the last of it */
     void (*notify)(struct pgdbm__request *request, uint32_t reason); /* NULL: a thread waits */
 
@@ -65,9 +66,8 @@ struct pgdbm__request {
     bool stopped;             /* the row callback had enough */
     bool row_seen;            /* a row was given to the callback: it cannot be taken back */
     bool skipped;             /* one before it under the same Sync failed: the server did not look at it */
-    bool too_large;           /* its result grew beyond max_result_bytes */
+    bool rolled_back;         /* the command tag was ROLLBACK, whatever was asked */
     int64_t service_ns;       /* how long the server was at it */
-    pgdbm_error error;
 
     /* In flight: guarded by the session's lock, but for what the reader alone touches. */
     struct pgdbm__request *next;
@@ -88,6 +88,8 @@ struct pgdbm__request {
     uint32_t *new_types;                    /* DESCRIBE: as they arrive */
     size_t n_new_types;
     size_t result_bytes;
+
+    pgdbm_error error; /* last, because it is long: written before it is read */
 };
 
 struct pgdbm__session {
@@ -153,6 +155,10 @@ pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm
 bool pgdbm__session_enqueue(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline);
 pgdbm_status pgdbm__request_conclude(struct pgdbm__request *request);
 
+/* Whether the parameters can be sent to the (described) statement, found out without sending anything. */
+pgdbm_status pgdbm__session_check_params(const struct pgdbm__statement *statement, const pgdbm_params *params,
+                                         pgdbm_error *err);
+
 /* Sends what is queued as far as the socket takes it, without waiting; the poller says when to go on. */
 void pgdbm__session_push(struct pgdbm__session *session);
 
@@ -160,17 +166,17 @@ void pgdbm__session_push(struct pgdbm__session *session);
  * PGDBM__SIGNAL_LEAD was raised. */
 void pgdbm__session_drive(struct pgdbm__session *session);
 
-/* Whether the request is the one the server is at: a cancel would hit it. When it is not, it is told by
- * PGDBM__SIGNAL_HEAD when it is. Only for requests in flight that have a `notify` function. */
-bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__request *request);
+/* Whether the request is the one the server is at: a cancel would hit it, and 57014 will mean it (by its deadline, or by
+ * its owner). When it is not, it is told by PGDBM__SIGNAL_HEAD when it is. Only for requests that have a `notify`
+ * function; one that is enqueued later looks at `wants_head` then. */
+bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__request *request, bool timed_out);
 
-/* Puts `stand_in` (zeroed, with a notify function) in the place of a request in flight that is not at the head, so that
- * its owner can go. False when the request is at the head or complete. */
-bool pgdbm__session_replace(struct pgdbm__session *session, struct pgdbm__request *request,
-                            struct pgdbm__request *stand_in);
+/* Whether all of it has left, so that the server may act on it. */
+bool pgdbm__session_has_sent(struct pgdbm__session *session, const struct pgdbm__request *request);
 
 /* From now on messages that come unasked are read as they come. */
 void pgdbm__session_listen(struct pgdbm__session *session);
+void pgdbm__session_unlisten(struct pgdbm__session *session);
 
 /* What a DESCRIBE learned is what the pool believes: the statement may be used there without a further look. */
 void pgdbm__session_confirm(struct pgdbm__session *session, const struct pgdbm__request *described);
@@ -184,6 +190,10 @@ pgdbm_status pgdbm__session_command(struct pgdbm__session *session, const char *
  */
 pgdbm_status pgdbm__session_reset(struct pgdbm__session *session, const char *const *init_commands,
                                   size_t n_init_commands, int64_t deadline, pgdbm_error *err);
+
+/* The same one by one, for who does not wait: the command of step 0, 1, ...; NULL when there is none left. Step 0 is to
+ * be skipped when no transaction is open. */
+const char *pgdbm__session_reset_command(size_t step, const char *const *init_commands, size_t n_init_commands);
 
 /* Ends the conversation: everything in flight completes as lost. Any thread. */
 void pgdbm__session_abort(struct pgdbm__session *session);

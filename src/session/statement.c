@@ -8,13 +8,27 @@
 #include <stdio.h>
 #include <string.h>
 
-struct pgdbm__statement *pgdbm__statement_new(uint64_t id, const char *text, size_t text_bytes)
+static void free_texts(struct pgdbm__statement *statement)
+{
+    if (statement->sql != statement->text)
+        pgdbm__free((char *)statement->sql);
+    pgdbm__free(statement->text);
+    pgdbm__free(statement->schema);
+}
+
+struct pgdbm__statement *pgdbm__statement_new(uint64_t id, const char *sql, const char *schema, const char *text,
+                                              size_t text_bytes)
 {
     struct pgdbm__statement *statement = pgdbm__alloc_zero(1, sizeof *statement);
     if (statement == NULL)
         return NULL;
+    bool template = sql != text;
     statement->text = pgdbm__memdup(text, text_bytes);
-    if (statement->text == NULL) {
+    statement->sql = template ? pgdbm__strdup(sql) : statement->text;
+    statement->schema = template ? pgdbm__strdup(schema) : NULL;
+    if (statement->text == NULL || statement->sql == NULL ||
+        (template && schema != NULL && statement->schema == NULL)) {
+        free_texts(statement);
         pgdbm__free(statement);
         return NULL;
     }
@@ -26,6 +40,14 @@ struct pgdbm__statement *pgdbm__statement_new(uint64_t id, const char *text, siz
     statement->text_bytes = text_bytes;
     statement->effects = pgdbm__sql_effects(text, text_bytes);
     return statement;
+}
+
+/* A moving average over some eight executions. Threads may overwrite each other's sample: it is a guess anyhow. */
+void pgdbm__statement_measured(struct pgdbm__statement *statement, int64_t service_ns)
+{
+    int64_t before = atomic_load_explicit(&statement->service_ns, memory_order_relaxed);
+    int64_t after = before == 0 ? service_ns : before + (service_ns - before) / 8;
+    atomic_store_explicit(&statement->service_ns, after > 0 ? after : 1, memory_order_relaxed);
 }
 
 struct pgdbm__statement *pgdbm__statement_ref(struct pgdbm__statement *statement)
@@ -41,7 +63,7 @@ void pgdbm__statement_unref(struct pgdbm__statement *statement)
     pgdbm__description_unref(statement->description);
     pgdbm__free(statement->param_types);
     pthread_mutex_destroy(&statement->lock);
-    pgdbm__free(statement->text);
+    free_texts(statement);
     pgdbm__free(statement);
 }
 

@@ -17,7 +17,11 @@ struct pgdbm__statement {
     char name[24];
     char *text; /* expanded; ends with NUL */
     size_t text_bytes;
-    unsigned effects;     /* sql/effects.h */
+    unsigned effects;             /* sql/effects.h */
+    const char *sql;              /* as it was written, a template perhaps: `text`, or of its own */
+    char *schema;                 /* that it was expanded for; NULL: none, or it makes no difference */
+    _Atomic int64_t service_ns;   /* how long the server is at it, a moving average; 0: not measured */
+    _Atomic uint64_t prepared_on; /* a bit for each session (its number modulo 64) that has it: a hint for routing */
     pthread_mutex_t lock; /* guards the describing: the fields below are written once, before `described` is set */
     _Atomic bool described;
     size_t n_params;
@@ -25,8 +29,12 @@ struct pgdbm__statement {
     struct pgdbm__description *description; /* NULL: no rows */
 };
 
-/* A statement with one reference, its text copied; NULL when memory is short. */
-struct pgdbm__statement *pgdbm__statement_new(uint64_t id, const char *text, size_t text_bytes);
+/* A statement with one reference, its texts copied: `sql` for `schema` has been expanded to `text`. NULL when memory is
+ * short. */
+struct pgdbm__statement *pgdbm__statement_new(uint64_t id, const char *sql, const char *schema, const char *text,
+                                              size_t text_bytes);
+/* The server was at it for so long, this time. */
+void pgdbm__statement_measured(struct pgdbm__statement *statement, int64_t service_ns);
 struct pgdbm__statement *pgdbm__statement_ref(struct pgdbm__statement *statement);
 void pgdbm__statement_unref(struct pgdbm__statement *statement);
 

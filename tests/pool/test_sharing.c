@@ -71,16 +71,31 @@ static void statements_that_wait_behind_a_lease_are_all_served(void **state)
     assert_int_equal(stage_stats(queue.stage).waiting, 0);
 }
 
+/* Sessions that another thread has taken: one that waits for itself would be told so at once. */
+struct holdings {
+    struct stage *stage;
+    pgdbm_db *longest, *later;
+    char place[64];
+};
+
+static void take_two_sessions(struct crew_hand *hand)
+{
+    struct holdings *holdings = hand->shared;
+    pgdbm_db *db = holdings->stage->db;
+    pgdbm_error err;
+    snprintf(holdings->place, sizeof holdings->place, "test_sharing.c:%d", __LINE__ + 1);
+    crew_wants(hand, PGDBM_OK, pgdbm_pin(db, &holdings->longest, &err), &err);
+    crew_wants(hand, PGDBM_OK, pgdbm_begin(db, NULL, &holdings->later, &err), &err);
+}
+
 static void the_timeout_error_says_who_holds_the_sessions(void **state)
 {
     struct stage *stage = *state;
     pgdbm_error err;
-    pgdbm_db *longest, *later, *none = (pgdbm_db *)&err;
-    char place[64];
+    pgdbm_db *none = (pgdbm_db *)&err;
+    struct holdings holdings = {.stage = stage};
     stage_open(stage, (pgdbm_config){.max_connections = 2, .acquire_timeout_ms = 100});
-    snprintf(place, sizeof place, "test_sharing.c:%d", __LINE__ + 1);
-    assert_ok(pgdbm_pin(stage->db, &longest, &err));
-    assert_ok(pgdbm_begin(stage->db, NULL, &later, &err));
+    crew_run(1, take_two_sessions, &holdings);
     assert_fails(PGDBM_ERR_POOL, pgdbm_begin(stage->db, NULL, &none, &err));
     assert_null(none);
     assert_int_equal(err.outcome, PGDBM_OUTCOME_NOT_SENT);
@@ -88,13 +103,13 @@ static void the_timeout_error_says_who_holds_the_sessions(void **state)
     assert_contains(err.message, "2 leased");
     assert_contains(err.message, "1 waiting");
     assert_contains(err.message, "test_sharing.c");
-    assert_contains(err.detail, place);
+    assert_contains(err.detail, holdings.place);
     assert_contains(err.hint, "max_connections");
     assert_fails(PGDBM_ERR_POOL, pgdbm_execute(stage->db, "SELECT 1", pgdbm_no_args, NULL, &err));
     assert_int_equal(stage_stats(stage).acquire_timeouts, 2);
     assert_int_equal(stage_stats(stage).waiting, 0);
-    pgdbm_close(later);
-    pgdbm_close(longest);
+    pgdbm_close(holdings.later);
+    pgdbm_close(holdings.longest);
     stage_expect_number(stage->db, "SELECT 1", 1);
 }
 

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* Batches in flight: many requests on one lease, sent in one go. First those of which the pool does not know the types
+ * are described, all in one round trip; then all are executed. As one transaction they share the Sync of the last, so
+ * that the server undoes all when one fails. */
+#include "pool/batch.h"
+
+#include "base/alloc.h"
+#include "base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void execute(struct pgdbm_request *task);
+static void start(struct pgdbm_request *task);
+
+/* A prepared statement that the server has forgotten, or whose columns have changed: what was undone over it, all of a
+ * transaction or that one, is asked again with statements found anew. Never inside somebody's transaction. */
+static bool asks_again(struct pgdbm_request *task)
+{
+    struct pgdbm__flights *flights = task->flights;
+    bool again = false;
+    pgdbm_error error;
+    if (task->transaction_before != 'I' || task->canceled || task->timed_out || task->repeats >= PGDBM__REPEATS)
+        return false;
+    for (size_t i = 0; i < flights->count; i++)
+        again = again || flights->items[i].outdated;
+    task->repeats += again;
+    for (size_t i = 0; again && i < flights->count; i++) {
+        struct pgdbm__batch_item *item = &flights->items[i];
+        struct pgdbm__statement *found = NULL;
+        item->todo = item->outdated || !flights->independent;
+        if (item->outdated && pgdbm__statements_find(task->pool, item->statement->schema, item->statement->sql, &found,
+                                                     &error) != PGDBM_OK)
+            return false;
+        if (found != NULL) {
+            pgdbm__statement_unref(item->statement);
+            item->statement = found;
+        }
+        item->outdated = false;
+        if (item->todo) {
+            pgdbm_result_free(item->result);
+            item->result = NULL;
+        }
+    }
+    return again;
+}
+
+/* The batch is over, or its first half is. */
+static void half_done(struct pgdbm_request *task)
+{
+    struct pgdbm__flights *flights = task->flights;
+    pgdbm_error *failure = NULL;
+    if (flights->describing) {
+        flights->describing = false;
+        if (flights->failed == flights->count && !task->canceled && !task->timed_out &&
+            atomic_load(&task->member->session.canceling) == 0) {
+            execute(task);
+            return;
+        }
+    }
+    if (asks_again(task)) {
+        start(task);
+        return;
+    }
+    if (flights->failed < flights->count)
+        failure = &flights->items[flights->failed].flight->error;
+    pgdbm_error other;
+    if (failure == NULL && flights->executed == 0 && flights->count > 0) { /* it was to end before it had begun */
+        bool late = task->timed_out && !task->canceled;
+        failure = &other;
+        pgdbm__fail(&other, late ? PGDBM_ERR_TIMEOUT : PGDBM_ERR_CANCELED,
+                    late ? "the batch had not been sent when its deadline passed" : "the batch was cancelled");
+    }
+    pgdbm__task_complete(task, failure != NULL ? failure->status : PGDBM_OK, failure);
+}
+
+static void name_statement(struct pgdbm__flights *flights, size_t number, pgdbm_error *error)
+{
+    char detail[sizeof error->detail];
+    memcpy(detail, error->detail, sizeof detail);
+    pgdbm__error_detail(error, "in statement %zu of %zu (from 0)%s%s%.400s", number, flights->count,
+                        flights->independent ? "" : "; nothing of the batch remains", detail[0] != '\0' ? ". " : "",
+                        detail);
+}
+
+static void note_failure(struct pgdbm__flights *flights, struct pgdbm__batch_item *item)
+{
+    size_t number = (size_t)(item - flights->items);
+    if (item->flight->skipped)
+        return; /* because of another one's failure */
+    name_statement(flights, number, &item->flight->error);
+    if (number < flights->failed)
+        flights->failed = number;
+}
+
+static void landed(struct pgdbm__batch_item *item)
+{
+    struct pgdbm_request *task = item->task;
+    struct pgdbm__flights *flights = task->flights;
+    struct pgdbm__request *flight = item->flight;
+    struct pgdbm__session *session = &task->member->session;
+    if (flight->kind == PGDBM__REQUEST_DESCRIBE) {
+        if (flight->status == PGDBM_OK &&
+            !pgdbm__statement_describe(item->statement, flight->new_types, flight->n_new_types, flight->description))
+            flight->status =
+                pgdbm__fail(&flight->error, PGDBM_ERR_QUERY, "the statement's types changed while it was prepared");
+        else if (flight->status == PGDBM_OK)
+            pgdbm__session_confirm(session, flight);
+        else {
+            pgdbm__free(flight->new_types);
+            pgdbm__description_unref(flight->description);
+        }
+        flight->new_types = NULL;
+        flight->description = NULL;
+    } else {
+        item->result = flight->result;
+        flight->result = NULL;
+        item->affected = flight->status == PGDBM_OK ? flight->affected : 0;
+    }
+    if (flight->status != PGDBM_OK)
+        note_failure(flights, item);
+    if (flight->stale || flight->gone) {
+        pgdbm__statements_forget(task->pool, item->statement);
+        item->outdated = flight->status != PGDBM_OK;
+    }
+    pthread_mutex_lock(&task->pool->lock);
+    pgdbm__cancel_landed(task->pool, task->member, flight);
+    pgdbm__pool_unlock(task->pool);
+    if (atomic_fetch_sub(&flights->in_flight, 1) == 1)
+        half_done(task);
+}
+
+static void notified(struct pgdbm__request *flight, uint32_t reason)
+{
+    struct pgdbm__batch_item *item = flight->context;
+    struct pgdbm_pool *pool = item->task->pool;
+    if (reason == PGDBM__SIGNAL_DONE) {
+        pgdbm__request_conclude(flight);
+        landed(item);
+    } else if (reason == PGDBM__SIGNAL_HEAD) {
+        pthread_mutex_lock(&pool->lock);
+        if (item->task->stage == PGDBM__STAGE_FLYING &&
+            pgdbm__session_await_head(&item->task->member->session, flight, item->task->timed_out))
+            pgdbm__cancel_begin(pool, item->task->member, flight);
+        pgdbm__pool_unlock(pool);
+    }
+}
+
+/* Puts one request into the session's FIFO; what cannot be sent lands at once. */
+static void enqueue(struct pgdbm__batch_item *item)
+{
+    struct pgdbm__request *flight = item->flight;
+    if (flight->status == PGDBM_OK &&
+        pgdbm__session_enqueue(&item->task->member->session, flight, item->task->deadline))
+        return;
+    landed(item);
+}
+
+static void clear(struct pgdbm__batch_item *item)
+{
+    memset(item->flight, 0, offsetof(struct pgdbm__request, error));
+    item->flight->notify = notified;
+    item->flight->context = item;
+    item->flight->statement = item->statement;
+}
+
+static void execute(struct pgdbm_request *task)
+{
+    struct pgdbm__flights *flights = task->flights;
+    bool sound = true;
+    flights->executed = flights->count;
+    /* All are checked before any is sent: one that cannot be would leave the others without their Sync. */
+    for (size_t i = 0; i < flights->count; i++) {
+        struct pgdbm__batch_item *item = &flights->items[i];
+        struct pgdbm__request *flight = item->flight;
+        if (!item->todo)
+            continue;
+        clear(item);
+        flight->kind = PGDBM__REQUEST_EXECUTE;
+        flight->sets = &item->params;
+        flight->n_sets = 1;
+        flight->rows = flights->discard_rows ? PGDBM__ROWS_DISCARD : PGDBM__ROWS_ALL;
+        flight->max_result_bytes = (size_t)task->pool->config->values.max_result_bytes;
+        flight->keeps_sync_open = !flights->independent && i + 1 < flights->count;
+        flight->status = pgdbm__run_check_counts(flight, &flight->error);
+        if (flight->status == PGDBM_OK)
+            flight->status = pgdbm__session_check_params(item->statement, &item->params, &flight->error);
+        sound = sound && flight->status == PGDBM_OK;
+        pgdbm__run_mark_effects(true, &task->member->session, item->statement->effects);
+    }
+    atomic_store(&flights->in_flight, flights->count + 1);
+    struct pgdbm__member *member = task->member;
+    unsigned number = member->session.number;
+    struct pgdbm_pool *pool = task->pool;
+    for (size_t i = 0; i < flights->count; i++) {
+        struct pgdbm__request *flight = flights->items[i].flight;
+        if (!flights->items[i].todo) {
+            atomic_fetch_sub(&flights->in_flight, 1);
+            continue;
+        }
+        if (!sound && !flights->independent && flight->status == PGDBM_OK) {
+            flight->status = pgdbm__fail(&flight->error, PGDBM_ERR_QUERY, "another statement could not be sent");
+            flight->skipped = true;
+        }
+        bool sendable = flight->status == PGDBM_OK;
+        enqueue(&flights->items[i]);
+        if (sendable && !flights->independent && flight->status != PGDBM_OK)
+            pgdbm__session_abort(&member->session); /* those before it have no Sync: the server undoes them */
+    }
+    pgdbm__pool_unpushed(pool, number);
+    if (atomic_fetch_sub(&flights->in_flight, 1) == 1)
+        half_done(task);
+}
+
+/* Describes what is not known yet, and goes on to execute when that is done or there is nothing of the kind. */
+static void start(struct pgdbm_request *task)
+{
+    struct pgdbm__flights *flights = task->flights;
+    struct pgdbm_pool *pool = task->pool;
+    unsigned number = task->member->session.number;
+    flights->failed = flights->count;
+    flights->describing = true;
+    atomic_store(&flights->in_flight, 1);
+    for (size_t i = 0; i < flights->count; i++) {
+        struct pgdbm__batch_item *item = &flights->items[i];
+        if (!item->todo || atomic_load_explicit(&item->statement->described, memory_order_acquire))
+            continue;
+        clear(item);
+        item->flight->kind = PGDBM__REQUEST_DESCRIBE;
+        atomic_fetch_add(&flights->in_flight, 1);
+        enqueue(item);
+    }
+    pgdbm__pool_unpushed(pool, number);
+    if (atomic_fetch_sub(&flights->in_flight, 1) == 1)
+        half_done(task);
+}
+
+void pgdbm__batch_launch(struct pgdbm_request *task)
+{
+    task->transaction_before = task->lease != NULL ? atomic_load(&task->member->session.transaction_status) : 'I';
+    if (task->in_transaction)
+        task->transaction_before = 'T';
+    for (size_t i = 0; i < task->flights->count; i++)
+        task->flights->items[i].todo = true;
+    start(task);
+}
+
+void pgdbm__batch_cancel(struct pgdbm_pool *pool, struct pgdbm_request *task)
+{
+    struct pgdbm__flights *flights = task->flights;
+    for (size_t i = 0; i < flights->count; i++)
+        if (pgdbm__session_await_head(&task->member->session, flights->items[i].flight, task->timed_out))
+            pgdbm__cancel_begin(pool, task->member, flights->items[i].flight);
+}
+
+void pgdbm__flights_free(struct pgdbm_pool *pool, struct pgdbm__flights *flights)
+{
+    if (flights == NULL)
+        return;
+    for (size_t i = 0; i < flights->count; i++) {
+        struct pgdbm__batch_item *item = &flights->items[i];
+        pgdbm_result_free(item->result);
+        pgdbm__statement_unref(item->statement);
+        pgdbm__flight_give(pool, item->flight);
+        pgdbm__free(item->space);
+    }
+    pgdbm__free(flights->items);
+    pgdbm__free(flights->results);
+    pgdbm__free(flights);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* Driving: sending, reading and timing for requests that nobody waits for, and running their callbacks.
+ *
+ * One thread at a time drives: the application's, in pgdbm_dispatch; the pool's own, when it was asked for; or one that
+ * waits for something that only driving brings. Reading and running callbacks are apart: a thread that waits for a future
+ * drives, but callbacks run only where they are dispatched, one at a time, from a queue that nobody holds a lock on. */
+#include "pool/task.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/thread.h"
+
+#define EVENTS 64
+
+/* The pool that this thread drives at the moment, if any: before it waits again it will look at everything there is, so
+ * what it leaves for itself needs no wake-up. */
+static _Thread_local struct pgdbm_pool *driving_here;
+
+void pgdbm__pool_nudge(struct pgdbm_pool *pool)
+{
+    if (driving_here != pool)
+        pgdbm__poller_wake(&pool->poller);
+}
+
+void pgdbm__pool_unpushed(struct pgdbm_pool *pool, unsigned number)
+{
+    uint64_t bit = UINT64_C(1) << (number % 64);
+    if ((atomic_fetch_or(&pool->unpushed[number / 64], bit) & bit) == 0)
+        pgdbm__pool_nudge(pool);
+}
+
+void pgdbm__pool_attention(struct pgdbm__session *session)
+{
+    struct pgdbm__member *member = (struct pgdbm__member *)(void *)session; /* its first field */
+    struct pgdbm_pool *pool = member->pool;
+    uint64_t bit = UINT64_C(1) << (session->number % 64);
+    if ((atomic_fetch_or(&pool->unseen[session->number / 64], bit) & bit) == 0)
+        pgdbm__pool_nudge(pool);
+}
+
+void pgdbm__pool_post(struct pgdbm_pool *pool, struct pgdbm__post *post)
+{
+    bool first = pool->posts.first == NULL;
+    post->next = NULL;
+    pool->n_posts++;
+    *pool->posts.last = post;
+    pool->posts.last = &post->next;
+    if (first)
+        pgdbm__pool_nudge(pool);
+}
+
+/* Members are not freed while pool->handling is set, so their slots may be looked at without the lock. */
+static void for_each_bit(struct pgdbm_pool *pool, _Atomic uint64_t *words, void (*act)(struct pgdbm__session *session))
+{
+    for (size_t i = 0; i < pool->n_words; i++) {
+        if (atomic_load_explicit(&words[i], memory_order_relaxed) == 0)
+            continue;
+        uint64_t bits = atomic_exchange(&words[i], 0);
+        for (unsigned number = 0; bits != 0; bits >>= 1, number++) {
+            if ((bits & 1) == 0)
+                continue;
+            pthread_mutex_lock(&pool->lock);
+            struct pgdbm__member *member = pool->slots[i * 64 + number];
+            pthread_mutex_unlock(&pool->lock);
+            if (member != NULL)
+                act(&member->session);
+        }
+    }
+}
+
+static void drive_member(struct pgdbm__session *session)
+{
+    struct pgdbm__member *member = (struct pgdbm__member *)(void *)session; /* its first field */
+    pgdbm__session_drive(session);
+    if (session->listening)
+        pgdbm__hub_look(member->pool, member);
+}
+
+static void handle_event(struct pgdbm_pool *pool, const struct pgdbm__poll_event *event)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct pgdbm__member *member =
+        event->key < (uint64_t)pool->config->values.max_connections ? pool->slots[event->key] : NULL;
+    pthread_mutex_unlock(&pool->lock);
+    if (member == NULL)
+        return;
+    if ((event->ready & PGDBM__POLL_OUT) != 0)
+        pgdbm__session_push(&member->session);
+    if ((event->ready & PGDBM__POLL_IN) != 0)
+        drive_member(&member->session);
+}
+
+static void push_and_look(struct pgdbm_pool *pool)
+{
+    for_each_bit(pool, pool->unpushed, pgdbm__session_push);
+    for_each_bit(pool, pool->unseen, drive_member);
+}
+
+/* Sets the poller's timer to the first of ours, if it would come too late. Locked. */
+static void set_timer(struct pgdbm_pool *pool)
+{
+    int64_t first = pool->n_timers > 0 ? pool->timers[0]->due : PGDBM__NEVER;
+    if (first < pool->timer_set) {
+        pool->timer_set = first;
+        pgdbm__poller_set_timer(&pool->poller, first);
+    }
+}
+
+/* A turn, or a round of callbacks, is over. Locked. */
+static void end_turn(struct pgdbm_pool *pool)
+{
+    pool->handling = false;
+    set_timer(pool);
+    if (pool->drive_waiters > 0)
+        pthread_cond_broadcast(&pool->driven);
+    if (pool->places[PGDBM__DEAD].length > 0)
+        pgdbm__pool_wake(pool);
+}
+
+/* The same for a thread that does not drive. When another one does, that one is woken: it looks at everything. */
+static void push_now(struct pgdbm_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool free = !pool->driving;
+    if (free)
+        pool->driving = pool->handling = true;
+    pthread_mutex_unlock(&pool->lock);
+    if (!free) {
+        pgdbm__poller_wake(&pool->poller);
+        return;
+    }
+    push_and_look(pool);
+    pthread_mutex_lock(&pool->lock);
+    pool->driving = false;
+    end_turn(pool);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void fire_timers(struct pgdbm_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    if (pool->timer_set != PGDBM__NEVER) {
+        int64_t now = pgdbm__now_ns();
+        pgdbm__timers_fire(pool, now);
+        if (now >= pool->timer_set)
+            pool->timer_set = PGDBM__NEVER; /* it has gone off */
+        set_timer(pool);
+    }
+    pgdbm__pool_unlock(pool);
+}
+
+/* Whether there is something that needs no waiting for. Locked. */
+static bool has_work(const struct pgdbm_pool *pool)
+{
+    return pool->stop_dispatch || (pool->posts.first != NULL && pool->calling == NULL);
+}
+
+/* Another thread drives: whatever happens ends its turn. Locked. */
+static void await_turn(struct pgdbm_pool *pool, int64_t deadline)
+{
+    struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000)};
+    pool->drive_waiters++;
+    if (deadline == PGDBM__NEVER)
+        pthread_cond_wait(&pool->driven, &pool->lock);
+    else if (deadline > 0)
+        pthread_cond_timedwait(&pool->driven, &pool->lock, &until);
+    pool->drive_waiters--;
+}
+
+static void handle(struct pgdbm_pool *pool, const struct pgdbm__poll_event *events, size_t count)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->handling = true;
+    pthread_mutex_unlock(&pool->lock);
+    for (size_t i = 0; i < count; i++)
+        handle_event(pool, &events[i]);
+    fire_timers(pool);
+    push_and_look(pool);
+}
+
+void pgdbm__pool_drive(struct pgdbm_pool *pool, int64_t deadline)
+{
+    struct pgdbm__poll_event events[EVENTS];
+    struct pgdbm_pool *outer = driving_here;
+    pthread_mutex_lock(&pool->lock);
+    if (pool->driving) {
+        await_turn(pool, deadline);
+        pthread_mutex_unlock(&pool->lock);
+        return;
+    }
+    int cancel_state = pgdbm__cancel_defer();
+    driving_here = pool;
+    pool->driving = pool->handling = true;
+    pthread_mutex_unlock(&pool->lock);
+    push_and_look(pool);
+    pthread_mutex_lock(&pool->lock);
+    pool->handling = false;
+    set_timer(pool);
+    if (has_work(pool))
+        deadline = 0;
+    pthread_mutex_unlock(&pool->lock);
+    size_t count = pgdbm__poller_wait(&pool->poller, events, EVENTS, deadline);
+    handle(pool, events, count);
+    pthread_mutex_lock(&pool->lock);
+    pool->driving = false;
+    end_turn(pool);
+    bool others = outer != pool && pool->posts.first != NULL;
+    pthread_mutex_unlock(&pool->lock);
+    driving_here = outer;
+    if (others)
+        pgdbm__poller_wake(&pool->poller); /* callbacks for whoever dispatches */
+    pgdbm__cancel_restore(cancel_state);
+}
+
+bool pgdbm__pool_drive_until(struct pgdbm_pool *pool, bool (*done)(void *context), void *context, int64_t deadline)
+{
+    bool is_done = false;
+    pthread_mutex_lock(&pool->lock);
+    pool->until_waiters++;
+    while (!(is_done = done(context)) && (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline)) {
+        pgdbm__pool_unlock(pool);
+        pgdbm__pool_drive(pool, deadline);
+        pthread_mutex_lock(&pool->lock);
+    }
+    pool->until_waiters--;
+    pgdbm__pool_unlock(pool);
+    return is_done;
+}
+
+void pgdbm__pool_progress(struct pgdbm_pool *pool)
+{
+    if (pool->until_waiters > 0)
+        pgdbm__poller_wake(&pool->poller);
+}
+
+int pgdbm__pool_call_back(struct pgdbm_pool *pool, bool nested)
+{
+    int ran = 0;
+    const char *me = pgdbm__thread_token();
+    struct pgdbm_pool *outer = driving_here;
+    pthread_mutex_lock(&pool->lock);
+    const char *before = pool->calling;
+    if (before != NULL && (before != me || !nested)) {
+        pthread_mutex_unlock(&pool->lock);
+        return 0;
+    }
+    pool->calling = me;
+    driving_here = pool;
+    /* Those that are ready now: what they post in their turn is for the next round. */
+    for (size_t left = pool->n_posts; left > 0 && pool->posts.first != NULL; left--) {
+        struct pgdbm__post *post = pool->posts.first;
+        pool->posts.first = post->next;
+        if (pool->posts.first == NULL)
+            pool->posts.last = &pool->posts.first;
+        pool->n_posts--;
+        pgdbm__pool_unlock(pool);
+        post->run(post);
+        ran++;
+        pthread_mutex_lock(&pool->lock);
+    }
+    pool->calling = before;
+    pthread_cond_broadcast(&pool->driven);
+    pgdbm__pool_unlock(pool);
+    if (ran > 0)
+        push_now(pool);
+    driving_here = outer;
+    return ran;
+}
+
+int pgdbm_fd(pgdbm_pool *pool)
+{
+    return pool != NULL ? pool->poller.epoll : -1;
+}
+
+void pgdbm_dispatch_stop(pgdbm_pool *pool)
+{
+    if (pool == NULL || pgdbm__pool_ours(pool, NULL) != PGDBM_OK)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pool->stop_dispatch = true;
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__poller_wake(&pool->poller);
+}
+
+static bool take_stop(struct pgdbm_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool stop = pool->stop_dispatch;
+    pool->stop_dispatch = false;
+    pthread_mutex_unlock(&pool->lock);
+    return stop;
+}
+
+int pgdbm_dispatch(pgdbm_pool *pool, int timeout_ms)
+{
+    if (pool == NULL || pgdbm__pool_ours(pool, NULL) != PGDBM_OK)
+        return 0;
+    int64_t deadline = timeout_ms == 0 ? 0 : pgdbm__deadline(timeout_ms);
+    struct pgdbm_pool *outer = driving_here;
+    int ran;
+    bool stop;
+    pgdbm__pool_ref(pool); /* a callback may close it */
+    driving_here = pool;
+    do {
+        pgdbm__pool_drive(pool, deadline);
+        ran = pgdbm__pool_call_back(pool, false);
+        stop = timeout_ms != 0 && take_stop(pool);
+    } while (ran == 0 && !stop && deadline != 0 && (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline));
+    driving_here = outer;
+    pthread_mutex_lock(&pool->lock);
+    bool more = pool->posts.first != NULL || (timeout_ms == 0 && pool->stop_dispatch);
+    pthread_mutex_unlock(&pool->lock);
+    if (more && pool->calling == NULL)
+        pgdbm__poller_wake(&pool->poller);
+    pgdbm__pool_unref(pool);
+    return ran;
+}
+
+/* The pool's own thread, when it was asked for. It goes when the pool is closed and all callbacks have run. */
+void *pgdbm__background_main(void *context)
+{
+    struct pgdbm_pool *pool = context;
+    bool more = true;
+    while (more) {
+        (void)pgdbm_dispatch(pool, -1);
+        pthread_mutex_lock(&pool->lock);
+        more = !pool->quiet;
+        pthread_mutex_unlock(&pool->lock);
+    }
+    pgdbm__pool_unref(pool);
+    return NULL;
+}

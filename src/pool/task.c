@@ -1,0 +1,831 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of an asynchronous request, from submitting to completing; see task.h for its stages. What may be repeated
+ * follows the rules of run.c. */
+#include "pool/task.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/thread.h"
+#include "sql/effects.h"
+
+#include <string.h>
+
+/* Flights kept for the next request. */
+#define SPARE_FLIGHTS 512
+
+struct pgdbm__request *pgdbm__flight_take_locked(struct pgdbm_pool *pool)
+{
+    struct pgdbm__request *flight = pool->spare_flights;
+    if (flight != NULL) {
+        pool->spare_flights = flight->next;
+        pool->n_spare_flights--;
+    } else
+        flight = pgdbm__alloc(sizeof *flight);
+    if (flight != NULL) /* all but the error, which is long and written before it is read */
+        memset(flight, 0, offsetof(struct pgdbm__request, error));
+    return flight;
+}
+
+void pgdbm__flight_give_locked(struct pgdbm_pool *pool, struct pgdbm__request *flight)
+{
+    if (flight == NULL)
+        return;
+    if (pool->n_spare_flights >= SPARE_FLIGHTS) {
+        pgdbm__free(flight);
+        return;
+    }
+    flight->next = pool->spare_flights;
+    pool->spare_flights = flight;
+    pool->n_spare_flights++;
+}
+
+struct pgdbm__request *pgdbm__flight_take(struct pgdbm_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct pgdbm__request *flight = pgdbm__flight_take_locked(pool);
+    pthread_mutex_unlock(&pool->lock);
+    return flight;
+}
+
+void pgdbm__flight_give(struct pgdbm_pool *pool, struct pgdbm__request *flight)
+{
+    if (flight == NULL)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pgdbm__flight_give_locked(pool, flight);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* --- making and ending --- */
+
+static size_t text_bytes(const pgdbm_param *value)
+{
+    if (value->kind == PGDBM_PARAM_BYTES)
+        return value->bytes;
+    if (value->kind != PGDBM_PARAM_TEXT || value->value.text == NULL)
+        return 0;
+    return value->bytes == PGDBM_TERMINATED ? strlen(value->value.text) + 1 : value->bytes;
+}
+
+/* What copies of the sets take behind the task; false when it is more than there can be. */
+static bool measure(const pgdbm_params *sets, size_t n_sets, size_t *total)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < n_sets; i++) {
+        sum += sizeof *sets + sets[i].count * sizeof *sets[i].values;
+        for (size_t j = 0; j < sets[i].count; j++) {
+            size_t bytes = text_bytes(&sets[i].values[j]);
+            if (bytes > SIZE_MAX / 4 || sum > SIZE_MAX / 4)
+                return false;
+            sum += bytes;
+        }
+    }
+    *total = sum;
+    return true;
+}
+
+/* Copies the sets to `space`: first the lists, then the values, then their bytes. */
+static void copy_sets(const pgdbm_params *sets, size_t n_sets, char *space, const pgdbm_params **copy)
+{
+    pgdbm_params *lists = (pgdbm_params *)(void *)space;
+    pgdbm_param *values = (pgdbm_param *)(void *)(lists + n_sets);
+    size_t n_values = 0;
+    for (size_t i = 0; i < n_sets; i++)
+        n_values += sets[i].count;
+    char *bytes = (char *)(values + n_values);
+    for (size_t i = 0; i < n_sets; i++) {
+        lists[i] = (pgdbm_params){.count = sets[i].count, .values = values};
+        for (size_t j = 0; j < sets[i].count; j++, values++) {
+            *values = sets[i].values[j];
+            size_t length = text_bytes(values);
+            if (values->kind != PGDBM_PARAM_TEXT && values->kind != PGDBM_PARAM_BYTES)
+                continue;
+            const void *from = values->kind == PGDBM_PARAM_TEXT ? values->value.text : values->value.data;
+            if (length > 0)
+                memcpy(bytes, from, length);
+            if (from != NULL && values->kind == PGDBM_PARAM_TEXT)
+                values->value.text = bytes;
+            else if (from != NULL)
+                values->value.data = bytes;
+            bytes += length;
+        }
+    }
+    *copy = lists;
+}
+
+void *pgdbm__sets_copy(const pgdbm_params *sets, size_t n_sets, const pgdbm_params **copy)
+{
+    size_t bytes;
+    void *space = measure(sets, n_sets, &bytes) ? pgdbm__alloc(bytes) : NULL;
+    if (space != NULL)
+        copy_sets(sets, n_sets, space, copy);
+    return space;
+}
+
+static void timer_is_up(struct pgdbm_pool *pool, struct pgdbm__timer *timer);
+static void answered(struct pgdbm_pool *pool, struct pgdbm__waiter *waiter, const pgdbm_error *refusal);
+static void run_callback(struct pgdbm__post *post);
+
+pgdbm_status pgdbm__task_new(struct pgdbm_pool *pool, enum pgdbm__task_kind kind, const pgdbm_params *sets,
+                             size_t n_sets, const char *sql, struct pgdbm_request **task, pgdbm_error *err)
+{
+    size_t sets_bytes = 0;
+    size_t sql_bytes = sql != NULL ? strlen(sql) + 1 : 0;
+    struct pgdbm_request *made = NULL;
+    if (measure(sets, n_sets, &sets_bytes))
+        made = pgdbm__alloc(sizeof *made + sets_bytes + sql_bytes);
+    if (made == NULL)
+        return pgdbm__fail_nomem(err, "submitting a request");
+    memset(made, 0, sizeof *made);
+    char *behind = (char *)(made + 1);
+    if (sets != NULL && n_sets > 0)
+        copy_sets(sets, n_sets, behind, &made->sets);
+    made->n_sets = n_sets;
+    if (sql != NULL)
+        made->sql = memcpy(behind + sets_bytes, sql, sql_bytes);
+    atomic_init(&made->references, 1);
+    made->pool = pgdbm__pool_ref(pool);
+    made->kind = kind;
+    made->need = (struct pgdbm__need){.account = &pool->account,
+                                      .since = pgdbm__now_ns(),
+                                      .deadline = PGDBM__NEVER,
+                                      .thread = pgdbm__thread_token(),
+                                      .no_thread = true};
+    made->waiter = (struct pgdbm__waiter){.need = &made->need, .answer = answered};
+    made->deadline = PGDBM__NEVER;
+    made->timer.fire = timer_is_up;
+    made->post.run = run_callback;
+    *task = made;
+    return PGDBM_OK;
+}
+
+struct pgdbm_request *pgdbm__task_ref(struct pgdbm_request *task)
+{
+    atomic_fetch_add_explicit(&task->references, 1, memory_order_relaxed);
+    return task;
+}
+
+void pgdbm__task_unref(struct pgdbm_request *task)
+{
+    if (task == NULL || atomic_fetch_sub_explicit(&task->references, 1, memory_order_acq_rel) != 1)
+        return;
+    struct pgdbm_pool *pool = task->pool;
+    pgdbm_result_free(task->outcome.result);
+    pgdbm__statement_unref(task->statement);
+    pgdbm__flights_free(pool, task->flights);
+    pgdbm__flight_give(pool, task->flight);
+    pgdbm__flight_give(pool, task->told);
+    if (task->need.account != &pool->account)
+        pgdbm__account_unref(task->need.account);
+    pgdbm__free(task);
+    pgdbm__pool_unref(pool);
+}
+
+/* --- under the pool's lock --- */
+
+void pgdbm__task_granted(struct pgdbm_pool *pool, struct pgdbm_request *task)
+{
+    task->stage = PGDBM__STAGE_GRANTED;
+    task->next = NULL;
+    if (pool->last_granted != NULL)
+        pool->last_granted->next = task;
+    else
+        pool->first_granted = task;
+    pool->last_granted = task;
+}
+
+/* Tasks that got a session, and those that failed before they had one, go on when the lock is let go. */
+void pgdbm__pool_unlock(struct pgdbm_pool *pool)
+{
+    struct pgdbm_request *task = pool->first_granted;
+    pool->first_granted = pool->last_granted = NULL;
+    pthread_mutex_unlock(&pool->lock);
+    struct pgdbm_request *next;
+    for (; task != NULL; task = next) {
+        next = task->next;
+        pgdbm__task_launch(task);
+    }
+}
+
+/* Its error is kept in a flight, which has room for one. */
+static void keep_error(struct pgdbm_request *task, const pgdbm_error *error)
+{
+    if (error != NULL)
+        task->outcome.status = error->status;
+    if (error != NULL)
+        task->unsaid = error->outcome;
+    if (error != NULL && task->flight != NULL && &task->flight->error != error)
+        task->flight->error = *error;
+}
+
+void pgdbm__task_fail(struct pgdbm_request *task, const pgdbm_error *error)
+{
+    if (task->flight == NULL)
+        task->flight = pgdbm__flight_take_locked(task->pool);
+    keep_error(task, error);
+    pgdbm__task_granted(task->pool, task);
+}
+
+void pgdbm__task_say(struct pgdbm_request *task, const pgdbm_error *error)
+{
+    if (task->flight == NULL)
+        task->flight = pgdbm__flight_take(task->pool);
+    keep_error(task, error);
+    task->outcome.error = task->flight != NULL ? &task->flight->error : NULL;
+}
+
+static struct pgdbm_request *task_of(void *part, size_t offset)
+{
+    return (struct pgdbm_request *)(void *)((char *)part - offset);
+}
+
+/* It has a session (task->member), and takes off when the lock is let go. */
+void pgdbm__task_board(struct pgdbm_pool *pool, struct pgdbm_request *task)
+{
+    bool flies = task->kind == PGDBM__TASK_STATEMENT || task->kind == PGDBM__TASK_COMMAND;
+    if (flies && task->flight == NULL)
+        task->flight = pgdbm__flight_take_locked(pool);
+    if (flies && task->flight == NULL) {
+        task->outcome.status = PGDBM_ERR_NOMEM;
+        task->unsaid = PGDBM_OUTCOME_NOT_SENT;
+    }
+    pgdbm__task_granted(pool, task);
+    task->stage = PGDBM__STAGE_FLYING;
+}
+
+struct pgdbm_request *pgdbm__task_of_outcome(const pgdbm_outcome *outcome)
+{
+    return task_of((void *)(uintptr_t)outcome, offsetof(struct pgdbm_request, outcome));
+}
+
+/* The answer to its waiting. */
+static void answered(struct pgdbm_pool *pool, struct pgdbm__waiter *waiter, const pgdbm_error *refusal)
+{
+    struct pgdbm_request *task = task_of(waiter, offsetof(struct pgdbm_request, waiter));
+    pool->n_queued--;
+    if (refusal != NULL) {
+        pgdbm__task_fail(task, refusal);
+        return;
+    }
+    task->member = waiter->granted;
+    pgdbm__task_board(pool, task);
+    if (task->timer.place != 0 && task->timer.due != task->deadline) {
+        pgdbm__timer_stop(pool, &task->timer);
+        if (task->deadline != PGDBM__NEVER) /* there is room: one has just been taken out */
+            (void)pgdbm__timer_start(pool, &task->timer, task->deadline);
+    }
+}
+
+bool pgdbm__timer_is_delay(const struct pgdbm__timer *timer)
+{
+    if (timer->fire != timer_is_up)
+        return false;
+    const struct pgdbm_request *task = task_of((void *)(uintptr_t)timer, offsetof(struct pgdbm_request, timer));
+    return task->kind == PGDBM__TASK_DELAY;
+}
+
+static void say_late(const struct pgdbm_request *task, pgdbm_outcome_kind outcome, pgdbm_error *error)
+{
+    pgdbm__fail(error, PGDBM_ERR_TIMEOUT, "%s when its deadline passed",
+                outcome == PGDBM_OUTCOME_NOT_SENT ? "the request had not been sent"
+                                                  : "the request was in flight behind another one");
+    pgdbm__error_hint(error,
+                      "raise command_timeout_ms or the call's timeout_ms, or see what it waits for (the pool's and "
+                      "the manager's statistics, pg_stat_activity)");
+    pgdbm__error_statement(error, task->statement != NULL ? task->statement->text : task->sql);
+    error->outcome = outcome;
+}
+
+static void say_canceled(const struct pgdbm_request *task, pgdbm_outcome_kind outcome, pgdbm_error *error)
+{
+    pgdbm__fail(error, PGDBM_ERR_CANCELED, "the request was cancelled%s",
+                outcome == PGDBM_OUTCOME_NOT_SENT ? " before it was sent" : "");
+    pgdbm__error_statement(error, task->statement != NULL ? task->statement->text : task->sql);
+    error->outcome = outcome;
+}
+
+static void say_ended(const struct pgdbm_request *task, pgdbm_outcome_kind outcome, pgdbm_error *error)
+{
+    if (task->timed_out)
+        say_late(task, outcome, error);
+    else
+        say_canceled(task, outcome, error);
+}
+
+/* Takes a task that has not been sent out of its queue. */
+static void leave_queue(struct pgdbm_pool *pool, struct pgdbm_request *task)
+{
+    if (task->stage == PGDBM__STAGE_WAITING)
+        pgdbm__wait_leave(pool, &task->waiter);
+    else
+        pgdbm__lease_leave(task->lease, task);
+    pool->n_queued--;
+}
+
+/* The owner of a request in flight is told now that its time is up. The server may be at something else still: what it
+ * does with this one is not known. On a lease the order of answers is promised, so the server's is waited for. */
+static void report_early(struct pgdbm_pool *pool, struct pgdbm_request *task)
+{
+    struct pgdbm__request *told = pgdbm__flight_take_locked(pool);
+    int open = PGDBM__FATE_OPEN;
+    if (told == NULL || !atomic_compare_exchange_strong(&task->fate, &open, PGDBM__FATE_REPORTED)) {
+        pgdbm__flight_give_locked(pool, told);
+        return; /* no memory, or its answer has come: that will be told */
+    }
+    pool->n_tasks++; /* the flight is waited for when the pool closes */
+    task->told = told;
+    bool sent = pgdbm__session_has_sent(&task->member->session, task->flight);
+    say_late(task, sent ? PGDBM_OUTCOME_UNKNOWN : PGDBM_OUTCOME_NOT_SENT, &told->error);
+    task->outcome.status = PGDBM_ERR_TIMEOUT;
+    task->outcome.error = &told->error;
+    pgdbm__task_ref(task); /* the flight's */
+    pgdbm__task_deliver(task);
+}
+
+/* It is to end, and in flight: cancelled on the server when the server is at it, now or later. */
+static void cancel_flight(struct pgdbm_pool *pool, struct pgdbm_request *task)
+{
+    if (task->kind == PGDBM__TASK_BATCH)
+        pgdbm__batch_cancel(pool, task);
+    else if (pgdbm__session_await_head(&task->member->session, task->flight, task->timed_out))
+        pgdbm__cancel_begin(pool, task->member, task->flight);
+    else if (task->timed_out && task->lease == NULL && task->kind == PGDBM__TASK_STATEMENT)
+        report_early(pool, task);
+}
+
+static void timer_is_up(struct pgdbm_pool *pool, struct pgdbm__timer *timer)
+{
+    struct pgdbm_request *task = task_of(timer, offsetof(struct pgdbm_request, timer));
+    pgdbm_error error;
+    int64_t now = pgdbm__now_ns();
+    switch (task->stage) {
+    case PGDBM__STAGE_WAITING:
+        leave_queue(pool, task);
+        pgdbm__pool_time_out(pool, &task->need, now - task->need.since, &error);
+        pgdbm__task_fail(task, &error);
+        pgdbm__pool_serve(pool); /* a session drained for it is free again */
+        break;
+    case PGDBM__STAGE_ORDERED:
+        leave_queue(pool, task);
+        say_late(task, PGDBM_OUTCOME_NOT_SENT, &error);
+        pgdbm__task_fail(task, &error);
+        break;
+    case PGDBM__STAGE_GRANTED: /* it has failed, or is about to complete */
+        break;
+    case PGDBM__STAGE_FLYING:
+        task->timed_out = true;
+        cancel_flight(pool, task);
+        break;
+    case PGDBM__STAGE_WORKING:
+        pgdbm__task_granted(pool, task); /* a delay is over */
+        break;
+    case PGDBM__STAGE_NEW:
+    case PGDBM__STAGE_COMPLETE:
+        break;
+    }
+}
+
+void pgdbm_cancel(pgdbm_request *task)
+{
+    pgdbm_error error;
+    if (task == NULL || pgdbm__pool_ours(task->pool, NULL) != PGDBM_OK)
+        return;
+    struct pgdbm_pool *pool = task->pool;
+    pthread_mutex_lock(&pool->lock);
+    bool first = !task->canceled;
+    task->canceled = true;
+    if (task->stage == PGDBM__STAGE_WAITING || task->stage == PGDBM__STAGE_ORDERED) {
+        leave_queue(pool, task);
+        say_canceled(task, PGDBM_OUTCOME_NOT_SENT, &error);
+        pgdbm__task_fail(task, &error);
+        pgdbm__pool_serve(pool);
+    } else if (task->stage == PGDBM__STAGE_FLYING && first)
+        cancel_flight(pool, task);
+    pgdbm__pool_unlock(pool);
+}
+
+void pgdbm_request_release(pgdbm_request *task)
+{
+    pgdbm__task_unref(task);
+}
+
+/* --- flying --- */
+
+static void landed(struct pgdbm_request *task);
+
+/* The server has come to a request that is to end. */
+static void came_to_head(struct pgdbm_request *task)
+{
+    struct pgdbm_pool *pool = task->pool;
+    pthread_mutex_lock(&pool->lock);
+    if (task->stage == PGDBM__STAGE_FLYING && (task->canceled || task->timed_out))
+        cancel_flight(pool, task);
+    pgdbm__pool_unlock(pool);
+}
+
+static void notified(struct pgdbm__request *flight, uint32_t reason)
+{
+    struct pgdbm_request *task = flight->context;
+    if (reason == PGDBM__SIGNAL_HEAD)
+        came_to_head(task);
+    else if (reason == PGDBM__SIGNAL_DONE) {
+        pgdbm__request_conclude(flight);
+        landed(task);
+    }
+}
+
+/* Fills a flight with what is to be sent next. */
+static pgdbm_status load(struct pgdbm_request *task, struct pgdbm__request *flight)
+{
+    struct pgdbm__session *session = &task->member->session;
+    struct pgdbm__statement *statement = task->statement;
+    flight->notify = notified;
+    flight->context = task;
+    flight->statement = statement;
+    flight->max_result_bytes = (size_t)task->pool->config->values.max_result_bytes;
+    task->describing = false;
+    task->transaction_before = task->lease != NULL ? atomic_load(&session->transaction_status) : 'I';
+    if (task->kind == PGDBM__TASK_COMMAND) {
+        flight->kind = PGDBM__REQUEST_SIMPLE;
+        flight->simple_sql = task->sql;
+        return PGDBM_OK;
+    }
+    if (!atomic_load_explicit(&statement->described, memory_order_acquire)) {
+        flight->kind = PGDBM__REQUEST_DESCRIBE;
+        task->describing = true;
+        return PGDBM_OK;
+    }
+    flight->kind = PGDBM__REQUEST_EXECUTE;
+    flight->sets = task->sets;
+    flight->n_sets = task->n_sets;
+    flight->rows = task->rows;
+    flight->may_share_sync =
+        task->lease == NULL && !task->own_lease && task->repeats == 0 && pgdbm__run_may_share(task->pool, statement);
+    pgdbm__run_mark_effects(task->lease != NULL, session, statement->effects);
+    return pgdbm__run_check_counts(flight, &flight->error);
+}
+
+/* Puts the next messages of a task into its session's FIFO. They may be answered before this returns. */
+static void take_off(struct pgdbm_request *task)
+{
+    struct pgdbm_pool *pool = task->pool;
+    struct pgdbm__member *member = task->member;
+    struct pgdbm__request *flight = task->flight;
+    memset(flight, 0, offsetof(struct pgdbm__request, error));
+    flight->status = load(task, flight);
+    if (flight->status == PGDBM_OK) {
+        unsigned number = member->session.number;
+        pgdbm__task_ref(task);
+        bool queued = pgdbm__session_enqueue(&member->session, flight, task->deadline);
+        if (queued) {
+            pgdbm__pool_unpushed(pool, number);
+            if (task->canceled || task->timed_out)
+                came_to_head(task);
+        }
+        pgdbm__task_unref(task);
+        if (queued)
+            return;
+    }
+    landed(task);
+}
+
+/* Its outcome stands. Locked. */
+void pgdbm__task_deliver(struct pgdbm_request *task)
+{
+    struct pgdbm_pool *pool = task->pool;
+    pgdbm__timer_stop(pool, &task->timer);
+    if (task->kind == PGDBM__TASK_STATEMENT)
+        atomic_fetch_add_explicit(&pool->statements, 1, memory_order_relaxed);
+    if (task->kind == PGDBM__TASK_STATEMENT && task->outcome.status != PGDBM_OK)
+        atomic_fetch_add_explicit(&pool->statements_failed, 1, memory_order_relaxed);
+    if (!task->direct)
+        pgdbm__pool_post(pool, &task->post);
+}
+
+/* The callback has run, or there was none. */
+static void call_back(struct pgdbm_request *task)
+{
+    struct pgdbm_pool *pool = task->pool;
+    pgdbm_error local;
+    if (task->outcome.status != PGDBM_OK && task->outcome.error == NULL) {
+        pgdbm__fail(&local, task->outcome.status, "the request failed, and there was no memory to say why");
+        pgdbm__error_outcome(&local, task->unsaid);
+        task->outcome.error = &local;
+    }
+    if (task->on_done != NULL)
+        task->on_done(&task->outcome, task->context);
+    if (task->outcome.error == &local)
+        task->outcome.error = NULL;
+    pthread_mutex_lock(&pool->lock);
+    pool->n_tasks--;
+    if (pool->closed)
+        pthread_cond_broadcast(&pool->changed);
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__task_unref(task);
+}
+
+static void run_callback(struct pgdbm__post *post)
+{
+    call_back(task_of(post, offsetof(struct pgdbm_request, post)));
+}
+
+/* The end of a transaction gives its session back, also when it could not be sent. Locked. */
+static void end_lease(struct pgdbm_pool *pool, struct pgdbm_request *task)
+{
+    const struct pgdbm__need need = {.lease = true, .account = task->need.account};
+    if (task->ends_lease)
+        pgdbm__task_release(pool, task->lease, &need);
+}
+
+/* Gives back what it flew on. Locked. */
+static void dismount(struct pgdbm_pool *pool, struct pgdbm_request *task)
+{
+    struct pgdbm__member *member = task->member;
+    task->member = NULL;
+    if (member == NULL) {
+        end_lease(pool, task);
+        return;
+    }
+    if (task->flight != NULL)
+        pgdbm__cancel_landed(pool, member, task->flight);
+    if (task->lease != NULL) {
+        member->ordered_in_flight--;
+        pgdbm__lease_advance(pool, member);
+        end_lease(pool, task);
+        pgdbm__pool_released(pool); /* somebody may wait until the lease is quiet */
+    } else if (task->keeps_lease && task->outcome.status == PGDBM_OK)
+        task->granted = member;
+    else
+        pgdbm__task_release(pool, member, &task->need);
+}
+
+void pgdbm__task_complete(struct pgdbm_request *task, pgdbm_status status, const pgdbm_error *error)
+{
+    struct pgdbm_pool *pool = task->pool;
+    if (status != PGDBM_OK && task->flight == NULL)
+        task->flight = pgdbm__flight_take(pool);
+    task->outcome.status = status;
+    if (status != PGDBM_OK) {
+        keep_error(task, error);
+        task->outcome.error = task->flight != NULL ? &task->flight->error : NULL;
+    }
+    if (task->finish != NULL)
+        task->finish(task);
+    pthread_mutex_lock(&pool->lock);
+    dismount(pool, task);
+    task->stage = PGDBM__STAGE_COMPLETE;
+    if (task->outcome.status == PGDBM_OK) {
+        pgdbm__flight_give_locked(pool, task->flight);
+        task->flight = NULL;
+    }
+    pgdbm__task_deliver(task);
+    bool direct = task->direct;
+    pgdbm__pool_unlock(pool);
+    if (direct)
+        call_back(task);
+}
+
+/* The answer to a request whose owner has been told that it was too late. */
+static void drop(struct pgdbm_request *task)
+{
+    struct pgdbm_pool *pool = task->pool;
+    pthread_mutex_lock(&pool->lock);
+    dismount(pool, task);
+    pool->n_tasks--;
+    if (pool->closed)
+        pthread_cond_broadcast(&pool->changed);
+    pgdbm__pool_unlock(pool);
+    pgdbm__task_unref(task);
+}
+
+/* Finds the statement anew for another attempt. */
+static pgdbm_status find_again(struct pgdbm_request *task, pgdbm_error *err)
+{
+    struct pgdbm__statement *found = NULL;
+    struct pgdbm__statement *old = task->statement;
+    pgdbm_status status = task->repeats < PGDBM__OWN_STATEMENT
+                              ? pgdbm__statements_find(task->pool, old->schema, old->sql, &found, err)
+                              : pgdbm__statements_make(task->pool, old->schema, old->sql, &found, err);
+    if (status != PGDBM_OK)
+        return status;
+    task->statement = found;
+    task->need.statement = found;
+    pgdbm__statement_unref(old);
+    return PGDBM_OK;
+}
+
+bool pgdbm__task_asks_again(struct pgdbm_request *task, struct pgdbm__request *flight, char transaction_before)
+{
+    if (flight->statement != NULL && (flight->stale || flight->gone))
+        pgdbm__statements_forget(task->pool, flight->statement);
+    if (task->canceled || task->timed_out || task->repeats > PGDBM__REPEATS)
+        return false;
+    if (flight->status == PGDBM_OK)
+        return pgdbm__run_should_ask_again(flight, transaction_before);
+    if (flight->lost)
+        return task->lease == NULL && (flight->error.outcome != PGDBM_OUTCOME_UNKNOWN || task->idempotent);
+    return transaction_before == 'I' && (flight->gone || flight->stale || flight->canceled_by_other || flight->skipped);
+}
+
+/* Another attempt, from the beginning. */
+static void ask_again(struct pgdbm_request *task)
+{
+    struct pgdbm_pool *pool = task->pool;
+    pgdbm_error error;
+    task->repeats++;
+    atomic_fetch_add_explicit(&pool->statements_repeated, 1, memory_order_relaxed);
+    pgdbm_status status = task->statement != NULL ? find_again(task, &error) : PGDBM_OK;
+    if (status != PGDBM_OK) {
+        pgdbm__task_complete(task, status, &error);
+        return;
+    }
+    pthread_mutex_lock(&pool->lock);
+    struct pgdbm__member *lease = task->lease;
+    struct pgdbm__member *member = task->member;
+    task->member = NULL;
+    task->stage = PGDBM__STAGE_NEW;
+    pgdbm__cancel_landed(pool, member, task->flight);
+    if (lease != NULL)
+        member->ordered_in_flight--;
+    else
+        pgdbm__task_release(pool, member, &task->need);
+    atomic_store(&task->fate, PGDBM__FATE_OPEN);
+    if (task->canceled || task->timed_out) { /* since we looked */
+        say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &error);
+        pgdbm__task_fail(task, &error);
+    } else
+        pgdbm__task_queue(task, true);
+    pgdbm__pool_unlock(pool);
+}
+
+/* The types of its statement have come. True when its execution is on its way. */
+static bool described(struct pgdbm_request *task)
+{
+    struct pgdbm__request *flight = task->flight;
+    struct pgdbm__session *session = &task->member->session;
+    if (flight->status != PGDBM_OK) {
+        pgdbm__free(flight->new_types);
+        pgdbm__description_unref(flight->description);
+    } else if (!pgdbm__statement_describe(task->statement, flight->new_types, flight->n_new_types,
+                                          flight->description)) {
+        flight->status =
+            pgdbm__fail(&flight->error, PGDBM_ERR_QUERY, "the statement's types changed while it was prepared");
+        flight->stale = true;
+    } else
+        pgdbm__session_confirm(session, flight);
+    flight->new_types = NULL;
+    flight->description = NULL;
+    if (flight->status != PGDBM_OK || task->canceled || task->timed_out ||
+        atomic_load_explicit(&session->canceling, memory_order_relaxed) > 0)
+        return false;
+    take_off(task);
+    return true;
+}
+
+/* Its flight is over, or never was: flight->status says how. In the thread that read the answer. */
+static void landed(struct pgdbm_request *task)
+{
+    struct pgdbm__request *flight = task->flight;
+    bool half = task->describing && flight->kind == PGDBM__REQUEST_DESCRIBE;
+    if (half && described(task))
+        return;
+    if (!half)
+        pgdbm__run_measured(flight);
+    int open = PGDBM__FATE_OPEN;
+    pgdbm_result *result = flight->result;
+    flight->result = NULL;
+    if (!atomic_compare_exchange_strong(&task->fate, &open, PGDBM__FATE_LANDED)) {
+        pgdbm_result_free(result);
+        drop(task);
+        return;
+    }
+    bool again = pgdbm__task_asks_again(task, flight, task->transaction_before);
+    if (half && flight->status == PGDBM_OK) { /* its execution has not been sent */
+        again = !task->canceled && !task->timed_out;
+        say_ended(task, PGDBM_OUTCOME_NOT_SENT, &flight->error);
+        flight->status = flight->error.status;
+    }
+    if (again) {
+        pgdbm_result_free(result);
+        ask_again(task);
+        return;
+    }
+    task->outcome.result = flight->status == PGDBM_OK ? result : NULL;
+    task->outcome.affected = flight->status == PGDBM_OK ? flight->affected : 0;
+    if (task->n_sets > 1 && flight->status != PGDBM_OK)
+        pgdbm__run_name_set(flight, &flight->error);
+    pgdbm__task_complete(task, flight->status, &flight->error);
+}
+
+/* --- submitting --- */
+
+static pgdbm_status refuse_queued(struct pgdbm_pool *pool, pgdbm_error *err)
+{
+    pgdbm__fail(err, PGDBM_ERR_POOL,
+                "too many requests wait: %zu of at most %d queued (max_queued), %zu in flight on %zu sessions",
+                pool->n_queued, pool->config->values.max_queued, pool->n_tasks - pool->n_queued,
+                pgdbm__pool_live(pool));
+    pgdbm__error_hint(err, "submit more when some have completed; raise max_connections when the server can do more, "
+                           "or max_queued when there is memory");
+    return PGDBM_ERR_POOL;
+}
+
+/* Its timer goes at its deadline, and while it waits for a session at the end of its patience. */
+static bool start_timer(struct pgdbm_pool *pool, struct pgdbm_request *task, bool waits)
+{
+    int64_t due = waits && task->need.deadline < task->deadline ? task->need.deadline : task->deadline;
+    if (due == PGDBM__NEVER) {
+        pgdbm__timer_stop(pool, &task->timer);
+        return true;
+    }
+    return (task->timer.place != 0 && task->timer.due == due) || pgdbm__timer_start(pool, &task->timer, due);
+}
+
+static void fail_nomem(struct pgdbm_request *task)
+{
+    pgdbm_error error;
+    pgdbm__fail_nomem(&error, "queueing a request");
+    pgdbm__task_fail(task, &error);
+}
+
+void pgdbm__task_queue(struct pgdbm_request *task, bool again)
+{
+    struct pgdbm_pool *pool = task->pool;
+    pgdbm_error error;
+    if (pgdbm__pool_usable(pool, &error) != PGDBM_OK && task->lease == NULL) {
+        pgdbm__task_fail(task, &error);
+        return;
+    }
+    if (task->lease != NULL) {
+        if (!start_timer(pool, task, false)) {
+            fail_nomem(task);
+            return;
+        }
+        pgdbm__lease_enter(task->lease, task, again);
+        pool->n_queued++;
+        pgdbm__lease_advance(pool, task->lease);
+        return;
+    }
+    struct pgdbm__member *member = pgdbm__pool_try(pool, &task->need);
+    if (!start_timer(pool, task, member == NULL)) {
+        task->member = member;
+        fail_nomem(task);
+    } else if (member != NULL) {
+        task->member = member;
+        pgdbm__task_board(pool, task);
+    } else {
+        task->stage = PGDBM__STAGE_WAITING;
+        pool->n_queued++;
+        pgdbm__wait_enter(pool, &task->waiter);
+        pgdbm__pool_serve(pool);
+    }
+}
+
+pgdbm_status pgdbm__task_submit(struct pgdbm_request *task, pgdbm_error *err)
+{
+    struct pgdbm_pool *pool = task->pool;
+    pgdbm_status status = pgdbm__pool_ours(pool, err);
+    if (status != PGDBM_OK)
+        return status;
+    pthread_mutex_lock(&pool->lock);
+    status = pgdbm__pool_usable(pool, err);
+    bool limited = task->kind == PGDBM__TASK_STATEMENT || task->kind == PGDBM__TASK_BATCH;
+    if (status == PGDBM_OK && limited && pool->n_queued >= (size_t)pool->config->values.max_queued)
+        status = refuse_queued(pool, err);
+    if (status == PGDBM_OK) {
+        pool->n_tasks++;
+        if (task->kind == PGDBM__TASK_WORK)
+            task->stage = PGDBM__STAGE_WORKING;
+        else if (task->kind == PGDBM__TASK_DELAY) {
+            task->stage = PGDBM__STAGE_WORKING;
+            if (!start_timer(pool, task, false))
+                fail_nomem(task);
+        } else
+            pgdbm__task_queue(task, false);
+    }
+    pgdbm__pool_unlock(pool);
+    return status;
+}
+
+void pgdbm__task_launch(struct pgdbm_request *task)
+{
+    if (task->outcome.status != PGDBM_OK) { /* it failed before it had a session */
+        pgdbm__task_complete(task, task->outcome.status, task->flight != NULL ? &task->flight->error : NULL);
+        return;
+    }
+    switch (task->kind) {
+    case PGDBM__TASK_STATEMENT:
+    case PGDBM__TASK_COMMAND:
+        take_off(task);
+        break;
+    case PGDBM__TASK_BATCH:
+        pgdbm__batch_launch(task);
+        break;
+    case PGDBM__TASK_LEASE:
+    case PGDBM__TASK_WORK:
+    case PGDBM__TASK_DELAY:
+        pgdbm__task_complete(task, PGDBM_OK, NULL);
+        break;
+    }
+}
