@@ -148,7 +148,6 @@ pgdbm_status pgdbm__task_new(struct pgdbm_pool *pool, enum pgdbm__task_kind kind
     made->pool = pgdbm__pool_ref(pool);
     made->kind = kind;
     made->need = (struct pgdbm__need){.account = &pool->account,
-                                      .since = pgdbm__now_ns(),
                                       .deadline = PGDBM__NEVER,
                                       .thread = pgdbm__thread_token(),
                                       .no_thread = true};

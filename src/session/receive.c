@@ -685,7 +685,7 @@ static bool read_once(struct pgdbm__session *session, struct pgdbm__request *req
 void pgdbm__session_drive(struct pgdbm__session *session)
 {
     bool more = true;
-    for (;;) {
+    for (bool first = true;; first = false) {
         struct pgdbm__request *thread = NULL;
         pthread_mutex_lock(&session->lock);
         if (session->driven) { /* meanwhile a thread may have come to wait */
@@ -696,7 +696,9 @@ void pgdbm__session_drive(struct pgdbm__session *session)
         struct pgdbm__request *reader = session->reader;
         bool mine =
             !session->broken && !session->paused && (reader != NULL ? reader->notify != NULL : session->listening);
-        if (!mine && !session->broken)
+        /* Something came that is not for us: it is not looked for any more. When all is answered it is still: the next
+         * request is likely to come soon, and each change of what is watched is a system call. */
+        if (!mine && first && !session->broken)
             pgdbm__session_watch(session, session->watched & ~PGDBM__POLL_IN);
         session->driven = mine && more;
         pthread_mutex_unlock(&session->lock);
