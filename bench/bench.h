@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 #define BENCH_ROWS 10000
+/* The point select: the account with this number, which libpq knows as the prepared statement "account". */
+#define BENCH_SELECT "SELECT id, name, balance FROM account WHERE id = $1"
 
 struct bench {
     const char *url;
@@ -27,6 +29,8 @@ double bench_thread_cpu(void); /* seconds of this thread */
 void bench_pin(int pid, int cpu);
 void bench_add(struct samples *samples, double value);
 double bench_median(const struct samples *samples);
+/* The value that this fraction of all is not above. Sorts them. */
+double bench_percentile(double *values, size_t count, double fraction);
 
 /* Higher is better: ours / peer, must be at least the bar. */
 void bench_report_ratio(struct bench *bench, const char *name, const char *peer, double bar, const char *unit,
@@ -41,7 +45,40 @@ void bench_report_value(struct bench *bench, const char *name, double bar, const
 /* Ends the program with a message when something that must work does not. */
 void bench_must(pgdbm_status status, const pgdbm_error *err, const char *what);
 void bench_must_libpq(bool good, PGconn *connection, const char *what);
+void bench_expect(bool good, const char *what);
+
+/* subject.c: both sides of a point select. */
 PGconn *bench_connect(const struct bench *bench);
+PGconn *bench_connect_prepared(const struct bench *bench);
+/* A pool with so many sessions, all of them open. */
+pgdbm_pool *bench_open_pool(const struct bench *bench, int sessions);
+pgdbm_db *bench_open(const struct bench *bench, int sessions);
+/* End the program unless this is the row of account `id`. */
+void bench_check_row(const pgdbm_result *row, int id);
+void bench_check_libpq_row(const PGresult *row, int id);
+
+/* What one event loop achieved. */
+struct bench_speed {
+    double rate; /* statements per second */
+    double cpu;  /* microseconds of its thread per statement */
+};
+enum { BENCH_IN_FLIGHT = 64, BENCH_CONNECTIONS = 8 };
+
+/* loop.c: an event loop that has nothing but a pool to watch. */
+int bench_loop_open(pgdbm_pool *pool);
+/* Waits for the pool's descriptor, then dispatches. */
+void bench_loop_turn(int loop, pgdbm_pool *pool);
+struct bench_speed bench_loop_run(pgdbm_db *db, double seconds);
+
+/* pipeline.c: the same written by hand on libpq's pipeline mode. */
+struct bench_pipeline;
+struct bench_pipeline *bench_pipeline_open(const struct bench *bench);
+struct bench_speed bench_pipeline_run(struct bench_pipeline *pipeline, double seconds, bool one_sync);
+void bench_pipeline_close(struct bench_pipeline *pipeline);
+
+/* pgbench.c: pgbench's own figure for the same select, in transactions per second. */
+bool bench_pgbench_found(void);
+double bench_pgbench_run(const struct bench *bench);
 
 void bench_point_select(struct bench *bench);
 void bench_threads_64_pool_8(struct bench *bench);
@@ -52,5 +89,11 @@ void bench_stream_memory(struct bench *bench);
 void bench_manager_bytes(struct bench *bench);
 void bench_expand(struct bench *bench);
 void bench_lease(struct bench *bench);
+void bench_async_64(struct bench *bench);
+void bench_async_64_cpu(struct bench *bench);
+void bench_async_64_pgbench(struct bench *bench);
+void bench_async_queued(struct bench *bench);
+void bench_async_slow_neighbour(struct bench *bench);
+void bench_async_fair(struct bench *bench);
 
 #endif

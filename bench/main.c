@@ -21,6 +21,12 @@ static const struct {
     {"manager-bytes", bench_manager_bytes},
     {"expand-cached", bench_expand},
     {"lease", bench_lease},
+    {"async-64", bench_async_64},
+    {"async-64-cpu", bench_async_64_cpu},
+    {"async-64-pgbench", bench_async_64_pgbench},
+    {"async-queued-10000", bench_async_queued},
+    {"async-slow-neighbour", bench_async_slow_neighbour},
+    {"async-fair", bench_async_fair},
 };
 enum { N_FIGURES = sizeof figures / sizeof *figures };
 

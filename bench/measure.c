@@ -61,6 +61,16 @@ double bench_median(const struct samples *samples)
     return copy.count % 2 == 1 ? copy.values[middle] : (copy.values[middle - 1] + copy.values[middle]) / 2;
 }
 
+double bench_percentile(double *values, size_t count, double fraction)
+{
+    qsort(values, count, sizeof *values, compare);
+    double exact = fraction * (double)count;
+    size_t rank = (size_t)exact;
+    if ((double)rank < exact)
+        rank++;
+    return rank == 0 ? 0 : values[rank - 1];
+}
+
 static void print_side(const char *who, const struct samples *samples, const char *unit)
 {
     struct samples copy = sorted(samples);
@@ -86,7 +96,7 @@ static void report(struct bench *bench, const char *name, const char *peer, doub
 {
     double figure = bench_median(ours) / bench_median(theirs);
     bool good = at_least ? figure >= bar : figure <= bar;
-    printf("%-18s %.2f x %s (bar %s %.2f) %s ", name, figure, peer, at_least ? ">=" : "<=", bar, good ? "ok" : "short");
+    printf("%-20s %.2f x %s (bar %s %.2f) %s ", name, figure, peer, at_least ? ">=" : "<=", bar, good ? "ok" : "short");
     print_side("pgdbm", ours, unit);
     print_side(peer, theirs, unit);
     putchar('\n');
@@ -110,7 +120,7 @@ void bench_report_value(struct bench *bench, const char *name, double bar, const
 {
     double figure = bench_median(ours);
     bool good = figure <= bar;
-    printf("%-18s %.4g%s (bar <= %.4g%s) %s ", name, figure, unit, bar, unit, good ? "ok" : "short");
+    printf("%-20s %.4g%s (bar <= %.4g%s) %s ", name, figure, unit, bar, unit, good ? "ok" : "short");
     print_side("pgdbm", ours, unit);
     putchar('\n');
     fflush(stdout);
@@ -135,9 +145,10 @@ void bench_must_libpq(bool good, PGconn *connection, const char *what)
     exit(1);
 }
 
-PGconn *bench_connect(const struct bench *bench)
+void bench_expect(bool good, const char *what)
 {
-    PGconn *connection = PQconnectdb(bench->url);
-    bench_must_libpq(PQstatus(connection) == CONNECTION_OK, connection, "connecting");
-    return connection;
+    if (good)
+        return;
+    fprintf(stderr, "bench: %s\n", what);
+    exit(1);
 }

@@ -4,27 +4,16 @@
 #include "bench.h"
 
 #include <arpa/inet.h>
-#include <endian.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define SELECT_SQL "SELECT id, name, balance FROM account WHERE id = $1"
 
 static void select_pgdbm(pgdbm_db *db, int id)
 {
     pgdbm_error err;
     pgdbm_result *row = NULL;
-    int32_t found = 0;
-    const char *name = NULL;
-    int64_t balance = 0;
-    bench_must(pgdbm_fetch_one(db, SELECT_SQL, pgdbm_args(id), &row, &err), &err, "select");
-    bench_must(pgdbm_get_int32(row, 0, 0, &found, &err), &err, "id");
-    bench_must(pgdbm_get_text(row, 0, 1, &name, &err), &err, "name");
-    bench_must(pgdbm_get_int64(row, 0, 2, &balance, &err), &err, "balance");
-    if (found != id || name[0] != 'n' || balance != (int64_t)id * 10)
-        abort();
+    bench_must(pgdbm_fetch_one(db, BENCH_SELECT, pgdbm_args(id), &row, &err), &err, "select");
+    bench_check_row(row, id);
     pgdbm_result_free(row);
 }
 
@@ -36,39 +25,8 @@ static void select_libpq(PGconn *connection, int id)
     const int formats[] = {1};
     PGresult *row = PQexecPrepared(connection, "account", 1, values, lengths, formats, 1);
     bench_must_libpq(PQresultStatus(row) == PGRES_TUPLES_OK, connection, "select");
-    uint32_t found;
-    uint64_t balance;
-    memcpy(&found, PQgetvalue(row, 0, 0), sizeof found);
-    memcpy(&balance, PQgetvalue(row, 0, 2), sizeof balance);
-    if ((int)ntohl(found) != id || PQgetvalue(row, 0, 1)[0] != 'n' || (int64_t)be64toh(balance) != (int64_t)id * 10)
-        abort();
+    bench_check_libpq_row(row, id);
     PQclear(row);
-}
-
-static PGconn *connect_prepared(const struct bench *bench)
-{
-    PGconn *connection = bench_connect(bench);
-    PGresult *prepared = PQprepare(connection, "account", SELECT_SQL, 0, NULL);
-    bench_must_libpq(PQresultStatus(prepared) == PGRES_COMMAND_OK, connection, "preparing");
-    PQclear(prepared);
-    return connection;
-}
-
-static pgdbm_db *open_pgdbm(const struct bench *bench, int sessions)
-{
-    pgdbm_error err;
-    pgdbm_db *db = NULL;
-    pgdbm_config config = {.connection_string = bench->url,
-                           .min_connections = sessions,
-                           .max_connections = sessions,
-                           .max_uses = -1, /* a session replaced in the middle would not be pinned */
-                           .on_duplicate_pool = PGDBM_ALLOW};
-    bench_must(pgdbm_open(&config, &db, &err), &err, "opening");
-    pgdbm_pool_stats stats;
-    do
-        bench_must(pgdbm_pool_stats_read(pgdbm_pool_of(db), &stats, &err), &err, "stats");
-    while (stats.idle < (size_t)sessions);
-    return db;
 }
 
 void bench_point_select(struct bench *bench)
@@ -76,8 +34,8 @@ void bench_point_select(struct bench *bench)
     pgdbm_error err;
     int64_t backend = 0;
     int count = bench->quick ? 2000 : 60000;
-    pgdbm_db *db = open_pgdbm(bench, 1);
-    PGconn *connection = connect_prepared(bench);
+    pgdbm_db *db = bench_open(bench, 1);
+    PGconn *connection = bench_connect_prepared(bench);
     bench_must(pgdbm_fetch_value(db, "SELECT pg_backend_pid()", pgdbm_no_args, &backend, &err), &err, "pid");
     bench_pin((int)backend, 0);
     bench_pin(PQbackendPID(connection), 0);
@@ -100,7 +58,7 @@ void bench_point_select(struct bench *bench)
     }
     bench_pin(0, -1);
     bench_report_ratio(bench, "point-select-1", "libpq", 0.95, "/s", &ours, &theirs);
-    printf("%-18s client CPU per statement: pgdbm %.2f us, libpq %.2f us\n", "", bench_median(&our_cpu),
+    printf("%-20s client CPU per statement: pgdbm %.2f us, libpq %.2f us\n", "", bench_median(&our_cpu),
            bench_median(&their_cpu));
     PQfinish(connection);
     pgdbm_close(db);
@@ -202,9 +160,9 @@ static void compare_crews(struct bench *bench, const char *name, const char *pee
 {
     struct hand_pool pool = {
         .lock = PTHREAD_MUTEX_INITIALIZER, .returned = PTHREAD_COND_INITIALIZER, .n_free = connections};
-    pgdbm_db *db = open_pgdbm(bench, 8);
+    pgdbm_db *db = bench_open(bench, 8);
     for (int i = 0; i < connections; i++)
-        pool.connections[i] = connect_prepared(bench);
+        pool.connections[i] = bench_connect_prepared(bench);
     struct samples ours = {0}, theirs = {0};
     for (int round = 0; round < 12; round++) {
         bool mine = (round + round / 2) % 2 == 0;

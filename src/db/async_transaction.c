@@ -167,7 +167,7 @@ static pgdbm_status end(pgdbm_db *tx, const char *sql, bool commits, pgdbm_done_
     if (status != PGDBM_OK)
         return status;
     int timeout_ms = tx->pool->config->values.command_timeout_ms;
-    struct pgdbm__run run = {.now = task->need.since,
+    struct pgdbm__run run = {.now = pgdbm__now_ns(),
                              .lease = tx->member,
                              .spot = tx->spot,
                              .deadline = pgdbm__deadline(timeout_ms > 0 ? timeout_ms : -1),
@@ -282,7 +282,7 @@ static bool try_again(struct pgdbm_transaction *transaction, const pgdbm_error *
         return false;
     int doubled = transaction->attempts - 1 < 8 ? transaction->attempts - 1 : 8;
     int64_t pause = pgdbm__jitter((int64_t)transaction->options.retry_delay_ms * PGDBM__MS << doubled, 50);
-    task->deadline = task->need.since + pause;
+    task->deadline = pgdbm__now_ns() + pause;
     return pgdbm__db_submit(task, waited, transaction, NULL, NULL) == PGDBM_OK;
 }
 
@@ -331,7 +331,7 @@ static void abandon(struct pgdbm_pool *pool, struct pgdbm_transaction *transacti
     struct pgdbm_request *task = NULL;
     pgdbm__db_abandon(transaction->tx);
     if (pgdbm__task_new(pool, PGDBM__TASK_DELAY, NULL, 0, NULL, &task, NULL) == PGDBM_OK) {
-        task->deadline = task->need.since;
+        task->deadline = pgdbm__now_ns();
         task->ends = true;
         if (pgdbm__db_submit(task, finished_late, transaction, NULL, NULL) == PGDBM_OK)
             return;

@@ -147,6 +147,11 @@ pgdbm_status pgdbm__db_check_transaction(const pgdbm_db *tx, const char *functio
 static void undo(pgdbm_db *tx)
 {
     char sql[96];
+    pthread_mutex_lock(&tx->pool->lock);
+    bool copying = tx->member->copying;
+    pthread_mutex_unlock(&tx->pool->lock);
+    if (copying) /* whose data will not come any more */
+        pgdbm__session_abort(&tx->member->session);
     if (tx->kind == PGDBM__DB_SAVEPOINT)
         snprintf(sql, sizeof sql, "ROLLBACK TO SAVEPOINT pgdbm_%u; RELEASE SAVEPOINT pgdbm_%u", tx->depth, tx->depth);
     else

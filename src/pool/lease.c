@@ -206,7 +206,8 @@ void pgdbm__member_vacate(struct pgdbm_pool *pool, struct pgdbm__member *member)
         return;
     }
     pool->n_chores++;
-    pgdbm__pool_wake(pool);
+    if (pool->n_tasks == 0)
+        pgdbm__pool_wake(pool); /* nobody may be there to drive: the housekeeper does then */
     member->cleaning = true;
     member->cleaning_step = atomic_load(&member->session.transaction_status) == 'I' ? 1 : 0;
     clean_next(pool, member, flight);

@@ -260,6 +260,7 @@ static void lease(struct pgdbm__hub *hub, int delay_ms)
     task->context = hub;
     task->on_done = delay_ms > 0 ? try_again : leased;
     task->need.lease = true;
+    task->need.since = pgdbm__now_ns();
     task->need.spot = (struct pgdbm__spot){"pgdbm_listen", 0};
     task->keeps_lease = true;
     task->deadline = delay_ms > 0 ? pgdbm__deadline(delay_ms) : PGDBM__NEVER;

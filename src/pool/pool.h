@@ -87,6 +87,7 @@ struct pgdbm__member {
     bool ordered_flow;                                  /* the last of those does not keep the next one waiting */
     bool departing; /* a thread is putting some into the session: nobody else does, so that they keep their order */
     bool cleaning;
+    bool copying; /* the lease has a COPY under way: nothing else can run on it */
     size_t cleaning_step;
 };
 

@@ -25,7 +25,7 @@ pgdbm_status pgdbm__run_refuse(bool raw, unsigned effects, pgdbm_error *err)
 {
     if ((effects & PGDBM__EFFECT_COPY) != 0) {
         pgdbm__fail(err, PGDBM_ERR_QUERY, "COPY from or to the client cannot run as a statement");
-        pgdbm__error_hint(err, "insert with pgdbm_execute_many, read with pgdbm_stream");
+        pgdbm__error_hint(err, "use pgdbm_copy_in or pgdbm_copy_out");
         return PGDBM_ERR_QUERY;
     }
     if ((effects & PGDBM__EFFECT_TRANSACTION) != 0 && !raw) {

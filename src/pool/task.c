@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of an asynchronous request, from submitting to completing; see task.h for its stages. What may be repeated
  * follows the rules of run.c. */
-#include "pool/task.h"
+#include "pool/copy.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -148,7 +148,6 @@ pgdbm_status pgdbm__task_new(struct pgdbm_pool *pool, enum pgdbm__task_kind kind
     made->pool = pgdbm__pool_ref(pool);
     made->kind = kind;
     made->need = (struct pgdbm__need){.account = &pool->account,
-                                      .since = pgdbm__now_ns(),
                                       .deadline = PGDBM__NEVER,
                                       .thread = pgdbm__thread_token(),
                                       .no_thread = true};
@@ -296,7 +295,8 @@ static struct pgdbm_request *task_of(void *part, size_t offset)
 /* It has a session (task->member), and takes off when the lock is let go. */
 void pgdbm__task_board(struct pgdbm_pool *pool, struct pgdbm_request *task)
 {
-    bool flies = task->kind == PGDBM__TASK_STATEMENT || task->kind == PGDBM__TASK_COMMAND;
+    bool flies =
+        task->kind == PGDBM__TASK_STATEMENT || task->kind == PGDBM__TASK_COMMAND || task->kind == PGDBM__TASK_COPY;
     if (flies && task->flight == NULL)
         task->flight = pgdbm__flight_take_locked(pool);
     if (flies && task->flight == NULL) {
@@ -484,6 +484,8 @@ static void notified(struct pgdbm__request *flight, uint32_t reason)
     struct pgdbm_request *task = flight->context;
     if (reason == PGDBM__SIGNAL_HEAD)
         came_to_head(task);
+    else if (reason == PGDBM__SIGNAL_ROOM)
+        pgdbm__copy_room(task);
     else if (reason == PGDBM__SIGNAL_DONE) {
         pgdbm__request_conclude(flight);
         landed(task);
@@ -504,6 +506,10 @@ static pgdbm_status load(struct pgdbm_request *task, struct pgdbm__request *flig
     if (task->kind == PGDBM__TASK_COMMAND) {
         flight->kind = PGDBM__REQUEST_SIMPLE;
         flight->simple_sql = task->sql;
+        return PGDBM_OK;
+    }
+    if (task->kind == PGDBM__TASK_COPY) {
+        pgdbm__copy_load(task, flight);
         return PGDBM_OK;
     }
     if (!atomic_load_explicit(&statement->described, memory_order_acquire)) {
@@ -688,6 +694,8 @@ bool pgdbm__task_asks_again(struct pgdbm_request *task, struct pgdbm__request *f
         pgdbm__statements_forget(task->pool, flight->statement);
     if (task->canceled || task->timed_out || task->repeats > PGDBM__REPEATS)
         return false;
+    if (task->kind == PGDBM__TASK_COPY && flight->sent_end > 0)
+        return false; /* its data has been used up */
     if (flight->status == PGDBM_OK)
         return pgdbm__run_should_ask_again(flight, transaction_before);
     if (flight->lost)
@@ -893,6 +901,7 @@ static void launch(struct pgdbm_request *task)
     switch (task->kind) {
     case PGDBM__TASK_STATEMENT:
     case PGDBM__TASK_COMMAND:
+    case PGDBM__TASK_COPY:
         take_off(task);
         break;
     case PGDBM__TASK_BATCH:

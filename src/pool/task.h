@@ -23,6 +23,7 @@ enum pgdbm__task_kind {
     PGDBM__TASK_COMMAND, /* `sql` by the simple protocol */
     PGDBM__TASK_LEASE,   /* nothing but a session to oneself */
     PGDBM__TASK_BATCH,
+    PGDBM__TASK_COPY,
     PGDBM__TASK_WORK,  /* no session: a helper thread's */
     PGDBM__TASK_DELAY, /* no session: complete when its timer is up */
 };

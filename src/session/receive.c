@@ -56,7 +56,7 @@ static void fail_all(struct pgdbm__session *session, const pgdbm_error *reason, 
     }
     session->head = NULL;
     session->tail = &session->head;
-    session->reader = session->open_end = NULL;
+    session->reader = session->open_end = session->room_for = NULL;
     session->out.length = 0;
     atomic_store_explicit(&session->head_since, 0, memory_order_relaxed);
     finished->awaited = NULL;
@@ -303,6 +303,21 @@ static bool notification(struct pgdbm__session *session, const struct pgdbm__mes
     return true;
 }
 
+/* The server takes data now; when nobody has any for it, it is told so. */
+static bool copy_in_response(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    if (request->kind != PGDBM__REQUEST_COPY)
+        return false;
+    pthread_mutex_lock(&session->lock);
+    request->copying = true;
+    pthread_mutex_unlock(&session->lock);
+    if (request->copies_in)
+        request->notify(request, PGDBM__SIGNAL_ROOM);
+    else
+        pgdbm__session_copy_end(session, request, "no data is sent by this call");
+    return true;
+}
+
 /* One message for the request at the head, ReadyForQuery excepted. False when it breaks protocol. */
 static bool handle(struct pgdbm__session *session, struct pgdbm__request *request, const struct pgdbm__message *message,
                    pgdbm_error *last_words, bool *fatal)
@@ -340,6 +355,18 @@ static bool handle(struct pgdbm__session *session, struct pgdbm__request *reques
         return parameter_types(request, message);
     case 'T':
         return row_description(request, message);
+    case 'G':
+        return copy_in_response(session, request);
+    case 'H':
+        if (request->copies_in)
+            fail_request(request, PGDBM_ERR_QUERY, "the server sends data where it was to take some");
+        return request->kind == PGDBM__REQUEST_COPY;
+    case 'd':
+        if (request->kind == PGDBM__REQUEST_COPY && request->on_copy_data != NULL && !request->failed)
+            request->on_copy_data(request, message->body, message->bytes);
+        return request->kind == PGDBM__REQUEST_COPY;
+    case 'c':
+        return request->kind == PGDBM__REQUEST_COPY;
     default: /* COPY is refused before it is sent; what starts one all the same cannot be answered */
         return false;
     }
@@ -376,6 +403,9 @@ static struct pgdbm__request *pop_head(struct pgdbm__session *session, struct fi
     session->head = request->next;
     if (session->head == NULL)
         session->tail = &session->head;
+    if (session->room_for == request)
+        session->room_for = NULL;
+    request->copying = false;
     atomic_store_explicit(&session->head_since, session->head != NULL ? session->read_ns : 0, memory_order_relaxed);
     settle_prepared(session, request);
     measure(session, request);
@@ -660,7 +690,7 @@ static bool read_once(struct pgdbm__session *session, struct pgdbm__request *req
 void pgdbm__session_drive(struct pgdbm__session *session)
 {
     bool more = true;
-    for (;;) {
+    for (bool first = true;; first = false) {
         struct pgdbm__request *thread = NULL;
         pthread_mutex_lock(&session->lock);
         if (session->driven) { /* meanwhile a thread may have come to wait */
@@ -669,8 +699,11 @@ void pgdbm__session_drive(struct pgdbm__session *session)
                 thread = give_role(session);
         }
         struct pgdbm__request *reader = session->reader;
-        bool mine = !session->broken && (reader != NULL ? reader->notify != NULL : session->listening);
-        if (!mine && !session->broken)
+        bool mine =
+            !session->broken && !session->paused && (reader != NULL ? reader->notify != NULL : session->listening);
+        /* Something came that is not for us: it is not looked for any more. When all is answered it is still: the next
+         * request is likely to come soon, and each change of what is watched is a system call. */
+        if (!mine && first && !session->broken)
             pgdbm__session_watch(session, session->watched & ~PGDBM__POLL_IN);
         session->driven = mine && more;
         pthread_mutex_unlock(&session->lock);

@@ -28,6 +28,7 @@ enum pgdbm__request_kind {
     PGDBM__REQUEST_DESCRIBE, /* Parse and Describe, to learn a statement's types */
     PGDBM__REQUEST_EXECUTE,  /* one execution, or several of the same statement (n_sets) as one transaction */
     PGDBM__REQUEST_SIMPLE,   /* simple protocol */
+    PGDBM__REQUEST_COPY,     /* the same, with a COPY: needs a `notify` function */
     PGDBM__REQUEST_SYNC      /* nothing but a round trip */
 };
 
@@ -53,6 +54,9 @@ struct pgdbm__request {
     bool repeated;           /* not for the first time: shares no Sync */
     bool keeps_sync_open;    /* of a batch that is one transaction, and not the last of it */
     void (*notify)(struct pgdbm__request *request, uint32_t reason); /* NULL: a thread waits */
+    bool copies_in;                                                  /* COPY FROM; else TO */
+    /* COPY TO: a piece has come. In the thread that reads. */
+    void (*on_copy_data)(struct pgdbm__request *request, const void *data, size_t bytes);
     /* For a thread that need not wait beyond its deadline while the server is at another request: makes what takes its
      * place in the FIFO (a zeroed request with `notify`), or NULL; and takes that back when it was not needed. */
     struct pgdbm__request *(*make_stand_in)(struct pgdbm__request *request);
@@ -79,6 +83,7 @@ struct pgdbm__request {
     int64_t deadline;
     int64_t queued_ns; /* when it was given to the session */
     uint64_t sent_end; /* the session's count of bytes at the end of its messages */
+    bool copying;      /* COPY FROM: the server takes data */
     bool syncs;        /* its messages end with a Sync */
     bool completed;
     bool failed;              /* an ErrorResponse came, or a local failure: `error` is filled */
@@ -118,7 +123,9 @@ struct pgdbm__session {
     struct pgdbm__buffer out, going; /* appended to; being sent */
     size_t going_done;               /* of `going`: sent */
     bool sending;
-    bool driven;            /* whoever drives the pool is reading */
+    bool driven;                     /* whoever drives the pool is reading */
+    bool paused;                     /* nothing is read: who asked for it has enough */
+    struct pgdbm__request *room_for; /* a COPY FROM that waits for room in `out` */
     _Atomic bool listening; /* notifications come without being asked for: read also when nothing is in flight */
     unsigned watched;       /* PGDBM__POLL_... bits of the poller */
     bool send_failed;
@@ -179,6 +186,15 @@ void pgdbm__session_drive(struct pgdbm__session *session);
  * function; one that is enqueued later looks at `wants_head` then. */
 bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__request *request, bool timed_out);
 
+/* Data of a COPY FROM. Takes as much as fits into what may be queued; when that is not all, the request gets
+ * PGDBM__SIGNAL_ROOM later. */
+size_t pgdbm__session_copy(struct pgdbm__session *session, struct pgdbm__request *request, const void *data,
+                           size_t bytes);
+/* Its end; `failure` is what the server is told instead of taking it (NULL: all is well). */
+void pgdbm__session_copy_end(struct pgdbm__session *session, struct pgdbm__request *request, const char *failure);
+/* Stops reading, so that the server is held back; or goes on. For sessions with one request. */
+void pgdbm__session_pause(struct pgdbm__session *session, bool paused);
+
 /* From now on messages that come unasked are read as they come. */
 void pgdbm__session_listen(struct pgdbm__session *session);
 void pgdbm__session_unlisten(struct pgdbm__session *session);
@@ -218,6 +234,6 @@ void pgdbm__session_watch(struct pgdbm__session *session, unsigned events); /* l
 bool pgdbm__session_leave(struct pgdbm__session *session, struct pgdbm__request *request,
                           struct pgdbm__request *stand_in);
 
-enum { PGDBM__SIGNAL_LEAD = PGDBM__SIGNAL_FIRST, PGDBM__SIGNAL_DONE, PGDBM__SIGNAL_HEAD };
+enum { PGDBM__SIGNAL_LEAD = PGDBM__SIGNAL_FIRST, PGDBM__SIGNAL_DONE, PGDBM__SIGNAL_HEAD, PGDBM__SIGNAL_ROOM };
 
 #endif
