@@ -145,8 +145,7 @@ static void ended(struct pgdbm_request *task)
     if (task->commits && status == PGDBM_OK && task->flight != NULL && task->flight->rolled_back)
         refuse_commit(task);
     else if (task->commits && tx->kind == PGDBM__DB_SAVEPOINT && status != PGDBM_OK && status != PGDBM_ERR_CONNECTION) {
-        if (status == PGDBM_ERR_QUERY && task->flight != NULL &&
-            strcmp(task->flight->error.sqlstate, "25P02") == 0)
+        if (status == PGDBM_ERR_QUERY && task->flight != NULL && strcmp(task->flight->error.sqlstate, "25P02") == 0)
             refuse_commit(task);
         undo_savepoint(tx); /* or the outer one would commit what this one was said not to have done */
     } else if (task->commits && status != PGDBM_OK && task->unsaid == PGDBM_OUTCOME_NOT_SENT)

@@ -164,6 +164,7 @@ pgdbm_status pgdbm__pool_acquire(struct pgdbm_pool *pool, struct pgdbm__need *ne
     if (need->account == NULL)
         need->account = &pool->account;
     need->thread = pgdbm__thread_token();
+    pgdbm__pool_push_left(pool);
     pthread_mutex_lock(&pool->lock);
     status = pgdbm__pool_usable(pool, err);
     if (status == PGDBM_OK) {

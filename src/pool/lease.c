@@ -109,6 +109,7 @@ static bool is_quiet(void *context)
 
 void pgdbm__lease_quiesce(struct pgdbm_pool *pool, struct pgdbm__member *member)
 {
+    pgdbm__pool_push_left(pool);
     pthread_mutex_lock(&pool->lock);
     bool quiet = is_quiet(member);
     pthread_mutex_unlock(&pool->lock);

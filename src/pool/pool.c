@@ -106,9 +106,13 @@ static void wait_until_quiet(struct pgdbm_pool *pool, int64_t deadline, bool tas
     pool->until_waiters++;
     while ((has_tasks(pool) || (busy(pool) && !tasks_only)) &&
            (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline)) {
-        pgdbm__pool_unlock(pool);
-        if (pgdbm__pool_call_back(pool, true) == 0)
-            pgdbm__pool_drive(pool, deadline);
+        bool call = pool->posts.first != NULL && (pool->calling == NULL || pool->calling == pgdbm__thread_token());
+        if (call || pool->first_granted != NULL || pool->direct.first != NULL)
+            pgdbm__pool_unlock(pool);
+        else
+            pgdbm__pool_turn(pool, deadline);
+        if (call)
+            (void)pgdbm__pool_call_back(pool, true);
         pthread_mutex_lock(&pool->lock);
     }
     pool->until_waiters--;

@@ -275,6 +275,9 @@ void pgdbm__pool_let_go(struct pgdbm_pool *pool, struct pgdbm__member *member);
 /* One turn: sends what is queued, waits until something comes or the deadline, reads it. When another thread is at it,
  * waits until that one's turn is over. */
 void pgdbm__pool_drive(struct pgdbm_pool *pool, int64_t deadline);
+void pgdbm__pool_turn(struct pgdbm_pool *pool, int64_t deadline); /* the same, locked, and not on return */
+/* Before a thread waits for something else: what a callback has left to be sent is not put off any longer. No lock. */
+void pgdbm__pool_push_left(struct pgdbm_pool *pool);
 /* Drives until `done(context)`, which is called with the pool locked, or the deadline. */
 bool pgdbm__pool_drive_until(struct pgdbm_pool *pool, bool (*done)(void *context), void *context, int64_t deadline);
 void pgdbm__pool_unpushed(struct pgdbm_pool *pool, unsigned number); /* a session has something to send */

@@ -227,6 +227,7 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
         return status;
     bool repeat = true;
     bool again = false;
+    bool doubtful = false; /* an attempt may have taken effect: no later failure can say otherwise */
     for (int repeats = 0; repeat && repeats <= PGDBM__REPEATS;
          repeats += !request->canceled_by_other && !request->skipped) {
         pgdbm_result_free(request->result); /* of an answer that is asked for again */
@@ -244,10 +245,13 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
         again = true;
         if (status == PGDBM_OK)
             status = attempt(run, request, &repeat, &failure);
+        doubtful = doubtful || (repeat && status != PGDBM_OK && failure.outcome == PGDBM_OUTCOME_UNKNOWN);
         pgdbm__statement_unref(request->statement);
         request->statement = NULL;
     }
     atomic_fetch_add_explicit(&run->pool->statements, 1, memory_order_relaxed);
+    if (status != PGDBM_OK && doubtful && failure.outcome != PGDBM_OUTCOME_DONE)
+        failure.outcome = PGDBM_OUTCOME_UNKNOWN;
     if (status != PGDBM_OK) {
         atomic_fetch_add_explicit(&run->pool->statements_failed, 1, memory_order_relaxed);
         if (err != NULL)

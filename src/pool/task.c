@@ -264,6 +264,11 @@ static void keep_error(struct pgdbm_request *task, const pgdbm_error *error)
         task->unsaid = error->outcome;
     if (error != NULL && task->flight != NULL && &task->flight->error != error)
         task->flight->error = *error;
+    if (error != NULL && task->doubtful && task->unsaid != PGDBM_OUTCOME_DONE) {
+        task->unsaid = PGDBM_OUTCOME_UNKNOWN;
+        if (task->flight != NULL)
+            task->flight->error.outcome = PGDBM_OUTCOME_UNKNOWN;
+    }
 }
 
 void pgdbm__task_fail(struct pgdbm_request *task, const pgdbm_error *error)
@@ -396,6 +401,8 @@ static void cancel_flight(struct pgdbm_pool *pool, struct pgdbm_request *task)
 {
     if (task->kind == PGDBM__TASK_BATCH)
         pgdbm__batch_cancel(pool, task);
+    else if (task->flight == NULL)
+        return; /* it was granted a session, and is about to complete */
     else if (pgdbm__session_await_head(&task->member->session, task->flight, task->timed_out))
         pgdbm__cancel_begin(pool, task->member, task->flight);
     else if (task->timed_out && task->lease == NULL && task->kind == PGDBM__TASK_STATEMENT)
@@ -702,6 +709,9 @@ static void ask_again(struct pgdbm_request *task)
     struct pgdbm_pool *pool = task->pool;
     pgdbm_error error;
     task->repeats++;
+    if (task->kind == PGDBM__TASK_STATEMENT && task->flight->lost &&
+        task->flight->error.outcome == PGDBM_OUTCOME_UNKNOWN)
+        task->doubtful = true;
     atomic_fetch_add_explicit(&pool->statements_repeated, 1, memory_order_relaxed);
     pgdbm_status status = task->statement != NULL ? find_again(task, &error) : PGDBM_OK;
     if (status != PGDBM_OK) {

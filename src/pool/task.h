@@ -62,6 +62,7 @@ struct pgdbm_request {
     bool ends;                        /* the end of something: may be submitted while the pool is being closed */
     bool ends_lease;                  /* the lease it runs on is given back after it */
     bool departs_last;                /* of those of its lease that one thread puts into the session */
+    bool doubtful;                    /* an attempt before may have taken effect: no failure can say otherwise */
     pgdbm_outcome_kind unsaid;        /* what is known of its effect, for when there is no memory for an error */
     char transaction_before;          /* the session's transaction status when it was sent */
     int repeats;

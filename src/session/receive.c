@@ -673,10 +673,15 @@ bool pgdbm__session_leave(struct pgdbm__session *session, struct pgdbm__request 
     return found;
 }
 
-static bool read_once(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline)
+/* Whether something came. *filled: and took all the room there was; not to be asked the session, because the reader's role
+ * may have been given on. */
+static bool read_once(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline,
+                      bool *filled)
 {
     struct finished finished = {.first = NULL, .last = &finished.first};
+    session->in_filled = false;
     bool came = receive(session, request, wait, deadline, &finished);
+    *filled = session->in_filled;
     if (finished.first != NULL)
         announce(session, request, &finished);
     return came;
@@ -706,30 +711,33 @@ void pgdbm__session_drive(struct pgdbm__session *session)
             pgdbm__signal_raise(&thread->signal, PGDBM__SIGNAL_LEAD);
         if (!mine || !more)
             return;
-        session->in_filled = false;
-        more = read_once(session, reader, false, 0) && (session->transport.ssl != NULL || session->in_filled);
+        bool filled;
+        more = read_once(session, reader, false, 0, &filled) && (filled || session->transport.ssl != NULL);
     }
 }
 
 bool pgdbm__session_lead(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
 {
     bool came = true;
+    bool filled;
     while (!request->completed) {
         if (!came && deadline != PGDBM__NEVER && pgdbm__now_ns() >= deadline)
             return false;
-        came = read_once(session, request, true, deadline);
+        came = read_once(session, request, true, deadline, &filled);
     }
     return true;
 }
 
 void pgdbm__session_lead_to_head(struct pgdbm__session *session, struct pgdbm__request *request)
 {
+    bool filled;
     while (!request->completed && session->head != request) /* the reader may look without the lock */
-        (void)read_once(session, request, true, PGDBM__NEVER);
+        (void)read_once(session, request, true, PGDBM__NEVER, &filled);
 }
 
 void pgdbm__session_read_available(struct pgdbm__session *session, struct pgdbm__request *request)
 {
-    while (!request->completed && read_once(session, request, false, 0))
+    bool filled;
+    while (!request->completed && read_once(session, request, false, 0, &filled))
         continue;
 }

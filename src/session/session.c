@@ -59,6 +59,7 @@ void pgdbm__session_abort(struct pgdbm__session *session)
 /* Puts the request at the FIFO's end and its messages in the buffer. Locked. */
 static pgdbm_status queue(struct pgdbm__session *session, struct pgdbm__request *request)
 {
+    atomic_store_explicit(&request->wants_head, false, memory_order_relaxed);
     if (request->queued_ns == 0)
         request->queued_ns = pgdbm__now_ns();
     if (session->broken) {
@@ -140,7 +141,6 @@ void pgdbm__session_unlisten(struct pgdbm__session *session)
 {
     pthread_mutex_lock(&session->lock);
     session->listening = false;
-    session->on_notification = NULL;
     pthread_mutex_unlock(&session->lock);
 }
 

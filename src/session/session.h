@@ -81,11 +81,10 @@ struct pgdbm__request {
     struct pgdbm__request *next;
     struct pgdbm__signal signal;
     int64_t deadline;
-    int64_t queued_ns;       /* when it was given to the session */
-    uint64_t sent_end;       /* the session's count of bytes at the end of its messages */
-    bool copying;            /* COPY FROM: the server takes data */
-    bool syncs;              /* its messages end with a Sync */
-    _Atomic bool wants_head; /* somebody waits for it to come to the head, to cancel it there */
+    int64_t queued_ns; /* when it was given to the session */
+    uint64_t sent_end; /* the session's count of bytes at the end of its messages */
+    bool copying;      /* COPY FROM: the server takes data */
+    bool syncs;        /* its messages end with a Sync */
     bool completed;
     bool failed;              /* an ErrorResponse came, or a local failure: `error` is filled */
     bool timed_out, canceled; /* by its deadline; by its owner */
@@ -99,7 +98,10 @@ struct pgdbm__request {
     size_t n_new_types;
     size_t result_bytes;
 
-    pgdbm_error error; /* last, because it is long: written before it is read */
+    pgdbm_error error; /* near the end, because it is long: written before it is read */
+    /* Somebody waits for it to come to the head, to cancel it there. Behind what is zeroed when a request is used again,
+     * because that somebody does not know whether it is in the FIFO already. */
+    _Atomic bool wants_head;
 };
 
 struct pgdbm__session {
@@ -108,7 +110,8 @@ struct pgdbm__session {
     uint64_t key;                 /* its name there */
     unsigned number;              /* its place among the pool's sessions, for hints */
     int statement_cache_size;     /* -1: unnamed statements only */
-    void (*on_notification)(void *context, const char *channel, const char *payload, int sender); /* or NULL */
+    /* Or NULL. Once set it stays: whoever reads may be about to call it. */
+    void (*on_notification)(void *context, const char *channel, const char *payload, int sender);
     void *notification_context;
     void (*attention)(
         struct pgdbm__session *session); /* there may be something to drive that the poller does not see */
@@ -123,8 +126,8 @@ struct pgdbm__session {
     bool driven;                     /* whoever drives the pool is reading */
     bool paused;                     /* nothing is read: who asked for it has enough */
     struct pgdbm__request *room_for; /* a COPY FROM that waits for room in `out` */
-    bool listening;   /* notifications come without being asked for: read also when nothing is in flight */
-    unsigned watched; /* PGDBM__POLL_... bits of the poller */
+    _Atomic bool listening; /* notifications come without being asked for: read also when nothing is in flight */
+    unsigned watched;       /* PGDBM__POLL_... bits of the poller */
     bool send_failed;
     uint64_t bytes_queued, bytes_sent;
     bool broken;
