@@ -89,13 +89,21 @@ static bool busy(const struct pgdbm_pool *pool)
            0;
 }
 
+/* Whether requests are outstanding. Those whose callbacks this thread is in are not: a callback may close the pool.
+ * Locked. */
+static bool has_tasks(const struct pgdbm_pool *pool)
+{
+    size_t own = pool->calling == pgdbm__thread_token() ? pool->n_calling : 0;
+    return pool->n_tasks > own || pool->posts.first != NULL;
+}
+
 /* Waits until nobody uses a session and every asynchronous request is complete, or the deadline passes: drives the pool
  * and runs its callbacks meanwhile, unless another thread does. */
 static void wait_until_quiet(struct pgdbm_pool *pool, int64_t deadline, bool tasks_only)
 {
     pthread_mutex_lock(&pool->lock);
     pool->until_waiters++;
-    while ((pool->n_tasks > 0 || pool->posts.first != NULL || (busy(pool) && !tasks_only)) &&
+    while ((has_tasks(pool) || (busy(pool) && !tasks_only)) &&
            (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline)) {
         pgdbm__pool_unlock(pool);
         if (pgdbm__pool_call_back(pool, true) == 0)
@@ -178,7 +186,7 @@ void pgdbm_pool_close(pgdbm_pool *pool)
     int drain_ms = pool->config->values.drain_timeout_ms;
     wait_until_quiet(pool, pgdbm__deadline(drain_ms > 0 ? drain_ms : 0), false);
     pthread_mutex_lock(&pool->lock);
-    bool disturbed = busy(pool) || pool->n_tasks > 0;
+    bool disturbed = busy(pool) || has_tasks(pool);
     pthread_mutex_unlock(&pool->lock);
     if (disturbed)
         interrupt(pool);

@@ -179,6 +179,7 @@ struct pgdbm_pool {
     struct pgdbm__member *first_cancel, *last_cancel; /* for the housekeeper */
     bool driving, handling;                           /* a thread drives; and is not waiting */
     const char *calling;                              /* a token of the thread that runs callbacks, or NULL */
+    size_t n_calling;                                 /* requests whose callbacks it is in: more than one when nested */
     unsigned drive_waiters, until_waiters;
     bool stop_dispatch;
     struct pgdbm__hub *hub;

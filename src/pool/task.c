@@ -503,11 +503,14 @@ void pgdbm__task_deliver(struct pgdbm_request *task)
         pgdbm__pool_post(pool, &task->post);
 }
 
-/* The callback has run, or there was none. */
+/* Runs the callback, if there is one. */
 static void call_back(struct pgdbm_request *task)
 {
     struct pgdbm_pool *pool = task->pool;
     pgdbm_error local;
+    pthread_mutex_lock(&pool->lock);
+    pool->n_calling += !task->direct;
+    pthread_mutex_unlock(&pool->lock);
     if (task->outcome.status != PGDBM_OK && task->outcome.error == NULL) {
         pgdbm__fail(&local, task->outcome.status, "the request failed, and there was no memory to say why");
         pgdbm__error_outcome(&local, task->unsaid);
@@ -518,6 +521,7 @@ static void call_back(struct pgdbm_request *task)
     if (task->outcome.error == &local)
         task->outcome.error = NULL;
     pthread_mutex_lock(&pool->lock);
+    pool->n_calling -= !task->direct;
     pool->n_tasks--;
     if (pool->closed)
         pthread_cond_broadcast(&pool->changed);
