@@ -45,6 +45,15 @@ static bool asks_again(struct pgdbm_request *task)
     return again;
 }
 
+/* Statements that cannot be described are not executed. True when the others are all the same: they are independent. */
+static bool leave_out_failed(struct pgdbm__flights *flights)
+{
+    for (size_t i = 0; flights->independent && i < flights->count; i++)
+        if (flights->items[i].flight->status != PGDBM_OK)
+            flights->items[i].todo = false;
+    return flights->independent;
+}
+
 /* The batch is over, or its first half is. */
 static void half_done(struct pgdbm_request *task)
 {
@@ -52,7 +61,7 @@ static void half_done(struct pgdbm_request *task)
     pgdbm_error *failure = NULL;
     if (flights->describing) {
         flights->describing = false;
-        if (flights->failed == flights->count && !task->canceled && !task->timed_out &&
+        if ((flights->failed == flights->count || leave_out_failed(flights)) && !task->canceled && !task->timed_out &&
             atomic_load(&task->member->session.canceling) == 0) {
             execute(task);
             return;
@@ -223,9 +232,13 @@ static void start(struct pgdbm_request *task)
     atomic_store(&flights->in_flight, 1);
     for (size_t i = 0; i < flights->count; i++) {
         struct pgdbm__batch_item *item = &flights->items[i];
-        if (!item->todo || atomic_load_explicit(&item->statement->described, memory_order_acquire))
+        if (!item->todo && item->flight->status != PGDBM_OK && i < flights->failed)
+            flights->failed = i; /* of the attempt before this one, and not to be asked again */
+        if (!item->todo)
             continue;
         clear(item);
+        if (atomic_load_explicit(&item->statement->described, memory_order_acquire))
+            continue;
         item->flight->kind = PGDBM__REQUEST_DESCRIBE;
         atomic_fetch_add(&flights->in_flight, 1);
         enqueue(item);
