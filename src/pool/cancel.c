@@ -5,7 +5,8 @@
  * statement has begun (then it is ignored, and sent again), or after it is done (then it would hit the next). So it is
  * sent only for the request that the server is at; from then on the session takes nothing new; and when the request is
  * complete and the server has closed the cancel's connection, a round trip proves that the backend has seen it. A
- * neighbour that is hit all the same was rolled back, and is asked again (run.c).
+ * neighbour that is hit all the same was rolled back, and is asked again (run.c). When the server comes to another request
+ * that is to end before that is proven, the cancel goes over to it: the proof stands behind it in the session's FIFO.
  *
  * The housekeeper sends cancels, because libpq's call for it blocks. Everything here is called with the pool's lock
  * held. */
@@ -33,17 +34,10 @@ static void send_one(struct pgdbm_pool *pool, struct pgdbm__member *member)
 /* The session takes requests again. */
 static void finish(struct pgdbm_pool *pool, struct pgdbm__member *member)
 {
-    struct pgdbm__canceling *canceling = &member->canceling;
-    struct pgdbm__request *next = canceling->next;
-    canceling->under_way = false;
-    canceling->next = NULL;
+    member->canceling.under_way = false;
     pool->n_chores--;
     atomic_fetch_sub(&member->session.canceling, 1);
-    if (next != NULL && pgdbm__session_await_head(&member->session, next, true))
-        pgdbm__cancel_begin(pool, member, next);
-    if (canceling->under_way)
-        member->in_flight--; /* the next one has counted itself */
-    else if (member->place != PGDBM__LEASED) {
+    if (member->place != PGDBM__LEASED) {
         if (--member->in_flight == 0)
             pgdbm__member_vacate(pool, member);
     } else if (member->abandoned) {
@@ -64,9 +58,13 @@ static void proven(struct pgdbm__request *flight, uint32_t reason)
     if (reason != PGDBM__SIGNAL_DONE)
         return;
     pthread_mutex_lock(&pool->lock);
-    pgdbm__timer_stop(pool, &member->canceling.timer);
+    struct pgdbm__canceling *canceling = &member->canceling;
     pgdbm__flight_give_locked(pool, flight);
-    finish(pool, member);
+    canceling->proofs--;
+    if (canceling->proofs == 0 && canceling->target == NULL && !canceling->sending) {
+        pgdbm__timer_stop(pool, &canceling->timer);
+        finish(pool, member);
+    }
     pgdbm__pool_unlock(pool);
 }
 
@@ -97,6 +95,7 @@ static void prove(struct pgdbm_pool *pool, struct pgdbm__member *member)
         flight->notify = proven;
         flight->context = member;
         if (pgdbm__session_enqueue(&member->session, flight, PGDBM__NEVER)) {
+            member->canceling.proofs++;
             (void)pgdbm__timer_start(pool, &member->canceling.timer, member->canceling.give_up);
             pgdbm__pool_unpushed(pool, member->session.number);
             return;
@@ -104,26 +103,38 @@ static void prove(struct pgdbm_pool *pool, struct pgdbm__member *member)
         pgdbm__flight_give_locked(pool, flight);
     }
     pgdbm__session_abort(&member->session); /* lost already, or no memory to go on with it */
-    finish(pool, member);
+    if (member->canceling.proofs == 0)      /* else the one in flight comes back as lost */
+        finish(pool, member);
+}
+
+/* Takes aim at a request that is at the head. */
+static void aim(struct pgdbm_pool *pool, struct pgdbm__member *member, struct pgdbm__request *target)
+{
+    struct pgdbm__canceling *canceling = &member->canceling;
+    canceling->target = target;
+    canceling->give_up = pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS;
+    canceling->patience_ns = FIRST_PATIENCE_NS;
+    canceling->timer.fire = is_late;
+    pgdbm__timer_stop(pool, &canceling->timer);
+    if (!canceling->sending) /* else it is asked for again when that one has not helped */
+        send_one(pool, member);
 }
 
 void pgdbm__cancel_begin(struct pgdbm_pool *pool, struct pgdbm__member *member, struct pgdbm__request *target)
 {
     struct pgdbm__canceling *canceling = &member->canceling;
-    if (canceling->under_way) {
+    if (canceling->under_way && canceling->target != NULL) {
         if (canceling->target != target)
             canceling->next = target;
         return;
     }
-    canceling->under_way = true;
-    canceling->target = target;
-    canceling->give_up = pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS;
-    canceling->patience_ns = FIRST_PATIENCE_NS;
-    canceling->timer.fire = is_late;
-    member->in_flight++;
-    pool->n_chores++;
-    atomic_fetch_add(&member->session.canceling, 1);
-    send_one(pool, member);
+    if (!canceling->under_way) {
+        canceling->under_way = true;
+        member->in_flight++;
+        pool->n_chores++;
+        atomic_fetch_add(&member->session.canceling, 1);
+    }
+    aim(pool, member, target);
 }
 
 void pgdbm__cancel_landed(struct pgdbm_pool *pool, struct pgdbm__member *member, struct pgdbm__request *request)
@@ -133,9 +144,12 @@ void pgdbm__cancel_landed(struct pgdbm_pool *pool, struct pgdbm__member *member,
         canceling->next = NULL;
     if (!canceling->under_way || canceling->target != request)
         return;
-    canceling->target = NULL;
+    struct pgdbm__request *next = canceling->next;
+    canceling->target = canceling->next = NULL;
     pgdbm__timer_stop(pool, &canceling->timer);
-    if (!canceling->sending)
+    if (next != NULL)
+        aim(pool, member, next);
+    else if (!canceling->sending)
         prove(pool, member);
 }
 
