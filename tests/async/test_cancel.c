@@ -93,6 +93,41 @@ static void in_a_transaction_the_others_keep_their_order(void **state)
     play_number(stage->db, "SELECT 1::int8", 1);
 }
 
+/* The proof that the first cancel has landed stands behind the second request, which would never end. */
+static void cancel_six_of_eight(pgdbm_db *db)
+{
+    struct answer *answers = play_answers(8);
+    pgdbm_request *requests[8];
+    for (size_t i = 0; i < 8; i++)
+        requests[i] = submit(db, i % 4 == 3 ? "SELECT 3::int8" : STAGE_PASS, &answers[i]);
+    play_gate_awaited(1);
+    for (size_t i = 0; i < 8; i++)
+        if (i % 4 != 3)
+            pgdbm_cancel(requests[i]);
+    for (size_t i = 0; i < 8; i++) {
+        PLAY_UNTIL(answers[i].calls == 1);
+        if (i % 4 == 3)
+            play_ok(&answers[i]);
+        else
+            play_fails(&answers[i], PGDBM_ERR_CANCELED, answers[i].error.outcome);
+        assert_int_not_equal(answers[i].error.outcome, PGDBM_OUTCOME_UNKNOWN);
+        pgdbm_request_release(requests[i]);
+    }
+}
+
+/* At first none of the statements is known, and all are in flight; then they are, and some share their Sync. */
+static void several_in_flight_on_one_session_are_cancelled_one_after_the_other(void **state)
+{
+    struct stage *stage = play_open(state, (pgdbm_config){.max_connections = 1});
+    for (int round = 0; round < 6; round++) {
+        stage_gate_shut(stage);
+        cancel_six_of_eight(stage->db);
+        stage_gate_open(stage);
+        play_number(stage->db, STAGE_PASS, 1);
+    }
+    assert_int_equal(stage_stats(stage).connections_closed, 0);
+}
+
 struct cancelling {
     pgdbm_request *_Atomic requests[400];
 };
@@ -221,6 +256,7 @@ int main(void)
         PLAY_BOTH(what_is_in_flight_is_cancelled_on_the_server),
         PLAY_BOTH(what_is_complete_stays_as_it_is),
         PLAY_BOTH(in_a_transaction_the_others_keep_their_order),
+        PLAY_BOTH(several_in_flight_on_one_session_are_cancelled_one_after_the_other),
         PLAY_BOTH(other_threads_may_cancel_and_each_request_ends_once),
         PLAY_BOTH(no_neighbour_ever_sees_a_cancel),
         PLAY_BOTH(no_thread_that_blocks_on_the_same_session_ever_sees_a_cancel),
