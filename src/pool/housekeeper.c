@@ -107,6 +107,14 @@ static void mark_lost(const struct pollfd *entries, struct pgdbm__member *const 
             atomic_store(&members[i]->session.lost, true);
 }
 
+/* Deadlines of asynchronous requests are looked after by whoever drives. Nobody does while the thread that should is in a
+ * verb that blocks, perhaps behind the very request whose time is up. Locked. */
+static void fire_late_timers(struct pgdbm_pool *pool)
+{
+    if (!pool->driving && pool->n_timers > 0)
+        pgdbm__timers_fire(pool, pgdbm__now_ns());
+}
+
 static void drain_pipe(int fd)
 {
     char bytes[64];
@@ -138,6 +146,7 @@ void *pgdbm__housekeeper_main(void *context)
     struct pgdbm__member *members[WATCHED];
     pthread_mutex_lock(&pool->lock);
     while (!pool->quiet) {
+        fire_late_timers(pool);
         pgdbm__cancels_send(pool);
         retire_idle(pool);
         close_dead(pool);

@@ -55,7 +55,8 @@ struct pgdbm__canceling {
     struct pgdbm__request *proof; /* a round trip that is under way and shows that it is not */
     bool proof_was_due;
     struct pgdbm__request *target;   /* NULL: it is complete */
-    struct pgdbm__request *next;     /* another one that came to the head meanwhile */
+    struct pgdbm__request *next;     /* another one that has come to the head, before the target was told of its end */
+    unsigned proofs;                 /* in flight */
     struct pgdbm__member *successor; /* in the housekeeper's list */
     int64_t give_up, patience_ns;
     struct pgdbm__timer timer; /* to ask again: a cancel that comes before the server has begun is ignored */

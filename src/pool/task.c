@@ -784,6 +784,10 @@ static void landed(struct pgdbm_request *task)
         return;
     }
     bool again = pgdbm__task_asks_again(task, flight, task->transaction_before);
+    if (flight->status != PGDBM_OK && flight->skipped && (task->canceled || task->timed_out)) {
+        say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &flight->error); /* it would have been asked again */
+        flight->status = flight->error.status;
+    }
     if (half && flight->status == PGDBM_OK) { /* its execution has not been sent */
         again = !task->canceled && !task->timed_out;
         say_ended(task, PGDBM_OUTCOME_NOT_SENT, &flight->error);
