@@ -309,9 +309,9 @@ int pgdbm_dispatch(pgdbm_pool *pool, int timeout_ms)
     } while (ran == 0 && !stop && deadline != 0 && (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline));
     driving_here = outer;
     pthread_mutex_lock(&pool->lock);
-    bool more = pool->posts.first != NULL || (timeout_ms == 0 && pool->stop_dispatch);
+    bool more = pool->calling == NULL && (pool->posts.first != NULL || (timeout_ms == 0 && pool->stop_dispatch));
     pthread_mutex_unlock(&pool->lock);
-    if (more && pool->calling == NULL)
+    if (more)
         pgdbm__poller_wake(&pool->poller);
     pgdbm__pool_unref(pool);
     return ran;
