@@ -276,6 +276,7 @@ void pgdbm__task_fail(struct pgdbm_request *task, const pgdbm_error *error)
     if (task->flight == NULL)
         task->flight = pgdbm__flight_take_locked(task->pool);
     keep_error(task, error);
+    task->failed = true;
     pgdbm__task_granted(task->pool, task);
 }
 
@@ -302,6 +303,7 @@ void pgdbm__task_board(struct pgdbm_pool *pool, struct pgdbm_request *task)
     if (flies && task->flight == NULL) {
         task->outcome.status = PGDBM_ERR_NOMEM;
         task->unsaid = PGDBM_OUTCOME_NOT_SENT;
+        task->failed = true;
     }
     pgdbm__task_granted(pool, task);
     task->stage = PGDBM__STAGE_FLYING;
@@ -898,8 +900,12 @@ pgdbm_status pgdbm__task_submit(struct pgdbm_request *task, pgdbm_error *err)
 
 static void launch(struct pgdbm_request *task)
 {
-    if (task->outcome.status != PGDBM_OK) { /* it failed before it had a session */
+    if (task->failed) {
         pgdbm__task_complete(task, task->outcome.status, task->flight != NULL ? &task->flight->error : NULL);
+        return;
+    }
+    if (atomic_load(&task->fate) == PGDBM__FATE_REPORTED) { /* between being granted a session and here */
+        drop(task);
         return;
     }
     switch (task->kind) {

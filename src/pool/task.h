@@ -57,6 +57,7 @@ struct pgdbm_request {
     bool keeps_lease;                 /* what it was granted is not given back: a begin, a pin */
     _Atomic bool canceled, timed_out; /* it is to end; set under the pool's lock */
     _Atomic int fate;                 /* of its flight: who speaks to its owner */
+    bool failed;                      /* before it had a session: it is only to be completed */
     bool direct;                      /* its callback may run wherever it completes: a future's */
     bool commits;                     /* a COMMIT, or the RELEASE of a savepoint */
     bool ends;                        /* the end of something: may be submitted while the pool is being closed */
