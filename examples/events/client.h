@@ -6,7 +6,7 @@
  * such a client is to get are not queued for it either. They are in the table, where its connection reads them as soon
  * as it has caught up. So a client costs a bounded amount of memory however slow it is.
  *
- * A client lives until its handle is closed and its last request is complete. All of it belongs to the loop's thread. */
+ * A client lives until its handle is closed and its last request is complete. It belongs to the loop's thread. */
 #ifndef EVENTS_CLIENT_H
 #define EVENTS_CLIENT_H
 

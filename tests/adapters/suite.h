@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every adapter must do, written once: each test program gives its library's loop and runs all tests. One loop at a
- * time; everything but stage_* runs in the thread that runs it. */
+/* What every adapter must do, written once: each test program gives its library's loop and runs all tests. One loop at
+ * a time; everything but stage_* runs in the thread that runs it. */
 #ifndef PGDBM_TESTS_ADAPTERS_SUITE_H
 #define PGDBM_TESTS_ADAPTERS_SUITE_H
 

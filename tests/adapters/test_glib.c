@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The GLib adapter under the tests of all adapters, on a context of its own. A detached adapter's memory is overwritten at
- * once. */
+/* The GLib adapter under the tests of all adapters, on a context of its own. A detached adapter's memory is overwritten
+ * at once. */
 #include "adapters/suite.h"
 
 #include <pgdbm/adapters/glib.h>

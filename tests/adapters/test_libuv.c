@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The libuv adapter under the tests of all adapters. A detached adapter's memory is overwritten as soon as it may be. */
+/* The libuv adapter under the tests of all adapters. A detached adapter is overwritten as soon as it may be. */
 #include "adapters/suite.h"
 
 #include <pgdbm/adapters/libuv.h>
