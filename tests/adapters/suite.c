@@ -315,12 +315,18 @@ static void submits_of_another_thread_wake_the_loop(void **state)
     loop->detach(0);
 }
 
+static void on_notified(const pgdbm_outcome *outcome, void *context)
+{
+    (void)context;
+    assert_int_equal(outcome->status, PGDBM_OK);
+}
+
 static void stop_at_notification(const pgdbm_event *event, void *context)
 {
     int *notifications = context;
     pgdbm_error err;
     if (event->kind == PGDBM_EVENT_READY)
-        assert_ok(pgdbm_notify_async(stage->db, "bell", "ding", NULL, NULL, &err));
+        assert_ok(pgdbm_notify_async(stage->db, "bell", "ding", on_notified, NULL, &err));
     if (event->kind == PGDBM_EVENT_NOTIFICATION && strcmp(event->payload, "ding") == 0) {
         ++*notifications;
         loop->stop();
