@@ -156,6 +156,23 @@ static void a_callback_may_submit_the_next_request(void **state)
     loop->detach(0);
 }
 
+static void ask_and_wait(void)
+{
+    stage_expect_number(stage->db, "SELECT 40 + 2", 42);
+}
+
+static void a_callback_may_use_a_blocking_verb(void **state)
+{
+    (void)state;
+    struct seen seen = {.expected = MANY, .then = ask_and_wait};
+    attach();
+    submit_numbers(&seen, MANY);
+    loop->run();
+    assert_int_equal(seen.calls, MANY);
+    assert_int_equal(seen.failures, 0);
+    loop->detach(0);
+}
+
 static struct seen later;
 
 static void detach_and_submit(void)
@@ -383,6 +400,7 @@ int suite_main(const struct suite_loop *under_test)
         TEST(requests_submitted_before_the_pool_was_attached_are_not_missed),
         TEST(timers_of_the_loop_run_while_a_statement_waits),
         TEST(a_callback_may_submit_the_next_request),
+        TEST(a_callback_may_use_a_blocking_verb),
         TEST(a_callback_may_detach_and_nothing_is_called_in_the_loop_afterwards),
         TEST(a_pool_can_be_attached_again_and_goes_on_where_it_was),
         TEST(a_callback_may_detach_and_close_the_pool),
