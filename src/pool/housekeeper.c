@@ -112,6 +112,16 @@ static void drain_pipe(int fd)
         continue;
 }
 
+void pgdbm__housekeeper_step(struct pgdbm_pool *pool)
+{
+    pgdbm__cancels_send(pool);
+    retire_idle(pool);
+    close_dead(pool);
+    report_leaks(pool);
+    pgdbm__pool_unlock(pool); /* what the end of a cancel has set free goes on */
+    pthread_mutex_lock(&pool->lock);
+}
+
 void *pgdbm__housekeeper_main(void *context)
 {
     struct pgdbm_pool *pool = context;
@@ -119,12 +129,7 @@ void *pgdbm__housekeeper_main(void *context)
     struct pgdbm__member *members[WATCHED];
     pthread_mutex_lock(&pool->lock);
     while (!pool->quiet) {
-        pgdbm__cancels_send(pool);
-        retire_idle(pool);
-        close_dead(pool);
-        report_leaks(pool);
-        pgdbm__pool_unlock(pool); /* what the end of a cancel has set free goes on */
-        pthread_mutex_lock(&pool->lock);
+        pgdbm__housekeeper_step(pool);
         size_t count = watch(pool, entries, members);
         pthread_mutex_unlock(&pool->lock);
         int ready = poll(entries, count, TICK_MS);
