@@ -34,6 +34,7 @@ static void close_dead(struct pgdbm_pool *pool)
         pgdbm__session_destroy(&member->session);
         pgdbm__free(member);
         pthread_mutex_lock(&pool->lock);
+        pthread_cond_broadcast(&pool->changed); /* there is room for another one */
     }
 }
 
@@ -139,6 +140,16 @@ static bool drive_chores(struct pgdbm_pool *pool)
     return true;
 }
 
+void pgdbm__housekeeper_step(struct pgdbm_pool *pool)
+{
+    pgdbm__cancels_send(pool);
+    retire_idle(pool);
+    close_dead(pool);
+    report_leaks(pool);
+    pgdbm__pool_unlock(pool); /* what the end of a cancel has set free goes on */
+    pthread_mutex_lock(&pool->lock);
+}
+
 void *pgdbm__housekeeper_main(void *context)
 {
     struct pgdbm_pool *pool = context;
@@ -147,12 +158,7 @@ void *pgdbm__housekeeper_main(void *context)
     pthread_mutex_lock(&pool->lock);
     while (!pool->quiet) {
         fire_late_timers(pool);
-        pgdbm__cancels_send(pool);
-        retire_idle(pool);
-        close_dead(pool);
-        report_leaks(pool);
-        pgdbm__pool_unlock(pool); /* what the end of a cancel has set free goes on */
-        pthread_mutex_lock(&pool->lock);
+        pgdbm__housekeeper_step(pool);
         if (drive_chores(pool))
             continue;
         size_t count = watch(pool, entries, members);

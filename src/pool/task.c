@@ -147,10 +147,8 @@ pgdbm_status pgdbm__task_new(struct pgdbm_pool *pool, enum pgdbm__task_kind kind
     atomic_init(&made->references, 1);
     made->pool = pgdbm__pool_ref(pool);
     made->kind = kind;
-    made->need = (struct pgdbm__need){.account = &pool->account,
-                                      .deadline = PGDBM__NEVER,
-                                      .thread = pgdbm__thread_token(),
-                                      .no_thread = true};
+    made->need = (struct pgdbm__need){
+        .account = &pool->account, .deadline = PGDBM__NEVER, .thread = pgdbm__thread_token(), .no_thread = true};
     made->waiter = (struct pgdbm__waiter){.need = &made->need, .answer = answered};
     made->deadline = PGDBM__NEVER;
     made->timer.fire = timer_is_up;
