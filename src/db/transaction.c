@@ -202,6 +202,8 @@ pgdbm_status pgdbm_commit(pgdbm_db *tx, pgdbm_error *err)
         return status;
     bool ended = is_ended(tx);
     bool lease = pgdbm__db_holds_lease(tx) && !ended;
+    if (!ended) /* what was submitted on it before may still fail */
+        pgdbm__lease_quiesce(tx->pool, tx->member);
     char transaction_status = ended ? 'I' : atomic_load(&tx->member->session.transaction_status);
     char sql[48] = "COMMIT";
     if (tx->kind == PGDBM__DB_SAVEPOINT)

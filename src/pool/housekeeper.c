@@ -34,6 +34,7 @@ static void close_dead(struct pgdbm_pool *pool)
         pgdbm__session_destroy(&member->session);
         pgdbm__free(member);
         pthread_mutex_lock(&pool->lock);
+        pthread_cond_broadcast(&pool->changed); /* there is room for another one */
     }
 }
 
@@ -107,6 +108,14 @@ static void mark_lost(const struct pollfd *entries, struct pgdbm__member *const 
             atomic_store(&members[i]->session.lost, true);
 }
 
+/* Deadlines of asynchronous requests are looked after by whoever drives. Nobody does while the thread that should is in a
+ * verb that blocks, perhaps behind the very request whose time is up. Locked. */
+static void fire_late_timers(struct pgdbm_pool *pool)
+{
+    if (!pool->driving && pool->n_timers > 0)
+        pgdbm__timers_fire(pool, pgdbm__now_ns());
+}
+
 static void drain_pipe(int fd)
 {
     char bytes[64];
@@ -131,6 +140,16 @@ static bool drive_chores(struct pgdbm_pool *pool)
     return true;
 }
 
+void pgdbm__housekeeper_step(struct pgdbm_pool *pool)
+{
+    pgdbm__cancels_send(pool);
+    retire_idle(pool);
+    close_dead(pool);
+    report_leaks(pool);
+    pgdbm__pool_unlock(pool); /* what the end of a cancel has set free goes on */
+    pthread_mutex_lock(&pool->lock);
+}
+
 void *pgdbm__housekeeper_main(void *context)
 {
     struct pgdbm_pool *pool = context;
@@ -138,12 +157,8 @@ void *pgdbm__housekeeper_main(void *context)
     struct pgdbm__member *members[WATCHED];
     pthread_mutex_lock(&pool->lock);
     while (!pool->quiet) {
-        pgdbm__cancels_send(pool);
-        retire_idle(pool);
-        close_dead(pool);
-        report_leaks(pool);
-        pgdbm__pool_unlock(pool); /* what the end of a cancel has set free goes on */
-        pthread_mutex_lock(&pool->lock);
+        fire_late_timers(pool);
+        pgdbm__housekeeper_step(pool);
         if (drive_chores(pool))
             continue;
         size_t count = watch(pool, entries, members);

@@ -16,6 +16,7 @@
 /* How long a closing pool waits for the answers to its cancel requests. */
 #define CANCEL_MS 1000
 #define INTERRUPTED 1024
+#define TOO_MANY_FILES "cannot make the pool's pipes: this process has too many open files"
 
 struct pgdbm_pool *pgdbm__pool_ref(struct pgdbm_pool *pool)
 {
@@ -264,6 +265,7 @@ static struct pgdbm_pool *allocate(void)
     pthread_condattr_destroy(&attributes);
     pool->hash_seed = pgdbm__random(UINT64_MAX);
     pool->process = pgdbm__process_number();
+    pool->connect = pgdbm__transport_connect;
     pool->poller.epoll = pool->poller.event = pool->poller.timer = -1;
     pool->posts.last = &pool->posts.first;
     pool->direct.last = &pool->direct.first;
@@ -353,18 +355,14 @@ static pgdbm_status enter_registry(struct pgdbm_pool *pool, pgdbm_error *err)
     return status;
 }
 
-pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *config, size_t config_bytes,
-                                pgdbm_pool **pool, pgdbm_error *err)
+/* A pool with everything but threads. NULL, and *err, when it cannot be. */
+static struct pgdbm_pool *build(const pgdbm_config *config, size_t config_bytes, pgdbm_error *err)
 {
-    if (config == NULL)
-        return pgdbm__fail_null(err, "pgdbm_pool_open", "config");
-    if (pool == NULL)
-        return pgdbm__fail_null(err, "pgdbm_pool_open", "pool");
-    *pool = NULL;
     struct pgdbm_pool *made = allocate();
-    if (made == NULL)
-        return pgdbm__fail_nomem(err, "opening a pool");
-    made->spot = (struct pgdbm__spot){file, line};
+    if (made == NULL) {
+        pgdbm__fail_nomem(err, "opening a pool");
+        return NULL;
+    }
     pgdbm_status status = PGDBM_OK;
     if (!pgdbm__statements_init(made))
         status = pgdbm__fail_nomem(err, "opening a pool");
@@ -376,8 +374,31 @@ pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *
     }
     if (status == PGDBM_OK && !make_slots(made))
         status = pgdbm__fail_nomem(err, "opening a pool");
-    if (status == PGDBM_OK && (!open_pipe(made->wake) || !open_pipe(made->stop) || !pgdbm__poller_init(&made->poller)))
-        status = pgdbm__fail(err, PGDBM_ERR_POOL, "cannot make the pool's pipes: this process has too many open files");
+    if (status == PGDBM_OK && (!open_pipe(made->wake) || !open_pipe(made->stop)))
+        status = pgdbm__fail(err, PGDBM_ERR_POOL, TOO_MANY_FILES);
+    if (status == PGDBM_OK)
+        return made;
+    pgdbm__pool_unref(made);
+    return NULL;
+}
+
+pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *config, size_t config_bytes,
+                                pgdbm_pool **pool, pgdbm_error *err)
+{
+    pgdbm_error local;
+    err = err != NULL ? err : &local;
+    if (config == NULL)
+        return pgdbm__fail_null(err, "pgdbm_pool_open", "config");
+    if (pool == NULL)
+        return pgdbm__fail_null(err, "pgdbm_pool_open", "pool");
+    *pool = NULL;
+    struct pgdbm_pool *made = build(config, config_bytes, err);
+    if (made == NULL)
+        return err->status;
+    made->spot = (struct pgdbm__spot){file, line};
+    pgdbm_status status = PGDBM_OK;
+    if (!pgdbm__poller_init(&made->poller))
+        status = pgdbm__fail(err, PGDBM_ERR_POOL, TOO_MANY_FILES);
     if (status == PGDBM_OK)
         status = start_threads(made, err);
     if (status == PGDBM_OK)
@@ -392,6 +413,18 @@ pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *
         return status;
     }
     *pool = made;
+    return PGDBM_OK;
+}
+
+pgdbm_status pgdbm__pool_open_simulated(const pgdbm_config *config, pgdbm__connect_function *connect,
+                                        const struct pgdbm__poller_operations *poller, pgdbm_pool **pool,
+                                        pgdbm_error *err)
+{
+    *pool = build(config, sizeof *config, err);
+    if (*pool == NULL)
+        return err->status;
+    (*pool)->connect = connect;
+    (*pool)->poller.operations = poller;
     return PGDBM_OK;
 }
 

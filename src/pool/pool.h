@@ -8,6 +8,7 @@
 #include "config/log.h"
 #include "config/registry.h"
 #include "session/session.h"
+#include "transport/connect.h"
 
 #include <pgdbm/pool.h>
 
@@ -55,7 +56,8 @@ struct pgdbm__canceling {
     struct pgdbm__request *proof; /* a round trip that is under way and shows that it is not */
     bool proof_was_due;
     struct pgdbm__request *target;   /* NULL: it is complete */
-    struct pgdbm__request *next;     /* another one that came to the head meanwhile */
+    struct pgdbm__request *next;     /* another one that has come to the head, before the target was told of its end */
+    unsigned proofs;                 /* in flight */
     struct pgdbm__member *successor; /* in the housekeeper's list */
     int64_t give_up, patience_ns;
     struct pgdbm__timer timer; /* to ask again: a cancel that comes before the server has begun is ignored */
@@ -197,6 +199,7 @@ struct pgdbm_pool {
     unsigned opening;  /* so many failures end the opening of the pool, and no more are tried; 0: it is open */
     bool hopeless;     /* the last failure cannot be helped by trying again */
     bool attempted;
+    int64_t connect_after;     /* the end of the back-off */
     pgdbm_error connect_error; /* of the last failure */
     struct pgdbm_pool_stats counters;
     pthread_cond_t changed; /* something the connector, the opener or the closer may be waiting for */
@@ -210,6 +213,7 @@ struct pgdbm_pool {
     size_t n_words;             /* of those two */
     int wake[2];                /* pipe: the housekeeper has something to do */
     int stop[2];                /* pipe: written once, at close, to interrupt a connection attempt */
+    pgdbm__connect_function *connect;
     pthread_t connector, housekeeper, background;
     bool connector_runs, housekeeper_runs, background_runs;
     _Atomic bool housekeeper_drives; /* it waits in the poller and not for its pipe */
@@ -305,7 +309,10 @@ void pgdbm__cancels_send(struct pgdbm_pool *pool); /* the housekeeper's; lets th
 void pgdbm__hub_look(struct pgdbm_pool *pool, struct pgdbm__member *member); /* it may have lost its session */
 void pgdbm__hub_close(struct pgdbm_pool *pool);
 
-/* connector.c, housekeeper.c: thread bodies */
+/* connector.c, housekeeper.c: thread bodies, and what each does whenever it is awake. The steps are called locked and
+ * let the lock go; true: a connection was wanted, and tried. */
+bool pgdbm__connector_step(struct pgdbm_pool *pool);
+void pgdbm__housekeeper_step(struct pgdbm_pool *pool);
 void *pgdbm__connector_main(void *pool);
 void *pgdbm__housekeeper_main(void *pool);
 void pgdbm__pool_wake(struct pgdbm_pool *pool);
@@ -366,6 +373,10 @@ void pgdbm__lease_quiesce(struct pgdbm_pool *pool, struct pgdbm__member *member)
 pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request *request, pgdbm_error *err);
 
 /* pool.c */
+/* For simulations: a pool without threads, whose steps (above) its owner takes, and without sessions at first. */
+pgdbm_status pgdbm__pool_open_simulated(const pgdbm_config *config, pgdbm__connect_function *connect,
+                                        const struct pgdbm__poller_operations *poller, pgdbm_pool **pool,
+                                        pgdbm_error *err);
 struct pgdbm_pool *pgdbm__pool_ref(struct pgdbm_pool *pool);
 void pgdbm__pool_unref(struct pgdbm_pool *pool);
 bool pgdbm__pool_is_closed(struct pgdbm_pool *pool);

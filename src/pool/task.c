@@ -147,10 +147,8 @@ pgdbm_status pgdbm__task_new(struct pgdbm_pool *pool, enum pgdbm__task_kind kind
     atomic_init(&made->references, 1);
     made->pool = pgdbm__pool_ref(pool);
     made->kind = kind;
-    made->need = (struct pgdbm__need){.account = &pool->account,
-                                      .deadline = PGDBM__NEVER,
-                                      .thread = pgdbm__thread_token(),
-                                      .no_thread = true};
+    made->need = (struct pgdbm__need){
+        .account = &pool->account, .deadline = PGDBM__NEVER, .thread = pgdbm__thread_token(), .no_thread = true};
     made->waiter = (struct pgdbm__waiter){.need = &made->need, .answer = answered};
     made->deadline = PGDBM__NEVER;
     made->timer.fire = timer_is_up;
@@ -786,6 +784,10 @@ static void landed(struct pgdbm_request *task)
         return;
     }
     bool again = pgdbm__task_asks_again(task, flight, task->transaction_before);
+    if (flight->status != PGDBM_OK && flight->skipped && (task->canceled || task->timed_out)) {
+        say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &flight->error); /* it would have been asked again */
+        flight->status = flight->error.status;
+    }
     if (half && flight->status == PGDBM_OK) { /* its execution has not been sent */
         again = !task->canceled && !task->timed_out;
         say_ended(task, PGDBM_OUTCOME_NOT_SENT, &flight->error);

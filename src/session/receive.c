@@ -245,6 +245,8 @@ static bool data_row(struct pgdbm__session *session, struct pgdbm__request *requ
         return false;
     if (request->rows == PGDBM__ROWS_STREAM)
         return stream_row(session, request, message);
+    if (request->rows == PGDBM__ROWS_FIRST && request->result != NULL)
+        return true; /* it has its row */
     request->result_bytes += message->bytes;
     if (request->max_result_bytes > 0 && request->result_bytes > request->max_result_bytes) {
         fail_too_large(request);
@@ -252,8 +254,6 @@ static bool data_row(struct pgdbm__session *session, struct pgdbm__request *requ
     }
     if (request->result == NULL)
         request->result = pgdbm__result_new(columns_of(request));
-    else if (request->rows == PGDBM__ROWS_FIRST)
-        return true;
     enum pgdbm__row_status status = request->result != NULL
                                         ? pgdbm__result_append(request->result, message->body, message->bytes)
                                         : PGDBM__ROW_NOMEM;
