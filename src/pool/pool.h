@@ -57,7 +57,6 @@ struct pgdbm__canceling {
     bool proof_was_due;
     struct pgdbm__request *target;   /* NULL: it is complete */
     struct pgdbm__request *next;     /* another one that has come to the head, before the target was told of its end */
-    unsigned proofs;                 /* in flight */
     struct pgdbm__member *successor; /* in the housekeeper's list */
     int64_t give_up, patience_ns;
     struct pgdbm__timer timer; /* to ask again: a cancel that comes before the server has begun is ignored */

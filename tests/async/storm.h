@@ -97,8 +97,14 @@ void storm_answered(const pgdbm_outcome *outcome, void *context);
 void storm_offer(uint64_t *random, pgdbm_request *request);
 pgdbm_request *storm_take(uint64_t *random);
 
-/* A walker's next step. */
+/* A walker's next step, or its end; and what it may step into, false when it was refused. */
 void storm_walk(struct storm_walker *walker);
+void storm_rest(void);
+bool storm_transaction(struct storm_walker *walker);
+bool storm_pin(struct storm_walker *walker);
+bool storm_transact(struct storm_walker *walker);
+/* Options of a call: now and then with little time. */
+pgdbm_call storm_some_call(uint64_t *random);
 
 /* Hands. */
 void storm_hand_blocks(struct crew_hand *hand);

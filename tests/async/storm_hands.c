@@ -2,20 +2,12 @@
 /* Hands that block: verbs, transactions, pinned sessions, streams and batches, each in a thread that waits. */
 #include "async/storm.h"
 
-#include <stdio.h>
-
-static pgdbm_call some_call(uint64_t *random)
-{
-    bool limited = storm_random(random, 4) == 0;
-    return (pgdbm_call){.timeout_ms = limited ? 1 + (int)storm_random(random, 15) : 0};
-}
-
 /* Writes a row, and reads back which. */
 static enum storm_fate write_row(uint64_t *random, pgdbm_db *db, int64_t id)
 {
     pgdbm_error err;
     int64_t number = 0;
-    pgdbm_call call = some_call(random);
+    pgdbm_call call = storm_some_call(random);
     pgdbm_status status = pgdbm_fetch_value_int64_with(db, &call, STORM_INSERT, pgdbm_args(id), &number, &err);
     if (status == PGDBM_OK && number != id)
         storm_complain("a thread that wrote row %lld was given %lld", (long long)id, (long long)number);
@@ -34,7 +26,7 @@ static void echo(uint64_t *random)
     pgdbm_error err;
     int64_t number = 1 + (int64_t)storm_random(random, 1 << 30);
     int64_t answer = 0;
-    pgdbm_call call = some_call(random);
+    pgdbm_call call = storm_some_call(random);
     const char *sql = storm_random(random, 3) > 0 ? "SELECT $1::int8" : "SELECT $1::int8 FROM pg_sleep(0.003)";
     pgdbm_status status = pgdbm_fetch_value_int64_with(storm.db, &call, sql, pgdbm_args(number), &answer, &err);
     (void)storm_fate_of(status, &err, "a verb");
@@ -49,7 +41,7 @@ static void many(uint64_t *random)
     if (ids[1] == 0)
         return;
     int64_t affected = 0;
-    pgdbm_call call = some_call(random);
+    pgdbm_call call = storm_some_call(random);
     const pgdbm_params sets[] = {pgdbm_args(ids[0]), pgdbm_args(ids[1])};
     pgdbm_status status =
         pgdbm_execute_many_with(storm.db, &call, "INSERT INTO ledger VALUES ($1)", sets, 2, &affected, &err);
@@ -175,7 +167,7 @@ static void batch(uint64_t *random)
     pgdbm_batch *made = NULL;
     int64_t ids[] = {storm_row(), storm_row(), storm_row()};
     bool independent = storm_random(random, 2) == 0;
-    const pgdbm_batch_options options = {.independent = independent, .timeout_ms = some_call(random).timeout_ms};
+    const pgdbm_batch_options options = {.independent = independent, .timeout_ms = storm_some_call(random).timeout_ms};
     if (ids[2] == 0)
         return;
     pgdbm_status status = pgdbm_batch_new(storm.db, &options, &made, &err);
