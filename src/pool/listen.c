@@ -25,6 +25,7 @@ struct pgdbm_listener {
     void *context;
     bool ended;     /* guarded by the pool's lock, as the list */
     bool asked;     /* LISTEN has been sent on the present session */
+    bool ready;     /* and was answered: what another one's LISTEN brings before is not for this one */
     bool was_ready; /* had READY once: from now on it is told of gaps */
     const char *physical;
     char channel[];
@@ -95,7 +96,7 @@ static void heard(void *context, const char *channel, const char *payload, int s
     pthread_mutex_lock(&pool->lock);
     struct pgdbm_listener *listener = pool->hub->member == member ? pool->hub->first : NULL;
     for (; listener != NULL; listener = listener->next)
-        if (listener->asked && strcmp(listener->physical, channel) == 0)
+        if (listener->ready && strcmp(listener->physical, channel) == 0)
             post_event(listener, PGDBM_EVENT_NOTIFICATION, payload, sender);
     pthread_mutex_unlock(&pool->lock);
 }
@@ -125,7 +126,7 @@ static void listening(const pgdbm_outcome *outcome, void *context)
         /* the answer of a session that is not the hub's any more: it is asked again on the present one */
     } else if (!listener->ended && listener->asked && outcome->status == PGDBM_OK) {
         post_event(listener, listener->was_ready ? PGDBM_EVENT_GAP : PGDBM_EVENT_READY, "", 0);
-        listener->was_ready = hub->was_ready = true;
+        listener->ready = listener->was_ready = hub->was_ready = true;
     } else if (outcome->status != PGDBM_OK)
         pgdbm__session_abort(&hub->member->session); /* once more, on another one */
     rest(hub);
@@ -281,7 +282,7 @@ void pgdbm__hub_look(struct pgdbm_pool *pool, struct pgdbm__member *member)
         hub->state = HUB_NONE;
         pgdbm__session_unlisten(&member->session);
         for (struct pgdbm_listener *listener = hub->first; listener != NULL; listener = listener->next)
-            listener->asked = false;
+            listener->asked = listener->ready = false;
         pgdbm__task_release(pool, member, &hub->need);
     }
     bool again = lost && hub->first != NULL && !pool->closed;
