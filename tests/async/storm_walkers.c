@@ -174,9 +174,21 @@ static bool batch(struct storm_walker *walker)
 
 void storm_walk(struct storm_walker *walker)
 {
-    static bool (*const steps[])(struct storm_walker * walker) = {insert,      insert,      insert, echo,     echo,
-                                                                  echo,        other,       many,   batch,    batch,
-                                                                  transaction, transaction, pin,    transact, transact};
+    static bool (*const steps[])(struct storm_walker * walker) = {insert,
+                                                                  insert,
+                                                                  insert,
+                                                                  echo,
+                                                                  echo,
+                                                                  echo,
+                                                                  other,
+                                                                  many,
+                                                                  batch,
+                                                                  batch,
+                                                                  storm_transaction,
+                                                                  storm_transaction,
+                                                                  storm_pin,
+                                                                  storm_transact,
+                                                                  storm_transact};
     if (atomic_exchange(&storm.close_now, false)) {
         atomic_store(&storm.closing, true);
         pgdbm_pool_close(storm.pool);
