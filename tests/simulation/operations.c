@@ -103,9 +103,9 @@ static void draw_timeout(struct call *call)
 
 static void operation_statement(struct handle *handle)
 {
-    static const char *const reads[] = {"SELECT echo $1",  "SELECT echo $1",  "SELECT slow $1", "SELECT large $1",
-                                        "SELECT morph $1", "SELECT echo $1", "SELECT fail $1", "SELECT conflict $1",
-                                        "SELECT wrong $1"};
+    static const char *const reads[] = {"SELECT echo $1",  "SELECT echo $1",     "SELECT slow $1",
+                                        "SELECT large $1", "SELECT morph $1",    "SELECT echo $1",
+                                        "SELECT fail $1",  "SELECT conflict $1", "SELECT wrong $1"};
     static const char *const writes[] = {"INSERT ledger $1", "INSERT ledger $1", "INSERT ledger slow $1",
                                          "INSERT ledger fail $1"};
     bool write = world_chance(450);
@@ -186,8 +186,7 @@ static void operation_batch(struct handle *handle)
     }
     put_in_order(call);
     world_note("call %u: a batch of %zu%s", call->number, call->n_effects, independent ? ", independent" : "");
-    pgdbm_status status =
-        pgdbm_batch_submit(batch, on_done, call, world_chance(500) ? &call->request : NULL, &err);
+    pgdbm_status status = pgdbm_batch_submit(batch, on_done, call, world_chance(500) ? &call->request : NULL, &err);
     verdict_submitted(call, status, &err);
     if (status != PGDBM_OK)
         pgdbm_batch_free(batch);
@@ -328,7 +327,8 @@ static void operation_end(struct handle *handle)
 static void operation_cancel(void)
 {
     for (int tries = 0; tries < 10 && program.n_calls > 0; tries++) {
-        struct call *call = &program.calls[program.n_calls - 1 - world_random(program.n_calls < 12 ? program.n_calls : 12)];
+        struct call *call =
+            &program.calls[program.n_calls - 1 - world_random(program.n_calls < 12 ? program.n_calls : 12)];
         if (call->request == NULL || call->done)
             continue;
         world_note("cancels call %u", call->number);
@@ -376,7 +376,9 @@ static void operation_kill(void)
 
 static void wait_for_future(struct call *call)
 {
-    const pgdbm_outcome *outcome = pgdbm_future_wait(call->future, world_chance(500) ? -1 : (int)world_random(30));
+    /* Not pgdbm_future_wait without a limit: while callbacks are ready it looks again and again without waiting, and in a
+     * world with one thread time would stand still. */
+    const pgdbm_outcome *outcome = pgdbm_future_wait(call->future, 0);
     if (outcome == NULL)
         return;
     verdict_completed(call, outcome);

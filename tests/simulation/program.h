@@ -82,7 +82,7 @@ struct program {
     pgdbm_pool *pool;
     bool closing, closed;
     int callback_depth;
-    int left; /* operations still to be begun */
+    int left;   /* operations still to be begun */
     bool early; /* the pool is closed in the middle */
     pgdbm_config config;
     pgdbm_db *managers[MAX_MANAGERS];
@@ -102,11 +102,11 @@ extern struct program program;
 void program_run(uint64_t seed, bool print);
 
 /* operations.c */
-void operation_any(void);        /* one, at random */
+void operation_any(void);           /* one, at random */
 void operation_end_something(void); /* in the end; */
-void operation_end_all(void);    /* and after the pool was closed */
+void operation_end_all(void);       /* and after the pool was closed */
 void operation_close_pool(void);
-bool operations_are_over(void);  /* everything is complete and ended */
+bool operations_are_over(void); /* everything is complete and ended */
 
 /* verdict.c */
 void on_done(const pgdbm_outcome *outcome, void *call);

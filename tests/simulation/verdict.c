@@ -117,7 +117,8 @@ static void check_rows(const struct call *call, const pgdbm_outcome *outcome)
     for (size_t i = 0; i < rows; i++) {
         const char *text = NULL;
         size_t bytes = strlen(call->value);
-        if (pgdbm_get_text(outcome->result, i, 0, &text, NULL) != PGDBM_OK || text == NULL || strncmp(text, call->value, bytes) != 0 || text[bytes] != (large ? '#' : '\0') ||
+        if (pgdbm_get_text(outcome->result, i, 0, &text, NULL) != PGDBM_OK || text == NULL ||
+            strncmp(text, call->value, bytes) != 0 || text[bytes] != (large ? '#' : '\0') ||
             (large && strtoul(text + bytes + 1, NULL, 10) != i))
             wrong(call, "not its rows");
     }

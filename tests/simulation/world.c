@@ -58,7 +58,8 @@ static void draw_weather(struct weather *weather)
 
 void world_begin(uint64_t seed, bool print)
 {
-    world = (struct world){.seed = seed, .print = print, .now = INT64_C(1000000000), .diary_hash = 14695981039346656037U};
+    world =
+        (struct world){.seed = seed, .print = print, .now = INT64_C(1000000000), .diary_hash = 14695981039346656037U};
     chance = seed * UINT64_C(0xD1342543DE82EF95) + 1;
     next_number = readings = 0;
     n_events = 0;

@@ -31,8 +31,8 @@ struct world {
     struct weather weather;
     uint64_t diary_hash, diary_lines;
     bool print;
-    bool blocked; /* a thread waits in the poller: nothing but other threads and time go on */
-    int nested;   /* something goes on while another thread waits for the network */
+    bool blocked;                    /* a thread waits in the poller: nothing but other threads and time go on */
+    int nested;                      /* something goes on while another thread waits for the network */
     unsigned applied[WORLD_EFFECTS]; /* the ledger: how often each effect was committed */
     void (*meanwhile)(void);         /* what other threads do while one waits for the network */
 };
