@@ -16,6 +16,7 @@
 #include <pgdbm/async.h>
 #include <pgdbm/batch.h>
 #include <pgdbm/config.h>
+#include <pgdbm/copy.h>
 #include <pgdbm/db.h>
 #include <pgdbm/error.h>
 #include <pgdbm/future.h>

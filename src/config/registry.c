@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -13,10 +14,27 @@ struct pgdbm__registration {
     struct pgdbm__registration *next;
     char *target;
     char *place;
+    uint64_t process; /* pools of the process this one was forked from are none of ours */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list */
 static struct pgdbm__registration *pools;
+
+/* A fork must not find the lock held by a thread that the child does not have. */
+static void lock_for_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void unlock_after_fork(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static void listen_to_forks(void)
+{
+    (void)pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);
+}
 
 static void free_registration(struct pgdbm__registration *registration)
 {
@@ -40,6 +58,7 @@ static struct pgdbm__registration *make(const struct pgdbm__target *target, cons
         return NULL;
     made->target = pgdbm__strdup(text);
     made->place = pgdbm__strdup(place);
+    made->process = pgdbm__process_number();
     if (made->target == NULL || made->place == NULL) {
         free_registration(made);
         return NULL;
@@ -56,9 +75,12 @@ pgdbm_status pgdbm__registry_add(const struct pgdbm__target *target, const char 
     if (made == NULL)
         return pgdbm__fail_nomem(err, "registering a pool");
     char first[512] = "";
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, listen_to_forks);
     pthread_mutex_lock(&lock);
     for (struct pgdbm__registration *other = pools; other != NULL; other = other->next)
-        if (strcmp(other->target, made->target) == 0) /* the list is newest first: the last match is the first opened */
+        if (other->process == made->process &&
+            strcmp(other->target, made->target) == 0) /* the list is newest first: the last match is the first opened */
             PGDBM__COPY_TEXT(first, other->place, strlen(other->place));
     if (first[0] == '\0' || policy != PGDBM_FORBID) {
         made->next = pools;

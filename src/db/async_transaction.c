@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "db/async.h"
 
+#include <pgdbm/future.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -140,13 +141,16 @@ static void refuse_commit(struct pgdbm_request *task)
 static void ended(struct pgdbm_request *task)
 {
     pgdbm_db *tx = task->owner;
-    if (task->commits && task->outcome.status == PGDBM_OK && task->flight != NULL && task->flight->rolled_back)
+    pgdbm_status status = task->outcome.status;
+    if (task->commits && status == PGDBM_OK && task->flight != NULL && task->flight->rolled_back)
         refuse_commit(task);
-    else if (task->commits && tx->kind == PGDBM__DB_SAVEPOINT && task->outcome.status == PGDBM_ERR_QUERY) {
-        if (task->flight != NULL && strcmp(task->flight->error.sqlstate, "25P02") == 0)
+    else if (task->commits && tx->kind == PGDBM__DB_SAVEPOINT && status != PGDBM_OK && status != PGDBM_ERR_CONNECTION) {
+        if (status == PGDBM_ERR_QUERY && task->flight != NULL && strcmp(task->flight->error.sqlstate, "25P02") == 0)
             refuse_commit(task);
-        undo_savepoint(tx);
-    } else if (!task->commits && task->outcome.status != PGDBM_OK) {
+        undo_savepoint(tx); /* or the outer one would commit what this one was said not to have done */
+    } else if (task->commits && status != PGDBM_OK && task->unsaid == PGDBM_OUTCOME_NOT_SENT)
+        pgdbm__session_abort(&tx->member->session); /* it is open on the server still */
+    else if (!task->commits && status != PGDBM_OK) {
         pgdbm__session_abort(&tx->member->session); /* the server rolls back what it is cut off from */
         task->outcome.status = PGDBM_OK;
         task->outcome.error = NULL;
@@ -163,13 +167,14 @@ static pgdbm_status end(pgdbm_db *tx, const char *sql, bool commits, pgdbm_done_
     if (status != PGDBM_OK)
         return status;
     int timeout_ms = tx->pool->config->values.command_timeout_ms;
-    struct pgdbm__run run = {.now = task->need.since,
+    struct pgdbm__run run = {.now = pgdbm__now_ns(),
                              .lease = tx->member,
                              .spot = tx->spot,
                              .deadline = pgdbm__deadline(timeout_ms > 0 ? timeout_ms : -1),
                              .acquire_deadline = PGDBM__NEVER};
     pgdbm__db_address(tx, &run, task);
     task->commits = commits;
+    task->ends = true;
     task->owner = tx;
     task->finish = ended;
     task->ends_lease = pgdbm__db_holds_lease(tx);
@@ -277,7 +282,7 @@ static bool try_again(struct pgdbm_transaction *transaction, const pgdbm_error *
         return false;
     int doubled = transaction->attempts - 1 < 8 ? transaction->attempts - 1 : 8;
     int64_t pause = pgdbm__jitter((int64_t)transaction->options.retry_delay_ms * PGDBM__MS << doubled, 50);
-    task->deadline = task->need.since + pause;
+    task->deadline = pgdbm__now_ns() + pause;
     return pgdbm__db_submit(task, waited, transaction, NULL, NULL) == PGDBM_OK;
 }
 
@@ -320,32 +325,41 @@ static void finished_late(const pgdbm_outcome *outcome, void *context)
     report(transaction, outcome, &transaction->error);
 }
 
+/* It can neither be committed nor rolled back: no memory, or the pool has been closed, which calls nobody back. */
+static void abandon(struct pgdbm_pool *pool, struct pgdbm_transaction *transaction)
+{
+    struct pgdbm_request *task = NULL;
+    pgdbm__db_abandon(transaction->tx);
+    if (pgdbm__task_new(pool, PGDBM__TASK_DELAY, NULL, 0, NULL, &task, NULL) == PGDBM_OK) {
+        task->deadline = pgdbm__now_ns();
+        task->ends = true;
+        if (pgdbm__db_submit(task, finished_late, transaction, NULL, NULL) == PGDBM_OK)
+            return;
+    }
+    pgdbm__future_release(transaction->on_done == pgdbm_future_done, transaction->context);
+    pgdbm__free(transaction);
+}
+
 void pgdbm_transaction_finish(pgdbm_transaction *transaction, pgdbm_status status, const pgdbm_error *error)
 {
     if (transaction == NULL)
         return;
     struct pgdbm_pool *pool = pgdbm__pool_ref(transaction->db->pool);
     pgdbm_error local;
-    pgdbm_status ending = PGDBM_OK;
-    if (status == PGDBM_OK)
-        ending = pgdbm_commit_async(transaction->tx, committed, transaction, &local);
-    else if (error != NULL)
-        transaction->error = *error;
-    else
-        pgdbm__fail(&transaction->error, status, "the transaction's body failed");
-    transaction->error.status = status;
-    if (ending != PGDBM_OK) { /* a nested one is open, or no memory: it cannot be committed */
-        transaction->error = local;
-        status = ending;
+    if (status == PGDBM_OK) {
+        /* When it is on its way the transaction may be complete, and gone. */
+        status = pgdbm_commit_async(transaction->tx, committed, transaction, &local);
+        if (status != PGDBM_OK)
+            transaction->error = local; /* a nested one is open, or no memory: it cannot be committed */
+    } else {
+        if (error != NULL)
+            transaction->error = *error;
+        else
+            pgdbm__fail(&transaction->error, status, "the transaction's body failed");
+        transaction->error.status = status;
     }
-    if (status != PGDBM_OK && pgdbm_rollback_async(transaction->tx, rolled_back, transaction, &local) != PGDBM_OK) {
-        struct pgdbm_request *task = NULL;
-        pgdbm__db_abandon(transaction->tx);
-        if (pgdbm__task_new(pool, PGDBM__TASK_DELAY, NULL, 0, NULL, &task, NULL) == PGDBM_OK) {
-            task->deadline = task->need.since;
-            (void)pgdbm__db_submit(task, finished_late, transaction, NULL, NULL);
-        }
-    }
+    if (status != PGDBM_OK && pgdbm_rollback_async(transaction->tx, rolled_back, transaction, NULL) != PGDBM_OK)
+        abandon(pool, transaction);
     pgdbm__pool_unref(pool);
 }
 

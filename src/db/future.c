@@ -12,7 +12,8 @@ struct pgdbm_future {
     _Atomic int references; /* the owner's, and the engine's for each request that was submitted with it */
     struct pgdbm_pool *pool;
     /* Guarded by the pool's lock. */
-    bool engaged, seen;
+    size_t engaged; /* requests that were submitted with it */
+    bool seen;
     struct pgdbm_request *task;      /* whose outcome it has: one reference; NULL: not complete */
     struct pgdbm_request *then_task; /* to be completed then; its callback is `run_then` */
     pgdbm_done_callback then;
@@ -49,15 +50,21 @@ bool pgdbm__future_hold(pgdbm_done_callback on_done, void *context)
         return false;
     atomic_fetch_add(&future->references, 1);
     pthread_mutex_lock(&future->pool->lock);
-    future->engaged = true;
+    future->engaged++;
     pthread_mutex_unlock(&future->pool->lock);
     return true;
 }
 
 void pgdbm__future_release(bool held, void *context)
 {
-    if (held)
-        release(context);
+    struct pgdbm_future *future = context;
+    if (!held)
+        return;
+    pthread_mutex_lock(&future->pool->lock);
+    future->engaged--;
+    pgdbm__pool_progress(future->pool); /* who waits for it already waits for nothing */
+    pthread_mutex_unlock(&future->pool->lock);
+    release(future);
 }
 
 void pgdbm_future_done(const pgdbm_outcome *outcome, void *context)
@@ -85,7 +92,7 @@ void pgdbm_future_done(const pgdbm_outcome *outcome, void *context)
 static bool is_complete(void *context)
 {
     struct pgdbm_future *future = context;
-    return future->task != NULL || !future->engaged;
+    return future->task != NULL || future->engaged == 0;
 }
 
 static const pgdbm_outcome *look(struct pgdbm_future *future)
@@ -135,7 +142,7 @@ pgdbm_status pgdbm_future_then(pgdbm_future *future, pgdbm_done_callback on_done
     task->on_done = run_then;
     task->context = future;
     pthread_mutex_lock(&future->pool->lock);
-    bool engaged = future->engaged;
+    bool engaged = future->engaged > 0;
     bool second = future->then != NULL;
     if (engaged && !second) {
         future->then = on_done;

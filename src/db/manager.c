@@ -180,10 +180,16 @@ pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err)
     bool ended = db->ended;
     struct pgdbm__spot inner = db->inner != NULL ? db->inner->spot : (struct pgdbm__spot){0};
     bool has_inner = db->inner != NULL;
+    bool copying = db->member->copying;
     pthread_mutex_unlock(&db->pool->lock);
     if (ended) {
         pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "this transaction has ended with the one around it");
         pgdbm__error_hint(err, "release the handle with pgdbm_close");
+        return PGDBM_ERR_TRANSACTION;
+    }
+    if (copying) {
+        pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "a COPY is under way on this handle's session");
+        pgdbm__error_hint(err, "end it first, or use another manager");
         return PGDBM_ERR_TRANSACTION;
     }
     if (has_inner) {

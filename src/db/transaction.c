@@ -147,6 +147,11 @@ pgdbm_status pgdbm__db_check_transaction(const pgdbm_db *tx, const char *functio
 static void undo(pgdbm_db *tx)
 {
     char sql[96];
+    pthread_mutex_lock(&tx->pool->lock);
+    bool copying = tx->member->copying;
+    pthread_mutex_unlock(&tx->pool->lock);
+    if (copying) /* whose data will not come any more */
+        pgdbm__session_abort(&tx->member->session);
     if (tx->kind == PGDBM__DB_SAVEPOINT)
         snprintf(sql, sizeof sql, "ROLLBACK TO SAVEPOINT pgdbm_%u; RELEASE SAVEPOINT pgdbm_%u", tx->depth, tx->depth);
     else
@@ -197,6 +202,8 @@ pgdbm_status pgdbm_commit(pgdbm_db *tx, pgdbm_error *err)
         return status;
     bool ended = is_ended(tx);
     bool lease = pgdbm__db_holds_lease(tx) && !ended;
+    if (!ended) /* what was submitted on it before may still fail */
+        pgdbm__lease_quiesce(tx->pool, tx->member);
     char transaction_status = ended ? 'I' : atomic_load(&tx->member->session.transaction_status);
     char sql[48] = "COMMIT";
     if (tx->kind == PGDBM__DB_SAVEPOINT)

@@ -2,7 +2,7 @@
 /* Taking a session and giving it back, for threads that wait. Who cannot be served at once waits in its manager's queue
  * (account.c), asleep; or, when asynchronous requests are under way, driving the pool meanwhile: the thread may be the
  * very one that is expected to. */
-#include "pool/pool.h"
+#include "pool/task.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -164,6 +164,7 @@ pgdbm_status pgdbm__pool_acquire(struct pgdbm_pool *pool, struct pgdbm__need *ne
     if (need->account == NULL)
         need->account = &pool->account;
     need->thread = pgdbm__thread_token();
+    pgdbm__pool_push_left(pool);
     pthread_mutex_lock(&pool->lock);
     status = pgdbm__pool_usable(pool, err);
     if (status == PGDBM_OK) {
@@ -267,13 +268,12 @@ static void vacate(struct pgdbm_pool *pool, struct pgdbm__member *member)
 void pgdbm__pool_let_go(struct pgdbm_pool *pool, struct pgdbm__member *member)
 {
     pthread_mutex_lock(&pool->lock);
-    bool abandoned = member->abandoned && --member->in_flight == 0;
-    if (abandoned) {
+    member->in_flight--;
+    if (member->abandoned && member->in_flight == 0 && pgdbm__lease_is_quiet(member)) {
         member->abandoned = false;
         vacate(pool, member);
         pgdbm__pool_released(pool);
-    } else if (!member->abandoned)
-        member->in_flight--;
+    }
     pgdbm__pool_unlock(pool);
     pgdbm__pool_unref(pool);
 }

@@ -45,6 +45,22 @@ static bool asks_again(struct pgdbm_request *task)
     return again;
 }
 
+/* It was to end before it had begun: what was not executed says so. */
+static void say_not_sent(struct pgdbm_request *task)
+{
+    struct pgdbm__flights *flights = task->flights;
+    bool late = task->timed_out && !task->canceled;
+    for (size_t i = flights->count; i > 0; i--) {
+        struct pgdbm__request *flight = flights->items[i - 1].flight;
+        if (!flights->items[i - 1].todo || flight->status != PGDBM_OK)
+            continue;
+        flight->status =
+            pgdbm__fail(&flight->error, late ? PGDBM_ERR_TIMEOUT : PGDBM_ERR_CANCELED,
+                        late ? "the batch had not been sent when its deadline passed" : "the batch was cancelled");
+        flights->failed = i - 1 < flights->failed ? i - 1 : flights->failed;
+    }
+}
+
 /* The batch is over, or its first half is. */
 static void half_done(struct pgdbm_request *task)
 {
@@ -52,8 +68,8 @@ static void half_done(struct pgdbm_request *task)
     pgdbm_error *failure = NULL;
     if (flights->describing) {
         flights->describing = false;
-        if (flights->failed == flights->count && !task->canceled && !task->timed_out &&
-            atomic_load(&task->member->session.canceling) == 0) {
+        bool may_execute = flights->failed == flights->count || flights->independent;
+        if (may_execute && !task->canceled && !task->timed_out && atomic_load(&task->member->session.canceling) == 0) {
             execute(task);
             return;
         }
@@ -62,15 +78,10 @@ static void half_done(struct pgdbm_request *task)
         start(task);
         return;
     }
+    if (!flights->executed && (flights->failed == flights->count || flights->independent))
+        say_not_sent(task);
     if (flights->failed < flights->count)
         failure = &flights->items[flights->failed].flight->error;
-    pgdbm_error other;
-    if (failure == NULL && flights->executed == 0 && flights->count > 0) { /* it was to end before it had begun */
-        bool late = task->timed_out && !task->canceled;
-        failure = &other;
-        pgdbm__fail(&other, late ? PGDBM_ERR_TIMEOUT : PGDBM_ERR_CANCELED,
-                    late ? "the batch had not been sent when its deadline passed" : "the batch was cancelled");
-    }
     pgdbm__task_complete(task, failure != NULL ? failure->status : PGDBM_OK, failure);
 }
 
@@ -101,10 +112,11 @@ static void landed(struct pgdbm__batch_item *item)
     struct pgdbm__session *session = &task->member->session;
     if (flight->kind == PGDBM__REQUEST_DESCRIBE) {
         if (flight->status == PGDBM_OK &&
-            !pgdbm__statement_describe(item->statement, flight->new_types, flight->n_new_types, flight->description))
+            !pgdbm__statement_describe(item->statement, flight->new_types, flight->n_new_types, flight->description)) {
             flight->status =
                 pgdbm__fail(&flight->error, PGDBM_ERR_QUERY, "the statement's types changed while it was prepared");
-        else if (flight->status == PGDBM_OK)
+            flight->stale = true;
+        } else if (flight->status == PGDBM_OK)
             pgdbm__session_confirm(session, flight);
         else {
             pgdbm__free(flight->new_types);
@@ -117,13 +129,13 @@ static void landed(struct pgdbm__batch_item *item)
         flight->result = NULL;
         item->affected = flight->status == PGDBM_OK ? flight->affected : 0;
     }
-    if (flight->status != PGDBM_OK)
-        note_failure(flights, item);
     if (flight->stale || flight->gone) {
         pgdbm__statements_forget(task->pool, item->statement);
         item->outdated = flight->status != PGDBM_OK;
     }
     pthread_mutex_lock(&task->pool->lock);
+    if (flight->status != PGDBM_OK)
+        note_failure(flights, item); /* locked: what cannot be sent lands while another thread reads answers */
     pgdbm__cancel_landed(task->pool, task->member, flight);
     pgdbm__pool_unlock(task->pool);
     if (atomic_fetch_sub(&flights->in_flight, 1) == 1)
@@ -146,14 +158,30 @@ static void notified(struct pgdbm__request *flight, uint32_t reason)
     }
 }
 
-/* Puts one request into the session's FIFO; what cannot be sent lands at once. */
-static void enqueue(struct pgdbm__batch_item *item)
+/* Puts one request into the session's FIFO; what cannot be sent lands at once (false). What was put there is the reader's
+ * to touch, and may be complete already. */
+static bool enqueue(struct pgdbm__batch_item *item)
 {
     struct pgdbm__request *flight = item->flight;
     if (flight->status == PGDBM_OK &&
         pgdbm__session_enqueue(&item->task->member->session, flight, item->task->deadline))
-        return;
+        return true;
     landed(item);
+    return false;
+}
+
+/* All have been sent: the batch may go on, or end. One that was to end meanwhile could not be cancelled before. */
+static void all_sent(struct pgdbm_request *task, unsigned number)
+{
+    struct pgdbm_pool *pool = task->pool;
+    pgdbm__pool_unpushed(pool, number);
+    if (task->canceled || task->timed_out) {
+        pthread_mutex_lock(&pool->lock);
+        pgdbm__batch_cancel(pool, task);
+        pgdbm__pool_unlock(pool);
+    }
+    if (atomic_fetch_sub(&task->flights->in_flight, 1) == 1)
+        half_done(task);
 }
 
 static void clear(struct pgdbm__batch_item *item)
@@ -168,11 +196,13 @@ static void execute(struct pgdbm_request *task)
 {
     struct pgdbm__flights *flights = task->flights;
     bool sound = true;
-    flights->executed = flights->count;
+    flights->executed = true;
     /* All are checked before any is sent: one that cannot be would leave the others without their Sync. */
     for (size_t i = 0; i < flights->count; i++) {
         struct pgdbm__batch_item *item = &flights->items[i];
         struct pgdbm__request *flight = item->flight;
+        if (flight->kind == PGDBM__REQUEST_DESCRIBE && flight->status != PGDBM_OK)
+            item->todo = false; /* that was its end; the others of an independent batch are not touched */
         if (!item->todo)
             continue;
         clear(item);
@@ -191,7 +221,6 @@ static void execute(struct pgdbm_request *task)
     atomic_store(&flights->in_flight, flights->count + 1);
     struct pgdbm__member *member = task->member;
     unsigned number = member->session.number;
-    struct pgdbm_pool *pool = task->pool;
     for (size_t i = 0; i < flights->count; i++) {
         struct pgdbm__request *flight = flights->items[i].flight;
         if (!flights->items[i].todo) {
@@ -203,26 +232,28 @@ static void execute(struct pgdbm_request *task)
             flight->skipped = true;
         }
         bool sendable = flight->status == PGDBM_OK;
-        enqueue(&flights->items[i]);
-        if (sendable && !flights->independent && flight->status != PGDBM_OK)
+        bool queued = enqueue(&flights->items[i]);
+        if (sendable && !queued && !flights->independent)
             pgdbm__session_abort(&member->session); /* those before it have no Sync: the server undoes them */
     }
-    pgdbm__pool_unpushed(pool, number);
-    if (atomic_fetch_sub(&flights->in_flight, 1) == 1)
-        half_done(task);
+    all_sent(task, number);
 }
 
 /* Describes what is not known yet, and goes on to execute when that is done or there is nothing of the kind. */
 static void start(struct pgdbm_request *task)
 {
     struct pgdbm__flights *flights = task->flights;
-    struct pgdbm_pool *pool = task->pool;
     unsigned number = task->member->session.number;
     flights->failed = flights->count;
+    flights->executed = false;
     flights->describing = true;
     atomic_store(&flights->in_flight, 1);
+    for (size_t i = flights->count; i > 0; i--) /* of the attempt before, what is not asked again */
+        if (!flights->items[i - 1].todo && flights->items[i - 1].flight->status != PGDBM_OK)
+            flights->failed = i - 1;
     for (size_t i = 0; i < flights->count; i++) {
         struct pgdbm__batch_item *item = &flights->items[i];
+        item->flight->status = item->todo ? PGDBM_OK : item->flight->status;
         if (!item->todo || atomic_load_explicit(&item->statement->described, memory_order_acquire))
             continue;
         clear(item);
@@ -230,9 +261,7 @@ static void start(struct pgdbm_request *task)
         atomic_fetch_add(&flights->in_flight, 1);
         enqueue(item);
     }
-    pgdbm__pool_unpushed(pool, number);
-    if (atomic_fetch_sub(&flights->in_flight, 1) == 1)
-        half_done(task);
+    all_sent(task, number);
 }
 
 void pgdbm__batch_launch(struct pgdbm_request *task)

@@ -21,7 +21,7 @@ struct pgdbm__flights {
     size_t count, capacity;
     bool independent, discard_rows;
     bool describing;
-    size_t executed;
+    bool executed;
     size_t failed;            /* the first that failed; `count`: none */
     _Atomic size_t in_flight; /* and one while they are being sent */
     pgdbm_result **results;   /* as the outcome shows them */

@@ -30,31 +30,34 @@ static void send_one(struct pgdbm_pool *pool, struct pgdbm__member *member)
     pgdbm__pool_wake(pool);
 }
 
+static void prove(struct pgdbm_pool *pool, struct pgdbm__member *member);
+
 /* The session takes requests again. */
 static void finish(struct pgdbm_pool *pool, struct pgdbm__member *member)
 {
-    struct pgdbm__canceling *canceling = &member->canceling;
-    struct pgdbm__request *next = canceling->next;
-    canceling->under_way = false;
-    canceling->next = NULL;
+    member->canceling.under_way = false;
+    pgdbm__timer_stop(pool, &member->canceling.timer);
     pool->n_chores--;
+    member->in_flight--;
     atomic_fetch_sub(&member->session.canceling, 1);
-    if (next != NULL && pgdbm__session_await_head(&member->session, next, true))
-        pgdbm__cancel_begin(pool, member, next);
-    if (canceling->under_way)
-        member->in_flight--; /* the next one has counted itself */
-    else if (member->place != PGDBM__LEASED) {
-        if (--member->in_flight == 0)
-            pgdbm__member_vacate(pool, member);
-    } else if (member->abandoned) {
-        member->in_flight--;
-        member->abandoned = false;
-        pgdbm__member_vacate(pool, member);
-    } else {
-        member->in_flight--;
+    if (member->place == PGDBM__LEASED) {
         pgdbm__lease_advance(pool, member);
-    }
+        pgdbm__lease_look(pool, member);
+    } else if (member->in_flight == 0)
+        pgdbm__member_vacate(pool, member);
     pgdbm__pool_released(pool);
+}
+
+/* When nothing is to be cancelled and no cancel is on its way: the last one has to be proven, or has been. */
+static void go_on(struct pgdbm_pool *pool, struct pgdbm__member *member)
+{
+    struct pgdbm__canceling *canceling = &member->canceling;
+    if (canceling->target != NULL || canceling->sending || canceling->proof != NULL)
+        return;
+    if (canceling->unproven)
+        prove(pool, member);
+    else
+        finish(pool, member);
 }
 
 static void proven(struct pgdbm__request *flight, uint32_t reason)
@@ -64,79 +67,102 @@ static void proven(struct pgdbm__request *flight, uint32_t reason)
     if (reason != PGDBM__SIGNAL_DONE)
         return;
     pthread_mutex_lock(&pool->lock);
-    pgdbm__timer_stop(pool, &member->canceling.timer);
     pgdbm__flight_give_locked(pool, flight);
-    finish(pool, member);
+    member->canceling.proof = NULL;
+    go_on(pool, member);
     pgdbm__pool_unlock(pool);
 }
 
+/* No answer. The proof may stand behind a neighbour's statement that takes long: only when the server is at the proof, and
+ * does not answer even then, is the session given up. */
 static void is_late(struct pgdbm_pool *pool, struct pgdbm__timer *timer)
 {
     struct pgdbm__member *member =
         (struct pgdbm__member *)(void *)((char *)timer - offsetof(struct pgdbm__member, canceling.timer));
     struct pgdbm__canceling *canceling = &member->canceling;
     int64_t now = pgdbm__now_ns();
-    if (now >= canceling->give_up) {
+    bool patient = now < canceling->give_up;
+    if (canceling->target == NULL) {
+        bool its_turn = canceling->proof != NULL && pgdbm__session_await_head(&member->session, canceling->proof, true);
+        patient = !(its_turn && canceling->proof_was_due);
+        canceling->proof_was_due = its_turn;
+    }
+    if (!patient)
         pgdbm__session_abort(&member->session); /* its requests come back as lost */
-        return;
+    else if (canceling->target == NULL)
+        (void)pgdbm__timer_start(pool, timer, now + PGDBM__CANCEL_GRACE_NS);
+    else {
+        canceling->patience_ns *= 2;
+        send_one(pool, member);
     }
-    if (canceling->target == NULL) { /* the proof is on its way */
-        (void)pgdbm__timer_start(pool, timer, canceling->give_up);
-        return;
-    }
-    canceling->patience_ns *= 2;
-    send_one(pool, member);
 }
 
 /* The request is complete and the cancel has been delivered. */
 static void prove(struct pgdbm_pool *pool, struct pgdbm__member *member)
 {
     struct pgdbm__request *flight = pgdbm__flight_take_locked(pool);
+    member->canceling.unproven = false;
     if (flight != NULL) {
         flight->kind = PGDBM__REQUEST_SYNC;
         flight->notify = proven;
         flight->context = member;
-        if (pgdbm__session_enqueue(&member->session, flight, PGDBM__NEVER)) {
-            (void)pgdbm__timer_start(pool, &member->canceling.timer, member->canceling.give_up);
-            pgdbm__pool_unpushed(pool, member->session.number);
-            return;
-        }
-        pgdbm__flight_give_locked(pool, flight);
+        member->canceling.proof_was_due = false;
+        if (pgdbm__session_enqueue(&member->session, flight, PGDBM__NEVER))
+            member->canceling.proof = flight;
     }
-    pgdbm__session_abort(&member->session); /* lost already, or no memory to go on with it */
-    finish(pool, member);
+    if (member->canceling.proof == NULL) { /* lost already, or no memory to go on with it */
+        pgdbm__flight_give_locked(pool, flight);
+        pgdbm__session_abort(&member->session);
+        finish(pool, member);
+        return;
+    }
+    (void)pgdbm__timer_start(pool, &member->canceling.timer, pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS);
+    pgdbm__pool_unpushed(pool, member->session.number);
+}
+
+/* Cancels for this request, now. */
+static void aim(struct pgdbm_pool *pool, struct pgdbm__member *member, struct pgdbm__request *target)
+{
+    struct pgdbm__canceling *canceling = &member->canceling;
+    canceling->target = target;
+    canceling->give_up = pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS;
+    canceling->patience_ns = FIRST_PATIENCE_NS;
+    pgdbm__timer_stop(pool, &canceling->timer);
+    if (!canceling->sending)
+        send_one(pool, member);
 }
 
 void pgdbm__cancel_begin(struct pgdbm_pool *pool, struct pgdbm__member *member, struct pgdbm__request *target)
 {
     struct pgdbm__canceling *canceling = &member->canceling;
-    if (canceling->under_way) {
-        if (canceling->target != target)
-            canceling->next = target;
-        return;
+    if (!canceling->under_way) {
+        canceling->under_way = true;
+        canceling->timer.fire = is_late;
+        member->in_flight++;
+        pool->n_chores++;
+        atomic_fetch_add(&member->session.canceling, 1);
     }
-    canceling->under_way = true;
-    canceling->target = target;
-    canceling->give_up = pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS;
-    canceling->patience_ns = FIRST_PATIENCE_NS;
-    canceling->timer.fire = is_late;
-    member->in_flight++;
-    pool->n_chores++;
-    atomic_fetch_add(&member->session.canceling, 1);
-    send_one(pool, member);
+    if (canceling->target == NULL)
+        aim(pool, member, target); /* it was sent before the session was kept free */
+    else if (canceling->target != target)
+        canceling->next = target; /* the other one is complete; we are about to be told */
 }
 
 void pgdbm__cancel_landed(struct pgdbm_pool *pool, struct pgdbm__member *member, struct pgdbm__request *request)
 {
     struct pgdbm__canceling *canceling = &member->canceling;
-    if (canceling->next == request)
+    struct pgdbm__request *next = canceling->next;
+    if (next == request)
         canceling->next = NULL;
     if (!canceling->under_way || canceling->target != request)
         return;
     canceling->target = NULL;
+    canceling->next = NULL;
     pgdbm__timer_stop(pool, &canceling->timer);
-    if (!canceling->sending)
-        prove(pool, member);
+    if (next != NULL && next != request)
+        aim(pool, member, next);
+    else
+        go_on(pool, member);
 }
 
 void pgdbm__cancels_send(struct pgdbm_pool *pool)
@@ -148,15 +174,16 @@ void pgdbm__cancels_send(struct pgdbm_pool *pool)
         if (pool->first_cancel == NULL)
             pool->last_cancel = NULL;
         bool wanted = canceling->target != NULL;
+        canceling->unproven = canceling->unproven || wanted;
         pthread_mutex_unlock(&pool->lock);
         if (wanted)
             (void)pgdbm__transport_cancel(&member->session.transport);
         pthread_mutex_lock(&pool->lock);
         pool->n_canceling--;
         canceling->sending = false;
-        if (canceling->target == NULL)
-            prove(pool, member);
-        else if (!pgdbm__timer_start(pool, &canceling->timer, pgdbm__now_ns() + canceling->patience_ns))
+        if (canceling->target != NULL &&
+            !pgdbm__timer_start(pool, &canceling->timer, pgdbm__now_ns() + canceling->patience_ns))
             pgdbm__session_abort(&member->session);
+        go_on(pool, member);
     }
 }

@@ -6,7 +6,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "transport/connect.h"
 
 #include <string.h>
 
@@ -16,7 +15,8 @@ static bool wants_one(const struct pgdbm_pool *pool)
     const pgdbm_config *config = &pool->config->values;
     if (pool->opening > 0 && (pool->hopeless || pool->failures >= pool->opening))
         return false; /* the opener is about to give up */
-    return live + pool->n_canceling < (size_t)config->max_connections &&
+    /* A dead one has its connection until the housekeeper has closed it. */
+    return live + pool->places[PGDBM__DEAD].length + pool->n_canceling < (size_t)config->max_connections &&
            (live < (size_t)config->min_connections || pool->grow || pool->n_waiters > 0);
 }
 
@@ -101,8 +101,8 @@ static struct pgdbm__member *connect_one(struct pgdbm_pool *pool, struct pgdbm__
                                          enum pgdbm__connect_failure *failure, pgdbm_error *err)
 {
     pgdbm_status status =
-        pgdbm__transport_connect(&member->session.transport, pool->conninfo.keywords, pool->conninfo.values,
-                                 pgdbm__deadline(pool->config->values.connect_timeout_ms), pool->stop[0], failure, err);
+        pool->connect(&member->session.transport, pool->conninfo.keywords, pool->conninfo.values,
+                      pgdbm__deadline(pool->config->values.connect_timeout_ms), pool->stop[0], failure, err);
     if (status == PGDBM_OK) {
         status = start_session(pool, member, err);
         *failure = status == PGDBM_ERR_QUERY ? PGDBM__CONNECT_HOPELESS : PGDBM__CONNECT_TRANSIENT;
@@ -143,63 +143,68 @@ static void failed(struct pgdbm_pool *pool, struct pgdbm__member *member, enum p
         pgdbm__pool_refuse(pool, &pool->connect_error);
 }
 
-/* Sleeps until a connection is wanted, and the back-off is over. False when the pool closes. */
-static bool wait_for_work(struct pgdbm_pool *pool, int64_t not_before)
+/* Memory is short: who waits for a session is told. Locked. */
+static void give_up(struct pgdbm_pool *pool)
 {
-    while (!pool->closed) {
-        bool early = pgdbm__now_ns() < not_before;
-        if (wants_one(pool) && !early)
-            return true;
-        struct timespec until = {.tv_sec = (time_t)(not_before / 1000000000),
-                                 .tv_nsec = (long)(not_before % 1000000000)};
-        if (early)
-            pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
-        else
-            pthread_cond_wait(&pool->changed, &pool->lock);
+    pgdbm_error err;
+    pgdbm__fail_nomem(&err, "opening a session");
+    pool->connect_error = err;
+    pool->failures++;
+    pgdbm__pool_refuse(pool, &err);
+    pool->connect_after = pgdbm__now_ns() + backoff_ns(pool);
+}
+
+/* Locked; let go while it connects. */
+static void attempt(struct pgdbm_pool *pool, struct pgdbm__member *member)
+{
+    enum pgdbm__connect_failure failure = PGDBM__CONNECT_TRANSIENT;
+    pgdbm_error err;
+    member->pool = pool;
+    pgdbm__pool_insert(pool, member, PGDBM__CONNECTING);
+    pthread_mutex_unlock(&pool->lock);
+    bool connected = connect_one(pool, member, &failure, &err) != NULL;
+    if (!connected)
+        pgdbm__log_write(&pool->log, PGDBM_LOG_WARNING, "cannot open a session: %s", err.message);
+    pthread_mutex_lock(&pool->lock);
+    if (connected)
+        succeeded(pool, member);
+    else {
+        failed(pool, member, failure, &err);
+        pgdbm__free(member);
+        pool->connect_after = pgdbm__now_ns() + backoff_ns(pool);
     }
-    return false;
+}
+
+bool pgdbm__connector_step(struct pgdbm_pool *pool)
+{
+    if (pool->closed || !wants_one(pool) || pgdbm__now_ns() < pool->connect_after)
+        return false;
+    struct pgdbm__member *member = pgdbm__alloc_zero(1, sizeof *member);
+    pool->grow = false;
+    if (member != NULL)
+        attempt(pool, member);
+    else
+        give_up(pool);
+    pool->attempted = true;
+    pthread_cond_broadcast(&pool->changed);
+    pgdbm__pool_unlock(pool); /* whoever got the session goes on */
+    pthread_mutex_lock(&pool->lock);
+    return true;
 }
 
 void *pgdbm__connector_main(void *context)
 {
     struct pgdbm_pool *pool = context;
-    int64_t not_before = 0;
     pthread_mutex_lock(&pool->lock);
-    while (wait_for_work(pool, not_before)) {
-        struct pgdbm__member *member = pgdbm__alloc_zero(1, sizeof *member);
-        enum pgdbm__connect_failure failure = PGDBM__CONNECT_TRANSIENT;
-        pgdbm_error err;
-        pool->grow = false;
-        if (member == NULL) {
-            pgdbm__fail_nomem(&err, "opening a session");
-            pool->connect_error = err;
-            pool->failures++;
-            pgdbm__pool_refuse(pool, &err);
-            not_before = pgdbm__now_ns() + backoff_ns(pool);
-            pool->attempted = true;
-            pthread_cond_broadcast(&pool->changed);
-            pgdbm__pool_unlock(pool);
-            pthread_mutex_lock(&pool->lock);
+    while (!pool->closed) {
+        if (pgdbm__connector_step(pool))
             continue;
-        }
-        member->pool = pool;
-        pgdbm__pool_insert(pool, member, PGDBM__CONNECTING);
-        pthread_mutex_unlock(&pool->lock);
-        bool connected = connect_one(pool, member, &failure, &err) != NULL;
-        if (!connected)
-            pgdbm__log_write(&pool->log, PGDBM_LOG_WARNING, "cannot open a session: %s", err.message);
-        pthread_mutex_lock(&pool->lock);
-        if (connected)
-            succeeded(pool, member);
-        else {
-            failed(pool, member, failure, &err);
-            pgdbm__free(member);
-            not_before = pgdbm__now_ns() + backoff_ns(pool);
-        }
-        pool->attempted = true;
-        pthread_cond_broadcast(&pool->changed);
-        pgdbm__pool_unlock(pool); /* whoever got the session goes on */
-        pthread_mutex_lock(&pool->lock);
+        struct timespec until = {.tv_sec = (time_t)(pool->connect_after / 1000000000),
+                                 .tv_nsec = (long)(pool->connect_after % 1000000000)};
+        if (wants_one(pool)) /* and the back-off is not over */
+            pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+        else
+            pthread_cond_wait(&pool->changed, &pool->lock);
     }
     pgdbm__pool_unlock(pool);
     return NULL;

@@ -16,11 +16,15 @@
 /* The pool that this thread drives at the moment, if any: before it waits again it will look at everything there is, so
  * what it leaves for itself needs no wake-up. */
 static _Thread_local struct pgdbm_pool *driving_here;
+/* And it has left something for itself. When it cannot come to it soon, who drives has to be woken after all. */
+static _Thread_local bool left_here;
 
 void pgdbm__pool_nudge(struct pgdbm_pool *pool)
 {
     if (driving_here != pool)
         pgdbm__poller_wake(&pool->poller);
+    else
+        left_here = true;
 }
 
 void pgdbm__pool_unpushed(struct pgdbm_pool *pool, unsigned number)
@@ -50,19 +54,31 @@ void pgdbm__pool_post(struct pgdbm_pool *pool, struct pgdbm__post *post)
         pgdbm__pool_nudge(pool);
 }
 
+/* The session in a slot. One that is connecting is its connector's alone: what has come is meant for the one that had the
+ * slot before. */
+static struct pgdbm__member *member_at(struct pgdbm_pool *pool, uint64_t number)
+{
+    struct pgdbm__member *member = NULL;
+    pthread_mutex_lock(&pool->lock);
+    if (number < (uint64_t)pool->config->values.max_connections)
+        member = pool->slots[number];
+    if (member != NULL && member->place == PGDBM__CONNECTING)
+        member = NULL;
+    pthread_mutex_unlock(&pool->lock);
+    return member;
+}
+
 /* Members are not freed while pool->handling is set, so their slots may be looked at without the lock. */
 static void for_each_bit(struct pgdbm_pool *pool, _Atomic uint64_t *words, void (*act)(struct pgdbm__session *session))
 {
     for (size_t i = 0; i < pool->n_words; i++) {
-        if (atomic_load_explicit(&words[i], memory_order_relaxed) == 0)
+        if (atomic_load(&words[i]) == 0) /* not relaxed: a wake-up just taken must not be looked past */
             continue;
         uint64_t bits = atomic_exchange(&words[i], 0);
         for (unsigned number = 0; bits != 0; bits >>= 1, number++) {
             if ((bits & 1) == 0)
                 continue;
-            pthread_mutex_lock(&pool->lock);
-            struct pgdbm__member *member = pool->slots[i * 64 + number];
-            pthread_mutex_unlock(&pool->lock);
+            struct pgdbm__member *member = member_at(pool, i * 64 + number);
             if (member != NULL)
                 act(&member->session);
         }
@@ -79,10 +95,7 @@ static void drive_member(struct pgdbm__session *session)
 
 static void handle_event(struct pgdbm_pool *pool, const struct pgdbm__poll_event *event)
 {
-    pthread_mutex_lock(&pool->lock);
-    struct pgdbm__member *member =
-        event->key < (uint64_t)pool->config->values.max_connections ? pool->slots[event->key] : NULL;
-    pthread_mutex_unlock(&pool->lock);
+    struct pgdbm__member *member = member_at(pool, event->key);
     if (member == NULL)
         return;
     if ((event->ready & PGDBM__POLL_OUT) != 0)
@@ -91,10 +104,11 @@ static void handle_event(struct pgdbm_pool *pool, const struct pgdbm__poll_event
         drive_member(&member->session);
 }
 
-static void push_and_look(struct pgdbm_pool *pool)
+/* What has come may lead to something to be sent: pushing comes last. */
+static void look_and_push(struct pgdbm_pool *pool)
 {
-    for_each_bit(pool, pool->unpushed, pgdbm__session_push);
     for_each_bit(pool, pool->unseen, drive_member);
+    for_each_bit(pool, pool->unpushed, pgdbm__session_push);
 }
 
 /* Sets the poller's timer to the first of ours, if it would come too late. Locked. */
@@ -126,11 +140,12 @@ static void push_now(struct pgdbm_pool *pool)
     if (free)
         pool->driving = pool->handling = true;
     pthread_mutex_unlock(&pool->lock);
+    left_here = false;
     if (!free) {
         pgdbm__poller_wake(&pool->poller);
         return;
     }
-    push_and_look(pool);
+    look_and_push(pool);
     pthread_mutex_lock(&pool->lock);
     pool->driving = false;
     end_turn(pool);
@@ -153,7 +168,7 @@ static void fire_timers(struct pgdbm_pool *pool)
 /* Whether there is something that needs no waiting for. Locked. */
 static bool has_work(const struct pgdbm_pool *pool)
 {
-    return pool->stop_dispatch || (pool->posts.first != NULL && pool->calling == NULL);
+    return pool->stop_dispatch || pool->quiet || (pool->posts.first != NULL && pool->calling == NULL);
 }
 
 /* Another thread drives: whatever happens ends its turn. Locked. */
@@ -176,15 +191,25 @@ static void handle(struct pgdbm_pool *pool, const struct pgdbm__poll_event *even
     for (size_t i = 0; i < count; i++)
         handle_event(pool, &events[i]);
     fire_timers(pool);
-    push_and_look(pool);
+    look_and_push(pool);
 }
 
-void pgdbm__pool_drive(struct pgdbm_pool *pool, int64_t deadline)
+void pgdbm__pool_push_left(struct pgdbm_pool *pool)
+{
+    if (left_here && driving_here == pool)
+        push_now(pool);
+}
+
+/* The lock is let go: between looking whether to wait and waiting it must not be, or a wake-up in between is taken by
+ * another one's turn. */
+void pgdbm__pool_turn(struct pgdbm_pool *pool, int64_t deadline)
 {
     struct pgdbm__poll_event events[EVENTS];
     struct pgdbm_pool *outer = driving_here;
-    pthread_mutex_lock(&pool->lock);
     if (pool->driving) {
+        if (left_here && driving_here == pool)
+            pgdbm__poller_wake(&pool->poller);
+        left_here = left_here && driving_here != pool;
         await_turn(pool, deadline);
         pthread_mutex_unlock(&pool->lock);
         return;
@@ -193,7 +218,7 @@ void pgdbm__pool_drive(struct pgdbm_pool *pool, int64_t deadline)
     driving_here = pool;
     pool->driving = pool->handling = true;
     pthread_mutex_unlock(&pool->lock);
-    push_and_look(pool);
+    look_and_push(pool);
     pthread_mutex_lock(&pool->lock);
     pool->handling = false;
     set_timer(pool);
@@ -208,9 +233,16 @@ void pgdbm__pool_drive(struct pgdbm_pool *pool, int64_t deadline)
     bool others = outer != pool && pool->posts.first != NULL;
     pthread_mutex_unlock(&pool->lock);
     driving_here = outer;
+    left_here = false;
     if (others)
         pgdbm__poller_wake(&pool->poller); /* callbacks for whoever dispatches */
     pgdbm__cancel_restore(cancel_state);
+}
+
+void pgdbm__pool_drive(struct pgdbm_pool *pool, int64_t deadline)
+{
+    pthread_mutex_lock(&pool->lock);
+    pgdbm__pool_turn(pool, deadline);
 }
 
 bool pgdbm__pool_drive_until(struct pgdbm_pool *pool, bool (*done)(void *context), void *context, int64_t deadline)
@@ -219,8 +251,10 @@ bool pgdbm__pool_drive_until(struct pgdbm_pool *pool, bool (*done)(void *context
     pthread_mutex_lock(&pool->lock);
     pool->until_waiters++;
     while (!(is_done = done(context)) && (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline)) {
-        pgdbm__pool_unlock(pool);
-        pgdbm__pool_drive(pool, deadline);
+        if (pool->first_granted != NULL || pool->direct.first != NULL)
+            pgdbm__pool_unlock(pool);
+        else
+            pgdbm__pool_turn(pool, deadline);
         pthread_mutex_lock(&pool->lock);
     }
     pool->until_waiters--;
@@ -262,7 +296,7 @@ int pgdbm__pool_call_back(struct pgdbm_pool *pool, bool nested)
     pool->calling = before;
     pthread_cond_broadcast(&pool->driven);
     pgdbm__pool_unlock(pool);
-    if (ran > 0)
+    if (ran > 0 || left_here)
         push_now(pool);
     driving_here = outer;
     return ran;
@@ -286,7 +320,7 @@ void pgdbm_dispatch_stop(pgdbm_pool *pool)
 static bool take_stop(struct pgdbm_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
-    bool stop = pool->stop_dispatch;
+    bool stop = pool->stop_dispatch || pool->quiet; /* when the pool is closed, of everybody */
     pool->stop_dispatch = false;
     pthread_mutex_unlock(&pool->lock);
     return stop;
@@ -301,17 +335,21 @@ int pgdbm_dispatch(pgdbm_pool *pool, int timeout_ms)
     int ran;
     bool stop;
     pgdbm__pool_ref(pool); /* a callback may close it */
+    pthread_mutex_lock(&pool->lock);
+    bool inside = pool->calling == pgdbm__thread_token();
+    pthread_mutex_unlock(&pool->lock);
     driving_here = pool;
     do {
         pgdbm__pool_drive(pool, deadline);
         ran = pgdbm__pool_call_back(pool, false);
-        stop = timeout_ms != 0 && take_stop(pool);
-    } while (ran == 0 && !stop && deadline != 0 && (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline));
+        stop = timeout_ms != 0 && !inside && take_stop(pool);
+    } while (ran == 0 && !stop && !inside && deadline != 0 && (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline));
     driving_here = outer;
     pthread_mutex_lock(&pool->lock);
     bool more = pool->posts.first != NULL || (timeout_ms == 0 && pool->stop_dispatch);
+    bool wake = more && pool->calling == NULL;
     pthread_mutex_unlock(&pool->lock);
-    if (more && pool->calling == NULL)
+    if (wake)
         pgdbm__poller_wake(&pool->poller);
     pgdbm__pool_unref(pool);
     return ran;

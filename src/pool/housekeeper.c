@@ -20,18 +20,21 @@ void pgdbm__pool_wake(struct pgdbm_pool *pool)
     /* A full pipe means that the housekeeper has been told already. */
     ssize_t written = write(pool->wake[1], "w", 1);
     (void)written;
+    if (atomic_load(&pool->housekeeper_drives))
+        pgdbm__poller_wake(&pool->poller);
 }
 
 static void close_dead(struct pgdbm_pool *pool)
 {
     struct pgdbm__member *member;
-    while (!pool->handling && (member = pool->places[PGDBM__DEAD].first) != NULL) {
+    while (!pool->handling && !pool->interrupting && (member = pool->places[PGDBM__DEAD].first) != NULL) {
         pgdbm__pool_remove(pool, member);
         pool->counters.connections_closed++;
         pthread_mutex_unlock(&pool->lock);
         pgdbm__session_destroy(&member->session);
         pgdbm__free(member);
         pthread_mutex_lock(&pool->lock);
+        pthread_cond_broadcast(&pool->changed); /* there is room for another one */
     }
 }
 
@@ -105,11 +108,46 @@ static void mark_lost(const struct pollfd *entries, struct pgdbm__member *const 
             atomic_store(&members[i]->session.lost, true);
 }
 
+/* Deadlines of asynchronous requests are looked after by whoever drives. Nobody does while the thread that should is in a
+ * verb that blocks, perhaps behind the very request whose time is up. Locked. */
+static void fire_late_timers(struct pgdbm_pool *pool)
+{
+    if (!pool->driving && pool->n_timers > 0)
+        pgdbm__timers_fire(pool, pgdbm__now_ns());
+}
+
 static void drain_pipe(int fd)
 {
     char bytes[64];
     while (read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes)
         continue;
+}
+
+/* A session is being cleaned, or a cancel has to land, and nobody is there to drive: no request is submitted, no thread
+ * waits. Locked; let go meanwhile. */
+static bool drive_chores(struct pgdbm_pool *pool)
+{
+    if (pool->n_chores == 0 || pool->n_tasks > 0 || pool->until_waiters > 0)
+        return false;
+    atomic_store(&pool->housekeeper_drives, true);
+    bool wanted = pool->first_cancel == NULL && pool->places[PGDBM__DEAD].length == 0 && !pool->quiet;
+    pthread_mutex_unlock(&pool->lock);
+    if (wanted)
+        pgdbm__pool_drive(pool, pgdbm__deadline(TICK_MS));
+    atomic_store(&pool->housekeeper_drives, false);
+    drain_pipe(pool->wake[0]);
+    pthread_mutex_lock(&pool->lock);
+    return true;
+}
+
+void pgdbm__housekeeper_step(struct pgdbm_pool *pool)
+{
+    pgdbm__cancels_send(pool);
+    retire_idle(pool);
+    close_dead(pool);
+    report_leaks(pool);
+    pgdbm__pool_unlock(pool); /* what the end of a cancel has set free goes on */
+    pthread_mutex_lock(&pool->lock);
 }
 
 void *pgdbm__housekeeper_main(void *context)
@@ -119,12 +157,10 @@ void *pgdbm__housekeeper_main(void *context)
     struct pgdbm__member *members[WATCHED];
     pthread_mutex_lock(&pool->lock);
     while (!pool->quiet) {
-        pgdbm__cancels_send(pool);
-        retire_idle(pool);
-        close_dead(pool);
-        report_leaks(pool);
-        pgdbm__pool_unlock(pool); /* what the end of a cancel has set free goes on */
-        pthread_mutex_lock(&pool->lock);
+        fire_late_timers(pool);
+        pgdbm__housekeeper_step(pool);
+        if (drive_chores(pool))
+            continue;
         size_t count = watch(pool, entries, members);
         pthread_mutex_unlock(&pool->lock);
         int ready = poll(entries, count, TICK_MS);

@@ -53,10 +53,13 @@ static bool may_follow(const struct pgdbm__member *member, const struct pgdbm_re
 
 void pgdbm__lease_advance(struct pgdbm_pool *pool, struct pgdbm__member *member)
 {
+    struct pgdbm_request *last = NULL;
+    if (member->departing)
+        return;
     while (member->first_ordered != NULL && !member->canceling.under_way) {
         struct pgdbm_request *task = member->first_ordered;
         if (!may_follow(member, task))
-            return;
+            break;
         pgdbm__lease_leave(member, task);
         pool->n_queued--;
         bool described =
@@ -65,17 +68,48 @@ void pgdbm__lease_advance(struct pgdbm_pool *pool, struct pgdbm__member *member)
         member->ordered_in_flight++;
         task->member = member;
         pgdbm__task_board(pool, task);
+        last = task;
     }
+    if (last != NULL) {
+        last->departs_last = true;
+        member->departing = true;
+        member->in_flight++;
+    }
+}
+
+void pgdbm__lease_departed(struct pgdbm_pool *pool, struct pgdbm__member *member)
+{
+    pthread_mutex_lock(&pool->lock);
+    member->departing = false;
+    member->in_flight--;
+    pgdbm__lease_advance(pool, member);
+    pgdbm__lease_look(pool, member);
+    pgdbm__pool_released(pool);
+    pgdbm__pool_unlock(pool);
+}
+
+bool pgdbm__lease_is_quiet(const struct pgdbm__member *member)
+{
+    return member->first_ordered == NULL && member->ordered_in_flight == 0 && !member->departing &&
+           !member->canceling.under_way;
+}
+
+void pgdbm__lease_look(struct pgdbm_pool *pool, struct pgdbm__member *member)
+{
+    if (!member->abandoned || member->in_flight > 0 || !pgdbm__lease_is_quiet(member))
+        return;
+    member->abandoned = false;
+    pgdbm__member_vacate(pool, member);
 }
 
 static bool is_quiet(void *context)
 {
-    const struct pgdbm__member *member = context;
-    return member->first_ordered == NULL && member->ordered_in_flight == 0 && !member->canceling.under_way;
+    return pgdbm__lease_is_quiet(context);
 }
 
 void pgdbm__lease_quiesce(struct pgdbm_pool *pool, struct pgdbm__member *member)
 {
+    pgdbm__pool_push_left(pool);
     pthread_mutex_lock(&pool->lock);
     bool quiet = is_quiet(member);
     pthread_mutex_unlock(&pool->lock);
@@ -172,6 +206,8 @@ void pgdbm__member_vacate(struct pgdbm_pool *pool, struct pgdbm__member *member)
         return;
     }
     pool->n_chores++;
+    if (pool->n_tasks == 0)
+        pgdbm__pool_wake(pool); /* nobody may be there to drive: the housekeeper does then */
     member->cleaning = true;
     member->cleaning_step = atomic_load(&member->session.transaction_status) == 'I' ? 1 : 0;
     clean_next(pool, member, flight);
@@ -182,9 +218,13 @@ void pgdbm__task_release(struct pgdbm_pool *pool, struct pgdbm__member *member, 
     need->account->in_flight--;
     if (!need->lease)
         pgdbm__member_discharge(member, need);
-    if (need->lease && member->canceling.under_way)
-        member->abandoned = true; /* when the cancel has landed */
-    else if (member->in_flight == 0)
+    if (need->lease) {
+        /* Requests that are still under way are of a transaction whose end could not be sent: the server undoes it. */
+        if (member->first_ordered != NULL || member->ordered_in_flight > 0)
+            pgdbm__session_abort(&member->session);
+        member->abandoned = true;
+        pgdbm__lease_look(pool, member);
+    } else if (member->in_flight == 0)
         pgdbm__member_vacate(pool, member);
     pgdbm__pool_released(pool);
 }

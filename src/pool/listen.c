@@ -87,15 +87,17 @@ static void post_event(struct pgdbm_listener *listener, pgdbm_event_kind kind, c
     pgdbm__pool_post(hub->pool, &made->post);
 }
 
-/* Called by whoever reads the hub's session. */
+/* Called by whoever reads a session that is the hub's, or was. */
 static void heard(void *context, const char *channel, const char *payload, int sender)
 {
-    struct pgdbm__hub *hub = context;
-    pthread_mutex_lock(&hub->pool->lock);
-    for (struct pgdbm_listener *listener = hub->first; listener != NULL; listener = listener->next)
+    struct pgdbm__member *member = context;
+    struct pgdbm_pool *pool = member->pool;
+    pthread_mutex_lock(&pool->lock);
+    struct pgdbm_listener *listener = pool->hub->member == member ? pool->hub->first : NULL;
+    for (; listener != NULL; listener = listener->next)
         if (listener->asked && strcmp(listener->physical, channel) == 0)
             post_event(listener, PGDBM_EVENT_NOTIFICATION, payload, sender);
-    pthread_mutex_unlock(&hub->pool->lock);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 /* Gives the session back when nobody listens any more and nothing is in flight on it. Cleaning it is what unlistens.
@@ -119,13 +121,17 @@ static void listening(const pgdbm_outcome *outcome, void *context)
     struct pgdbm__hub *hub = listener->hub;
     struct pgdbm_pool *pool = hub->pool;
     pthread_mutex_lock(&pool->lock);
-    if (!listener->ended && listener->asked && outcome->status == PGDBM_OK) {
+    if (hub->member == NULL || pgdbm__task_of_outcome(outcome)->lease != hub->member) {
+        /* the answer of a session that is not the hub's any more: it is asked again on the present one */
+    } else if (!listener->ended && listener->asked && outcome->status == PGDBM_OK) {
         post_event(listener, listener->was_ready ? PGDBM_EVENT_GAP : PGDBM_EVENT_READY, "", 0);
         listener->was_ready = hub->was_ready = true;
-    } else if (hub->member != NULL && outcome->status != PGDBM_OK)
+    } else if (outcome->status != PGDBM_OK)
         pgdbm__session_abort(&hub->member->session); /* once more, on another one */
     rest(hub);
+    struct pgdbm__member *member = hub->member;
     pgdbm__pool_unlock(pool);
+    pgdbm__hub_look(pool, member); /* who noticed the loss may have looked while this was under way */
     release(listener);
 }
 
@@ -135,7 +141,9 @@ static void unlistened(const pgdbm_outcome *outcome, void *context)
     struct pgdbm__hub *hub = context;
     pthread_mutex_lock(&hub->pool->lock);
     rest(hub);
+    struct pgdbm__member *member = hub->member;
     pgdbm__pool_unlock(hub->pool);
+    pgdbm__hub_look(hub->pool, member);
 }
 
 /* Sends a command on the hub's session. For LISTEN `listener` is told when it is done. Locked, so that commands are in
@@ -199,7 +207,7 @@ static void leased(const pgdbm_outcome *outcome, void *context)
         hub->state = HUB_LISTENING;
         member->hub = true;
         member->leak_reported = true; /* it is held for as long as there are listeners */
-        member->session.notification_context = hub;
+        member->session.notification_context = member;
         member->session.on_notification = heard;
         atomic_store(&member->session.dirty, true);
         pgdbm__session_listen(&member->session);
@@ -222,6 +230,15 @@ static void try_again(const pgdbm_outcome *outcome, void *context)
         lease(hub, 0);
 }
 
+/* No memory for it: the next who listens tries again. */
+static void give_up_leasing(struct pgdbm__hub *hub, int delay_ms)
+{
+    pthread_mutex_lock(&hub->pool->lock);
+    if (delay_ms == 0)
+        hub->state = HUB_NONE;
+    pthread_mutex_unlock(&hub->pool->lock);
+}
+
 /* Takes a session, now or a little later. No lock. */
 static void lease(struct pgdbm__hub *hub, int delay_ms)
 {
@@ -232,25 +249,32 @@ static void lease(struct pgdbm__hub *hub, int delay_ms)
     if (idle && delay_ms == 0)
         hub->state = HUB_LEASING;
     pthread_mutex_unlock(&pool->lock);
-    if (!idle || pgdbm__task_new(pool, delay_ms > 0 ? PGDBM__TASK_DELAY : PGDBM__TASK_LEASE, NULL, 0, NULL, &task,
-                                 NULL) != PGDBM_OK)
+    if (!idle)
         return;
+    if (pgdbm__task_new(pool, delay_ms > 0 ? PGDBM__TASK_DELAY : PGDBM__TASK_LEASE, NULL, 0, NULL, &task, NULL) !=
+        PGDBM_OK) {
+        give_up_leasing(hub, delay_ms);
+        return;
+    }
     task->direct = true;
     task->context = hub;
     task->on_done = delay_ms > 0 ? try_again : leased;
     task->need.lease = true;
+    task->need.since = pgdbm__now_ns();
     task->need.spot = (struct pgdbm__spot){"pgdbm_listen", 0};
     task->keeps_lease = true;
     task->deadline = delay_ms > 0 ? pgdbm__deadline(delay_ms) : PGDBM__NEVER;
-    if (pgdbm__task_submit(task, NULL) != PGDBM_OK)
+    if (pgdbm__task_submit(task, NULL) != PGDBM_OK) {
+        give_up_leasing(hub, delay_ms);
         pgdbm__task_unref(task);
+    }
 }
 
 void pgdbm__hub_look(struct pgdbm_pool *pool, struct pgdbm__member *member)
 {
     struct pgdbm__hub *hub = pool->hub;
     pthread_mutex_lock(&pool->lock);
-    bool lost = hub != NULL && hub->member == member && atomic_load(&member->session.lost) &&
+    bool lost = hub != NULL && member != NULL && hub->member == member && atomic_load(&member->session.lost) &&
                 member->first_ordered == NULL && member->ordered_in_flight == 0;
     if (lost) {
         hub->member = NULL;

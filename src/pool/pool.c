@@ -16,6 +16,7 @@
 /* How long a closing pool waits for the answers to its cancel requests. */
 #define CANCEL_MS 1000
 #define INTERRUPTED 1024
+#define TOO_MANY_FILES "cannot make the pool's pipes: this process has too many open files"
 
 struct pgdbm_pool *pgdbm__pool_ref(struct pgdbm_pool *pool)
 {
@@ -89,17 +90,30 @@ static bool busy(const struct pgdbm_pool *pool)
            0;
 }
 
+/* Whether requests are outstanding, or what they have left to be done, or another thread is in a callback. Those whose
+ * callbacks this thread is in are not: a callback may close the pool. Locked. */
+static bool has_tasks(const struct pgdbm_pool *pool)
+{
+    bool own = pool->calling == pgdbm__thread_token();
+    return pool->n_tasks > (own ? pool->n_calling : 0) || pool->n_chores > 0 || pool->posts.first != NULL ||
+           (pool->calling != NULL && !own);
+}
+
 /* Waits until nobody uses a session and every asynchronous request is complete, or the deadline passes: drives the pool
  * and runs its callbacks meanwhile, unless another thread does. */
 static void wait_until_quiet(struct pgdbm_pool *pool, int64_t deadline, bool tasks_only)
 {
     pthread_mutex_lock(&pool->lock);
     pool->until_waiters++;
-    while ((pool->n_tasks > 0 || pool->posts.first != NULL || (busy(pool) && !tasks_only)) &&
+    while ((has_tasks(pool) || (busy(pool) && !tasks_only)) &&
            (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline)) {
-        pgdbm__pool_unlock(pool);
-        if (pgdbm__pool_call_back(pool, true) == 0)
-            pgdbm__pool_drive(pool, deadline);
+        bool call = pool->posts.first != NULL && (pool->calling == NULL || pool->calling == pgdbm__thread_token());
+        if (call || pool->first_granted != NULL || pool->direct.first != NULL)
+            pgdbm__pool_unlock(pool);
+        else
+            pgdbm__pool_turn(pool, deadline);
+        if (call)
+            (void)pgdbm__pool_call_back(pool, true);
         pthread_mutex_lock(&pool->lock);
     }
     pool->until_waiters--;
@@ -118,9 +132,14 @@ static void interrupt(struct pgdbm_pool *pool)
         for (struct pgdbm__member *member = pool->places[place].first;
              member != NULL && count < sizeof members / sizeof *members; member = member->next)
             members[count++] = member;
+    pool->interrupting = true; /* they are kept, also those that end meanwhile */
     pthread_mutex_unlock(&pool->lock);
     for (size_t i = 0; i < count; i++)
         pgdbm__transport_cancel(&members[i]->session.transport);
+    pthread_mutex_lock(&pool->lock);
+    pool->interrupting = false;
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__pool_wake(pool);
     wait_until_quiet(pool, pgdbm__deadline(CANCEL_MS), false);
     pthread_mutex_lock(&pool->lock);
     for (enum pgdbm__place place = PGDBM__SHARED; place <= PGDBM__RETIRING; place++)
@@ -169,6 +188,40 @@ static void shut(struct pgdbm_pool *pool)
     pgdbm__pool_unlock(pool);
 }
 
+/* From now on nothing is submitted any more, not even the end of a transaction, and nothing is under way. */
+static void become_quiet(struct pgdbm_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (has_tasks(pool)) {
+        pthread_mutex_unlock(&pool->lock);
+        wait_until_quiet(pool, PGDBM__NEVER, true);
+        pthread_mutex_lock(&pool->lock);
+    }
+    pool->quiet = true;
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__pool_wake(pool);
+    pgdbm__poller_wake(&pool->poller);
+}
+
+/* Frees the sessions that nobody uses. A thread that dispatches may still be looking at one. */
+static void free_sessions(struct pgdbm_pool *pool)
+{
+    struct pgdbm__member *member;
+    pthread_mutex_lock(&pool->lock);
+    pool->drive_waiters++;
+    while (pool->handling)
+        pthread_cond_wait(&pool->driven, &pool->lock);
+    pool->drive_waiters--;
+    while (pool->places[PGDBM__IDLE].first != NULL)
+        pgdbm__pool_move(pool, pool->places[PGDBM__IDLE].first, PGDBM__DEAD);
+    while ((member = pool->places[PGDBM__DEAD].first) != NULL) {
+        pgdbm__pool_remove(pool, member);
+        pgdbm__session_destroy(&member->session);
+        pgdbm__free(member);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void pgdbm_pool_close(pgdbm_pool *pool)
 {
     if (pool == NULL || pgdbm__pool_ours(pool, NULL) != PGDBM_OK)
@@ -178,27 +231,13 @@ void pgdbm_pool_close(pgdbm_pool *pool)
     int drain_ms = pool->config->values.drain_timeout_ms;
     wait_until_quiet(pool, pgdbm__deadline(drain_ms > 0 ? drain_ms : 0), false);
     pthread_mutex_lock(&pool->lock);
-    bool disturbed = busy(pool) || pool->n_tasks > 0;
+    bool disturbed = busy(pool) || has_tasks(pool);
     pthread_mutex_unlock(&pool->lock);
     if (disturbed)
         interrupt(pool);
-    pthread_mutex_lock(&pool->lock);
-    pool->quiet = true;
-    pool->stop_dispatch = true; /* the background thread's */
-    pthread_mutex_unlock(&pool->lock);
-    pgdbm__pool_wake(pool);
-    pgdbm__poller_wake(&pool->poller);
+    become_quiet(pool);
     join_threads(pool);
-    pthread_mutex_lock(&pool->lock);
-    while (pool->places[PGDBM__IDLE].first != NULL)
-        pgdbm__pool_move(pool, pool->places[PGDBM__IDLE].first, PGDBM__DEAD);
-    struct pgdbm__member *member;
-    while ((member = pool->places[PGDBM__DEAD].first) != NULL) {
-        pgdbm__pool_remove(pool, member);
-        pgdbm__session_destroy(&member->session);
-        pgdbm__free(member);
-    }
-    pthread_mutex_unlock(&pool->lock);
+    free_sessions(pool);
     pgdbm__registry_remove(pool->registration);
     pool->registration = NULL;
     pgdbm__pool_unref(pool);
@@ -226,8 +265,10 @@ static struct pgdbm_pool *allocate(void)
     pthread_condattr_destroy(&attributes);
     pool->hash_seed = pgdbm__random(UINT64_MAX);
     pool->process = pgdbm__process_number();
+    pool->connect = pgdbm__transport_connect;
     pool->poller.epoll = pool->poller.event = pool->poller.timer = -1;
     pool->posts.last = &pool->posts.first;
+    pool->direct.last = &pool->direct.first;
     pool->timer_set = PGDBM__NEVER;
     pool->account.weight = 1;
     atomic_init(&pool->account.references, 1);
@@ -314,18 +355,14 @@ static pgdbm_status enter_registry(struct pgdbm_pool *pool, pgdbm_error *err)
     return status;
 }
 
-pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *config, size_t config_bytes,
-                                pgdbm_pool **pool, pgdbm_error *err)
+/* A pool with everything but threads. NULL, and *err, when it cannot be. */
+static struct pgdbm_pool *build(const pgdbm_config *config, size_t config_bytes, pgdbm_error *err)
 {
-    if (config == NULL)
-        return pgdbm__fail_null(err, "pgdbm_pool_open", "config");
-    if (pool == NULL)
-        return pgdbm__fail_null(err, "pgdbm_pool_open", "pool");
-    *pool = NULL;
     struct pgdbm_pool *made = allocate();
-    if (made == NULL)
-        return pgdbm__fail_nomem(err, "opening a pool");
-    made->spot = (struct pgdbm__spot){file, line};
+    if (made == NULL) {
+        pgdbm__fail_nomem(err, "opening a pool");
+        return NULL;
+    }
     pgdbm_status status = PGDBM_OK;
     if (!pgdbm__statements_init(made))
         status = pgdbm__fail_nomem(err, "opening a pool");
@@ -337,8 +374,31 @@ pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *
     }
     if (status == PGDBM_OK && !make_slots(made))
         status = pgdbm__fail_nomem(err, "opening a pool");
-    if (status == PGDBM_OK && (!open_pipe(made->wake) || !open_pipe(made->stop) || !pgdbm__poller_init(&made->poller)))
-        status = pgdbm__fail(err, PGDBM_ERR_POOL, "cannot make the pool's pipes: this process has too many open files");
+    if (status == PGDBM_OK && (!open_pipe(made->wake) || !open_pipe(made->stop)))
+        status = pgdbm__fail(err, PGDBM_ERR_POOL, TOO_MANY_FILES);
+    if (status == PGDBM_OK)
+        return made;
+    pgdbm__pool_unref(made);
+    return NULL;
+}
+
+pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *config, size_t config_bytes,
+                                pgdbm_pool **pool, pgdbm_error *err)
+{
+    pgdbm_error local;
+    err = err != NULL ? err : &local;
+    if (config == NULL)
+        return pgdbm__fail_null(err, "pgdbm_pool_open", "config");
+    if (pool == NULL)
+        return pgdbm__fail_null(err, "pgdbm_pool_open", "pool");
+    *pool = NULL;
+    struct pgdbm_pool *made = build(config, config_bytes, err);
+    if (made == NULL)
+        return err->status;
+    made->spot = (struct pgdbm__spot){file, line};
+    pgdbm_status status = PGDBM_OK;
+    if (!pgdbm__poller_init(&made->poller))
+        status = pgdbm__fail(err, PGDBM_ERR_POOL, TOO_MANY_FILES);
     if (status == PGDBM_OK)
         status = start_threads(made, err);
     if (status == PGDBM_OK)
@@ -353,6 +413,18 @@ pgdbm_status pgdbm_pool_open_at(const char *file, int line, const pgdbm_config *
         return status;
     }
     *pool = made;
+    return PGDBM_OK;
+}
+
+pgdbm_status pgdbm__pool_open_simulated(const pgdbm_config *config, pgdbm__connect_function *connect,
+                                        const struct pgdbm__poller_operations *poller, pgdbm_pool **pool,
+                                        pgdbm_error *err)
+{
+    *pool = build(config, sizeof *config, err);
+    if (*pool == NULL)
+        return err->status;
+    (*pool)->connect = connect;
+    (*pool)->poller.operations = poller;
     return PGDBM_OK;
 }
 

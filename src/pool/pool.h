@@ -8,6 +8,7 @@
 #include "config/log.h"
 #include "config/registry.h"
 #include "session/session.h"
+#include "transport/connect.h"
 
 #include <pgdbm/pool.h>
 
@@ -50,9 +51,13 @@ struct pgdbm__posts {
  * landed. Nothing new is sent to the session meanwhile. */
 struct pgdbm__canceling {
     bool under_way;
-    bool sending;                    /* the housekeeper is at it, or has it in its list */
+    bool sending;                 /* the housekeeper is at it, or has it in its list */
+    bool unproven;                /* one has been sent, and may still be on its way */
+    struct pgdbm__request *proof; /* a round trip that is under way and shows that it is not */
+    bool proof_was_due;
     struct pgdbm__request *target;   /* NULL: it is complete */
-    struct pgdbm__request *next;     /* another one that came to the head meanwhile */
+    struct pgdbm__request *next;     /* another one that has come to the head, before the target was told of its end */
+    unsigned proofs;                 /* in flight */
     struct pgdbm__member *successor; /* in the housekeeper's list */
     int64_t give_up, patience_ns;
     struct pgdbm__timer timer; /* to ask again: a cancel that comes before the server has begun is ignored */
@@ -64,7 +69,7 @@ struct pgdbm__member {
     struct pgdbm_pool *pool;
     enum pgdbm__place place;
     struct pgdbm__member *previous, *next;
-    size_t in_flight; /* independent requests, while shared; streams and asynchronous requests, while leased */
+    size_t in_flight; /* independent requests, while shared; streams, a cancel and departing requests, while leased */
     int64_t load_ns;  /* how long the server will be at them, as far as that is known */
     int64_t known_ns; /* of that: of statements that have been measured */
     bool abandoned;   /* its lease has ended while something was in flight on it: the last of that releases it */
@@ -82,7 +87,9 @@ struct pgdbm__member {
     struct pgdbm_request *first_ordered, *last_ordered; /* requests of the lease that are not sent yet */
     size_t ordered_in_flight;                           /* and those that are */
     bool ordered_flow;                                  /* the last of those does not keep the next one waiting */
+    bool departing; /* a thread is putting some into the session: nobody else does, so that they keep their order */
     bool cleaning;
+    bool copying; /* the lease has a COPY under way: nothing else can run on it */
     size_t cleaning_step;
 };
 
@@ -167,7 +174,8 @@ struct pgdbm_pool {
     struct pgdbm_request *first_granted, *last_granted; /* to be launched as soon as the lock is let go */
     struct pgdbm__request *spare_flights;
     size_t n_spare_flights;
-    struct pgdbm__posts posts; /* callbacks to be run */
+    struct pgdbm__posts direct; /* callbacks of the engine's own, to be run as soon as the lock is let go */
+    struct pgdbm__posts posts;  /* callbacks to be run */
     size_t n_posts;
     struct pgdbm__timer **timers; /* a heap */
     size_t n_timers, timers_capacity;
@@ -179,16 +187,19 @@ struct pgdbm_pool {
     struct pgdbm__member *first_cancel, *last_cancel; /* for the housekeeper */
     bool driving, handling;                           /* a thread drives; and is not waiting */
     const char *calling;                              /* a token of the thread that runs callbacks, or NULL */
+    size_t n_calling;                                 /* requests whose callbacks it is in: more than one when nested */
     unsigned drive_waiters, until_waiters;
     bool stop_dispatch;
     struct pgdbm__hub *hub;
     bool closed;
-    bool quiet;        /* closed, and nothing is in flight any more: the housekeeper may go */
+    bool interrupting; /* who closes looks at sessions: none is freed */
+    bool quiet;        /* closed, and nothing is in flight any more, nor will be: the housekeeper may go */
     bool grow;         /* somebody found no idle session */
     unsigned failures; /* attempts to connect since the last success; the server's "not now" is not counted */
     unsigned opening;  /* so many failures end the opening of the pool, and no more are tried; 0: it is open */
     bool hopeless;     /* the last failure cannot be helped by trying again */
     bool attempted;
+    int64_t connect_after;     /* the end of the back-off */
     pgdbm_error connect_error; /* of the last failure */
     struct pgdbm_pool_stats counters;
     pthread_cond_t changed; /* something the connector, the opener or the closer may be waiting for */
@@ -202,8 +213,10 @@ struct pgdbm_pool {
     size_t n_words;             /* of those two */
     int wake[2];                /* pipe: the housekeeper has something to do */
     int stop[2];                /* pipe: written once, at close, to interrupt a connection attempt */
+    pgdbm__connect_function *connect;
     pthread_t connector, housekeeper, background;
     bool connector_runs, housekeeper_runs, background_runs;
+    _Atomic bool housekeeper_drives; /* it waits in the poller and not for its pipe */
 
     _Atomic uint64_t next_statement;
     _Atomic uint64_t statements, statements_failed, statements_repeated;
@@ -266,6 +279,9 @@ void pgdbm__pool_let_go(struct pgdbm_pool *pool, struct pgdbm__member *member);
 /* One turn: sends what is queued, waits until something comes or the deadline, reads it. When another thread is at it,
  * waits until that one's turn is over. */
 void pgdbm__pool_drive(struct pgdbm_pool *pool, int64_t deadline);
+void pgdbm__pool_turn(struct pgdbm_pool *pool, int64_t deadline); /* the same, locked, and not on return */
+/* Before a thread waits for something else: what a callback has left to be sent is not put off any longer. No lock. */
+void pgdbm__pool_push_left(struct pgdbm_pool *pool);
 /* Drives until `done(context)`, which is called with the pool locked, or the deadline. */
 bool pgdbm__pool_drive_until(struct pgdbm_pool *pool, bool (*done)(void *context), void *context, int64_t deadline);
 void pgdbm__pool_unpushed(struct pgdbm_pool *pool, unsigned number); /* a session has something to send */
@@ -293,7 +309,10 @@ void pgdbm__cancels_send(struct pgdbm_pool *pool); /* the housekeeper's; lets th
 void pgdbm__hub_look(struct pgdbm_pool *pool, struct pgdbm__member *member); /* it may have lost its session */
 void pgdbm__hub_close(struct pgdbm_pool *pool);
 
-/* connector.c, housekeeper.c: thread bodies */
+/* connector.c, housekeeper.c: thread bodies, and what each does whenever it is awake. The steps are called locked and
+ * let the lock go; true: a connection was wanted, and tried. */
+bool pgdbm__connector_step(struct pgdbm_pool *pool);
+void pgdbm__housekeeper_step(struct pgdbm_pool *pool);
 void *pgdbm__connector_main(void *pool);
 void *pgdbm__housekeeper_main(void *pool);
 void pgdbm__pool_wake(struct pgdbm_pool *pool);
@@ -309,6 +328,15 @@ pgdbm_status pgdbm__statements_make(struct pgdbm_pool *pool, const char *schema,
                                     struct pgdbm__statement **statement, pgdbm_error *err);
 /* Forgets it, so that the next one who asks gets a new one. */
 void pgdbm__statements_forget(struct pgdbm_pool *pool, const struct pgdbm__statement *statement);
+
+/* left.c: for requests that a thread leaves at its deadline; their context is a pgdbm__stay. */
+struct pgdbm__stay {
+    struct pgdbm_pool *pool;
+    struct pgdbm__member *member;
+    const struct pgdbm__need *need;
+};
+struct pgdbm__request *pgdbm__left_make(struct pgdbm__request *request);
+void pgdbm__left_drop(struct pgdbm__request *stand_in);
 
 /* run.c */
 struct pgdbm__run {
@@ -345,6 +373,10 @@ void pgdbm__lease_quiesce(struct pgdbm_pool *pool, struct pgdbm__member *member)
 pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request *request, pgdbm_error *err);
 
 /* pool.c */
+/* For simulations: a pool without threads, whose steps (above) its owner takes, and without sessions at first. */
+pgdbm_status pgdbm__pool_open_simulated(const pgdbm_config *config, pgdbm__connect_function *connect,
+                                        const struct pgdbm__poller_operations *poller, pgdbm_pool **pool,
+                                        pgdbm_error *err);
 struct pgdbm_pool *pgdbm__pool_ref(struct pgdbm_pool *pool);
 void pgdbm__pool_unref(struct pgdbm_pool *pool);
 bool pgdbm__pool_is_closed(struct pgdbm_pool *pool);

@@ -78,7 +78,7 @@ static struct pgdbm__member *soonest(struct pgdbm_pool *pool, size_t limit, cons
     return best;
 }
 
-/* The idle session this thread used last, else one that has the statement prepared, else one that nobody used yet, else
+/* The idle session this thread used last, else one that no thread used yet, else one that has the statement prepared, else
  * the warmest. A thread that stays with its session stays with its backend: the kernel then keeps the two close, which
  * is worth a third of the throughput when there are as many callers as sessions. */
 static struct pgdbm__member *take_idle(struct pgdbm_pool *pool, const struct pgdbm__need *need)
@@ -94,7 +94,9 @@ static struct pgdbm__member *take_idle(struct pgdbm_pool *pool, const struct pgd
         }
         if (member->last_thread == need->thread)
             return member;
-        int rank = is_prepared(member, need->statement) ? 2 : member->last_thread == NULL ? 1 : 0;
+        int rank = is_prepared(member, need->statement) ? 1 : 0;
+        if (member->last_thread == NULL && !need->no_thread)
+            rank += 2; /* it is no other thread's */
         if (rank > best_rank) {
             best = member;
             best_rank = rank;

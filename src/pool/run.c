@@ -25,7 +25,7 @@ pgdbm_status pgdbm__run_refuse(bool raw, unsigned effects, pgdbm_error *err)
 {
     if ((effects & PGDBM__EFFECT_COPY) != 0) {
         pgdbm__fail(err, PGDBM_ERR_QUERY, "COPY from or to the client cannot run as a statement");
-        pgdbm__error_hint(err, "insert with pgdbm_execute_many, read with pgdbm_stream");
+        pgdbm__error_hint(err, "use pgdbm_copy_in or pgdbm_copy_out");
         return PGDBM_ERR_QUERY;
     }
     if ((effects & PGDBM__EFFECT_TRANSACTION) != 0 && !raw) {
@@ -56,7 +56,11 @@ pgdbm_status pgdbm__run_check_counts(struct pgdbm__request *request, pgdbm_error
 static pgdbm_status describe(struct pgdbm__session *session, struct pgdbm__statement *statement, int64_t deadline,
                              struct pgdbm__request *outcome)
 {
-    struct pgdbm__request request = {.kind = PGDBM__REQUEST_DESCRIBE, .statement = statement};
+    struct pgdbm__request request = {.kind = PGDBM__REQUEST_DESCRIBE,
+                                     .statement = statement,
+                                     .context = outcome->context,
+                                     .make_stand_in = outcome->make_stand_in,
+                                     .drop_stand_in = outcome->drop_stand_in};
     pgdbm_status status = pgdbm__session_perform(session, &request, deadline);
     if (status == PGDBM_OK) {
         if (pgdbm__statement_describe(statement, request.new_types, request.n_new_types, request.description)) {
@@ -69,9 +73,12 @@ static pgdbm_status describe(struct pgdbm__session *session, struct pgdbm__state
         pgdbm__free(request.new_types);
         pgdbm__description_unref(request.description);
     }
+    if (request.left)
+        request.error.outcome = PGDBM_OUTCOME_NOT_SENT; /* it was only looked at */
     outcome->status = status;
     outcome->error = request.error;
     outcome->lost = request.lost;
+    outcome->left = request.left;
     outcome->gone = request.gone;
     outcome->stale = request.stale;
     outcome->canceled_by_other = request.canceled_by_other;
@@ -125,13 +132,14 @@ static pgdbm_status perform_on(const struct pgdbm__run *run, struct pgdbm__sessi
     request->status = pgdbm__run_check_counts(request, &request->error);
     if (request->status == PGDBM_OK)
         request->status = pgdbm__session_perform(session, request, run->deadline);
-    pgdbm__run_measured(request);
+    if (!request->left)
+        pgdbm__run_measured(request);
     return request->status;
 }
 
 static bool may_repeat(const struct pgdbm__run *run, const struct pgdbm__request *request, char transaction_before)
 {
-    if (request->row_seen || (run->deadline != PGDBM__NEVER && pgdbm__now_ns() >= run->deadline))
+    if (request->row_seen || request->left || (run->deadline != PGDBM__NEVER && pgdbm__now_ns() >= run->deadline))
         return false;
     if (request->lost) {
         if (run->lease != NULL)
@@ -158,7 +166,7 @@ static void clear_answer(struct pgdbm__request *request)
     request->commands_complete = 0;
     request->lost = request->gone = request->stale = request->canceled_by_other = request->skipped = false;
     request->parse_sent = request->parse_complete = request->cancel_possible = request->leads = false;
-    request->timed_out = request->stopped = request->row_seen = false;
+    request->timed_out = request->stopped = request->row_seen = request->left = false;
     request->result_bytes = 0;
     request->queued_ns = request->service_ns = 0;
 }
@@ -189,6 +197,13 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
     request->may_share_sync =
         run->lease == NULL && !need.lease && pgdbm__run_may_share(run->pool, request->statement) && !request->repeated;
     request->max_result_bytes = (size_t)run->pool->config->values.max_result_bytes;
+    struct pgdbm__stay stay = {run->pool, member, &need};
+    request->make_stand_in = NULL;
+    if (run->lease == NULL && !need.lease) { /* it does not stream, so the context is free */
+        request->context = &stay;
+        request->make_stand_in = pgdbm__left_make;
+        request->drop_stand_in = pgdbm__left_drop;
+    }
     char transaction_before = run->lease != NULL ? atomic_load(&member->session.transaction_status) : 'I';
     pgdbm_status status = perform_on(run, &member->session, request);
     if (status != PGDBM_OK || request->stale) {
@@ -199,7 +214,7 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
         *repeat = status != PGDBM_OK ? may_repeat(run, request, transaction_before)
                                      : pgdbm__run_should_ask_again(request, transaction_before);
     }
-    if (run->lease == NULL)
+    if (run->lease == NULL && !request->left) /* else its stand-in has it */
         pgdbm__pool_release(run->pool, member, &need);
     return status;
 }
@@ -212,6 +227,7 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
         return status;
     bool repeat = true;
     bool again = false;
+    bool doubtful = false; /* an attempt may have taken effect: no later failure can say otherwise */
     for (int repeats = 0; repeat && repeats <= PGDBM__REPEATS;
          repeats += !request->canceled_by_other && !request->skipped) {
         pgdbm_result_free(request->result); /* of an answer that is asked for again */
@@ -229,10 +245,13 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
         again = true;
         if (status == PGDBM_OK)
             status = attempt(run, request, &repeat, &failure);
+        doubtful = doubtful || (repeat && status != PGDBM_OK && failure.outcome == PGDBM_OUTCOME_UNKNOWN);
         pgdbm__statement_unref(request->statement);
         request->statement = NULL;
     }
     atomic_fetch_add_explicit(&run->pool->statements, 1, memory_order_relaxed);
+    if (status != PGDBM_OK && doubtful && failure.outcome != PGDBM_OUTCOME_DONE)
+        failure.outcome = PGDBM_OUTCOME_UNKNOWN;
     if (status != PGDBM_OK) {
         atomic_fetch_add_explicit(&run->pool->statements_failed, 1, memory_order_relaxed);
         if (err != NULL)

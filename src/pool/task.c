@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of an asynchronous request, from submitting to completing; see task.h for its stages. What may be repeated
  * follows the rules of run.c. */
-#include "pool/task.h"
+#include "pool/copy.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -147,11 +147,8 @@ pgdbm_status pgdbm__task_new(struct pgdbm_pool *pool, enum pgdbm__task_kind kind
     atomic_init(&made->references, 1);
     made->pool = pgdbm__pool_ref(pool);
     made->kind = kind;
-    made->need = (struct pgdbm__need){.account = &pool->account,
-                                      .since = pgdbm__now_ns(),
-                                      .deadline = PGDBM__NEVER,
-                                      .thread = pgdbm__thread_token(),
-                                      .no_thread = true};
+    made->need = (struct pgdbm__need){
+        .account = &pool->account, .deadline = PGDBM__NEVER, .thread = pgdbm__thread_token(), .no_thread = true};
     made->waiter = (struct pgdbm__waiter){.need = &made->need, .answer = answered};
     made->deadline = PGDBM__NEVER;
     made->timer.fire = timer_is_up;
@@ -195,17 +192,65 @@ void pgdbm__task_granted(struct pgdbm_pool *pool, struct pgdbm_request *task)
     pool->last_granted = task;
 }
 
+/* What this thread has to go on with. One thing leads to another (a lost session fails its requests one after the other):
+ * they are taken up in turn, and do not pile up on the stack. */
+struct onward {
+    struct pgdbm_request *first, *last; /* to be launched */
+    struct pgdbm__post *first_direct, *last_direct;
+    bool running;
+};
+static _Thread_local struct onward onward;
+
+/* Locked. */
+static void take_along(struct pgdbm_pool *pool)
+{
+    if (pool->first_granted != NULL) {
+        if (onward.last != NULL)
+            onward.last->next = pool->first_granted;
+        else
+            onward.first = pool->first_granted;
+        onward.last = pool->last_granted;
+        pool->first_granted = pool->last_granted = NULL;
+    }
+    if (pool->direct.first != NULL) {
+        if (onward.last_direct != NULL)
+            onward.last_direct->next = pool->direct.first;
+        else
+            onward.first_direct = pool->direct.first;
+        for (onward.last_direct = pool->direct.first; onward.last_direct->next != NULL;)
+            onward.last_direct = onward.last_direct->next;
+        pool->direct = (struct pgdbm__posts){NULL, &pool->direct.first};
+    }
+}
+
+static void go_onward(void)
+{
+    struct pgdbm_request *task;
+    struct pgdbm__post *post;
+    onward.running = true;
+    while (onward.first != NULL || onward.first_direct != NULL)
+        if ((task = onward.first) != NULL) {
+            onward.first = task->next;
+            onward.last = onward.first != NULL ? onward.last : NULL;
+            pgdbm__task_launch(task);
+        } else {
+            post = onward.first_direct;
+            onward.first_direct = post->next;
+            onward.last_direct = onward.first_direct != NULL ? onward.last_direct : NULL;
+            post->run(post);
+        }
+    onward.running = false;
+}
+
 /* Tasks that got a session, and those that failed before they had one, go on when the lock is let go. */
 void pgdbm__pool_unlock(struct pgdbm_pool *pool)
 {
-    struct pgdbm_request *task = pool->first_granted;
-    pool->first_granted = pool->last_granted = NULL;
+    bool more = pool->first_granted != NULL || pool->direct.first != NULL;
+    if (more)
+        take_along(pool);
     pthread_mutex_unlock(&pool->lock);
-    struct pgdbm_request *next;
-    for (; task != NULL; task = next) {
-        next = task->next;
-        pgdbm__task_launch(task);
-    }
+    if (more && !onward.running)
+        go_onward();
 }
 
 /* Its error is kept in a flight, which has room for one. */
@@ -217,6 +262,11 @@ static void keep_error(struct pgdbm_request *task, const pgdbm_error *error)
         task->unsaid = error->outcome;
     if (error != NULL && task->flight != NULL && &task->flight->error != error)
         task->flight->error = *error;
+    if (error != NULL && task->doubtful && task->unsaid != PGDBM_OUTCOME_DONE) {
+        task->unsaid = PGDBM_OUTCOME_UNKNOWN;
+        if (task->flight != NULL)
+            task->flight->error.outcome = PGDBM_OUTCOME_UNKNOWN;
+    }
 }
 
 void pgdbm__task_fail(struct pgdbm_request *task, const pgdbm_error *error)
@@ -224,6 +274,7 @@ void pgdbm__task_fail(struct pgdbm_request *task, const pgdbm_error *error)
     if (task->flight == NULL)
         task->flight = pgdbm__flight_take_locked(task->pool);
     keep_error(task, error);
+    task->failed = true;
     pgdbm__task_granted(task->pool, task);
 }
 
@@ -243,12 +294,14 @@ static struct pgdbm_request *task_of(void *part, size_t offset)
 /* It has a session (task->member), and takes off when the lock is let go. */
 void pgdbm__task_board(struct pgdbm_pool *pool, struct pgdbm_request *task)
 {
-    bool flies = task->kind == PGDBM__TASK_STATEMENT || task->kind == PGDBM__TASK_COMMAND;
+    bool flies =
+        task->kind == PGDBM__TASK_STATEMENT || task->kind == PGDBM__TASK_COMMAND || task->kind == PGDBM__TASK_COPY;
     if (flies && task->flight == NULL)
         task->flight = pgdbm__flight_take_locked(pool);
     if (flies && task->flight == NULL) {
         task->outcome.status = PGDBM_ERR_NOMEM;
         task->unsaid = PGDBM_OUTCOME_NOT_SENT;
+        task->failed = true;
     }
     pgdbm__task_granted(pool, task);
     task->stage = PGDBM__STAGE_FLYING;
@@ -335,8 +388,8 @@ static void report_early(struct pgdbm_pool *pool, struct pgdbm_request *task)
     }
     pool->n_tasks++; /* the flight is waited for when the pool closes */
     task->told = told;
-    bool sent = pgdbm__session_has_sent(&task->member->session, task->flight);
-    say_late(task, sent ? PGDBM_OUTCOME_UNKNOWN : PGDBM_OUTCOME_NOT_SENT, &told->error);
+    /* Also when it has not left yet: nobody takes it back, so it will. */
+    say_late(task, PGDBM_OUTCOME_UNKNOWN, &told->error);
     task->outcome.status = PGDBM_ERR_TIMEOUT;
     task->outcome.error = &told->error;
     pgdbm__task_ref(task); /* the flight's */
@@ -348,6 +401,8 @@ static void cancel_flight(struct pgdbm_pool *pool, struct pgdbm_request *task)
 {
     if (task->kind == PGDBM__TASK_BATCH)
         pgdbm__batch_cancel(pool, task);
+    else if (task->flight == NULL)
+        return; /* it was granted a session, and is about to complete */
     else if (pgdbm__session_await_head(&task->member->session, task->flight, task->timed_out))
         pgdbm__cancel_begin(pool, task->member, task->flight);
     else if (task->timed_out && task->lease == NULL && task->kind == PGDBM__TASK_STATEMENT)
@@ -429,6 +484,8 @@ static void notified(struct pgdbm__request *flight, uint32_t reason)
     struct pgdbm_request *task = flight->context;
     if (reason == PGDBM__SIGNAL_HEAD)
         came_to_head(task);
+    else if (reason == PGDBM__SIGNAL_ROOM)
+        pgdbm__copy_room(task);
     else if (reason == PGDBM__SIGNAL_DONE) {
         pgdbm__request_conclude(flight);
         landed(task);
@@ -449,6 +506,10 @@ static pgdbm_status load(struct pgdbm_request *task, struct pgdbm__request *flig
     if (task->kind == PGDBM__TASK_COMMAND) {
         flight->kind = PGDBM__REQUEST_SIMPLE;
         flight->simple_sql = task->sql;
+        return PGDBM_OK;
+    }
+    if (task->kind == PGDBM__TASK_COPY) {
+        pgdbm__copy_load(task, flight);
         return PGDBM_OK;
     }
     if (!atomic_load_explicit(&statement->described, memory_order_acquire)) {
@@ -499,15 +560,23 @@ void pgdbm__task_deliver(struct pgdbm_request *task)
         atomic_fetch_add_explicit(&pool->statements, 1, memory_order_relaxed);
     if (task->kind == PGDBM__TASK_STATEMENT && task->outcome.status != PGDBM_OK)
         atomic_fetch_add_explicit(&pool->statements_failed, 1, memory_order_relaxed);
-    if (!task->direct)
+    if (!task->direct) {
         pgdbm__pool_post(pool, &task->post);
+        return;
+    }
+    task->post.next = NULL;
+    *pool->direct.last = &task->post;
+    pool->direct.last = &task->post.next;
 }
 
-/* The callback has run, or there was none. */
+/* Runs the callback, if there is one. */
 static void call_back(struct pgdbm_request *task)
 {
     struct pgdbm_pool *pool = task->pool;
     pgdbm_error local;
+    pthread_mutex_lock(&pool->lock);
+    pool->n_calling += !task->direct;
+    pthread_mutex_unlock(&pool->lock);
     if (task->outcome.status != PGDBM_OK && task->outcome.error == NULL) {
         pgdbm__fail(&local, task->outcome.status, "the request failed, and there was no memory to say why");
         pgdbm__error_outcome(&local, task->unsaid);
@@ -518,9 +587,12 @@ static void call_back(struct pgdbm_request *task)
     if (task->outcome.error == &local)
         task->outcome.error = NULL;
     pthread_mutex_lock(&pool->lock);
+    pool->n_calling -= !task->direct;
     pool->n_tasks--;
-    if (pool->closed)
+    if (pool->closed) {
         pthread_cond_broadcast(&pool->changed);
+        pgdbm__pool_progress(pool); /* who closes may be driving: a future's callback runs where nobody dispatches */
+    }
     pthread_mutex_unlock(&pool->lock);
     pgdbm__task_unref(task);
 }
@@ -534,8 +606,7 @@ static void run_callback(struct pgdbm__post *post)
 static void end_lease(struct pgdbm_pool *pool, struct pgdbm_request *task)
 {
     const struct pgdbm__need need = {.lease = true, .account = task->need.account};
-    if (task->ends_lease)
-        pgdbm__task_release(pool, task->lease, &need);
+    pgdbm__task_release(pool, task->lease, &need);
 }
 
 /* Gives back what it flew on. Locked. */
@@ -544,7 +615,8 @@ static void dismount(struct pgdbm_pool *pool, struct pgdbm_request *task)
     struct pgdbm__member *member = task->member;
     task->member = NULL;
     if (member == NULL) {
-        end_lease(pool, task);
+        if (task->ends_lease)
+            end_lease(pool, task);
         return;
     }
     if (task->flight != NULL)
@@ -552,7 +624,10 @@ static void dismount(struct pgdbm_pool *pool, struct pgdbm_request *task)
     if (task->lease != NULL) {
         member->ordered_in_flight--;
         pgdbm__lease_advance(pool, member);
-        end_lease(pool, task);
+        if (task->ends_lease)
+            end_lease(pool, task);
+        else
+            pgdbm__lease_look(pool, member);
         pgdbm__pool_released(pool); /* somebody may wait until the lease is quiet */
     } else if (task->keeps_lease && task->outcome.status == PGDBM_OK)
         task->granted = member;
@@ -580,10 +655,7 @@ void pgdbm__task_complete(struct pgdbm_request *task, pgdbm_status status, const
         task->flight = NULL;
     }
     pgdbm__task_deliver(task);
-    bool direct = task->direct;
     pgdbm__pool_unlock(pool);
-    if (direct)
-        call_back(task);
 }
 
 /* The answer to a request whose owner has been told that it was too late. */
@@ -592,6 +664,7 @@ static void drop(struct pgdbm_request *task)
     struct pgdbm_pool *pool = task->pool;
     pthread_mutex_lock(&pool->lock);
     dismount(pool, task);
+    task->stage = PGDBM__STAGE_COMPLETE; /* whoever still has a handle may cancel it: there is nothing to be done */
     pool->n_tasks--;
     if (pool->closed)
         pthread_cond_broadcast(&pool->changed);
@@ -621,6 +694,8 @@ bool pgdbm__task_asks_again(struct pgdbm_request *task, struct pgdbm__request *f
         pgdbm__statements_forget(task->pool, flight->statement);
     if (task->canceled || task->timed_out || task->repeats > PGDBM__REPEATS)
         return false;
+    if (task->kind == PGDBM__TASK_COPY && flight->sent_end > 0)
+        return false; /* its data has been used up */
     if (flight->status == PGDBM_OK)
         return pgdbm__run_should_ask_again(flight, transaction_before);
     if (flight->lost)
@@ -634,6 +709,9 @@ static void ask_again(struct pgdbm_request *task)
     struct pgdbm_pool *pool = task->pool;
     pgdbm_error error;
     task->repeats++;
+    if (task->kind == PGDBM__TASK_STATEMENT && task->flight->lost &&
+        task->flight->error.outcome == PGDBM_OUTCOME_UNKNOWN)
+        task->doubtful = true;
     atomic_fetch_add_explicit(&pool->statements_repeated, 1, memory_order_relaxed);
     pgdbm_status status = task->statement != NULL ? find_again(task, &error) : PGDBM_OK;
     if (status != PGDBM_OK) {
@@ -654,6 +732,11 @@ static void ask_again(struct pgdbm_request *task)
     if (task->canceled || task->timed_out) { /* since we looked */
         say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &error);
         pgdbm__task_fail(task, &error);
+        if (lease != NULL) { /* those behind it go on */
+            pgdbm__lease_advance(pool, lease);
+            pgdbm__lease_look(pool, lease);
+            pgdbm__pool_released(pool);
+        }
     } else
         pgdbm__task_queue(task, true);
     pgdbm__pool_unlock(pool);
@@ -701,6 +784,10 @@ static void landed(struct pgdbm_request *task)
         return;
     }
     bool again = pgdbm__task_asks_again(task, flight, task->transaction_before);
+    if (flight->status != PGDBM_OK && flight->skipped && (task->canceled || task->timed_out)) {
+        say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &flight->error); /* it would have been asked again */
+        flight->status = flight->error.status;
+    }
     if (half && flight->status == PGDBM_OK) { /* its execution has not been sent */
         again = !task->canceled && !task->timed_out;
         say_ended(task, PGDBM_OUTCOME_NOT_SENT, &flight->error);
@@ -789,7 +876,8 @@ pgdbm_status pgdbm__task_submit(struct pgdbm_request *task, pgdbm_error *err)
     if (status != PGDBM_OK)
         return status;
     pthread_mutex_lock(&pool->lock);
-    status = pgdbm__pool_usable(pool, err);
+    if (!task->ends || pool->quiet)
+        status = pgdbm__pool_usable(pool, err);
     bool limited = task->kind == PGDBM__TASK_STATEMENT || task->kind == PGDBM__TASK_BATCH;
     if (status == PGDBM_OK && limited && pool->n_queued >= (size_t)pool->config->values.max_queued)
         status = refuse_queued(pool, err);
@@ -808,15 +896,20 @@ pgdbm_status pgdbm__task_submit(struct pgdbm_request *task, pgdbm_error *err)
     return status;
 }
 
-void pgdbm__task_launch(struct pgdbm_request *task)
+static void launch(struct pgdbm_request *task)
 {
-    if (task->outcome.status != PGDBM_OK) { /* it failed before it had a session */
+    if (task->failed) {
         pgdbm__task_complete(task, task->outcome.status, task->flight != NULL ? &task->flight->error : NULL);
+        return;
+    }
+    if (atomic_load(&task->fate) == PGDBM__FATE_REPORTED) { /* between being granted a session and here */
+        drop(task);
         return;
     }
     switch (task->kind) {
     case PGDBM__TASK_STATEMENT:
     case PGDBM__TASK_COMMAND:
+    case PGDBM__TASK_COPY:
         take_off(task);
         break;
     case PGDBM__TASK_BATCH:
@@ -828,4 +921,18 @@ void pgdbm__task_launch(struct pgdbm_request *task)
         pgdbm__task_complete(task, PGDBM_OK, NULL);
         break;
     }
+}
+
+void pgdbm__task_launch(struct pgdbm_request *task)
+{
+    if (!task->departs_last) {
+        launch(task);
+        return;
+    }
+    struct pgdbm_pool *pool = pgdbm__pool_ref(task->pool);
+    struct pgdbm__member *member = task->member;
+    task->departs_last = false;
+    launch(task); /* it may be complete and gone afterwards; the session is kept */
+    pgdbm__lease_departed(pool, member);
+    pgdbm__pool_unref(pool);
 }

@@ -23,6 +23,7 @@ enum pgdbm__task_kind {
     PGDBM__TASK_COMMAND, /* `sql` by the simple protocol */
     PGDBM__TASK_LEASE,   /* nothing but a session to oneself */
     PGDBM__TASK_BATCH,
+    PGDBM__TASK_COPY,
     PGDBM__TASK_WORK,  /* no session: a helper thread's */
     PGDBM__TASK_DELAY, /* no session: complete when its timer is up */
 };
@@ -56,9 +57,13 @@ struct pgdbm_request {
     bool keeps_lease;                 /* what it was granted is not given back: a begin, a pin */
     _Atomic bool canceled, timed_out; /* it is to end; set under the pool's lock */
     _Atomic int fate;                 /* of its flight: who speaks to its owner */
+    bool failed;                      /* before it had a session: it is only to be completed */
     bool direct;                      /* its callback may run wherever it completes: a future's */
     bool commits;                     /* a COMMIT, or the RELEASE of a savepoint */
+    bool ends;                        /* the end of something: may be submitted while the pool is being closed */
     bool ends_lease;                  /* the lease it runs on is given back after it */
+    bool departs_last;                /* of those of its lease that one thread puts into the session */
+    bool doubtful;                    /* an attempt before may have taken effect: no failure can say otherwise */
     pgdbm_outcome_kind unsaid;        /* what is known of its effect, for when there is no memory for an error */
     char transaction_before;          /* the session's transaction status when it was sent */
     int repeats;
@@ -102,7 +107,7 @@ struct pgdbm_request *pgdbm__task_ref(struct pgdbm_request *task);
 void pgdbm__task_complete(struct pgdbm_request *task, pgdbm_status status, const pgdbm_error *error);
 /* The same, from under the pool's lock; its timer and queues are left. */
 void pgdbm__task_fail(struct pgdbm_request *task, const pgdbm_error *error);
-/* Its outcome stands: the callback is posted. Locked. */
+/* Its outcome stands: the callback is posted; a future's runs when the lock is let go by pgdbm__pool_unlock. Locked. */
 void pgdbm__task_deliver(struct pgdbm_request *task);
 /* Lets a session go that a task had, cleaning it first, without waiting for that. */
 void pgdbm__task_release(struct pgdbm_pool *pool, struct pgdbm__member *member, const struct pgdbm__need *need);
@@ -127,8 +132,14 @@ void pgdbm__flight_give(struct pgdbm_pool *pool, struct pgdbm__request *flight);
 struct pgdbm__request *pgdbm__flight_take_locked(struct pgdbm_pool *pool);
 void pgdbm__flight_give_locked(struct pgdbm_pool *pool, struct pgdbm__request *flight);
 
-/* lease.c; locked. Sends what may be sent of the lease's requests (by way of the pool's granted tasks). */
+/* lease.c; locked. Sends what may be sent of the lease's requests, by way of the pool's granted tasks. They are launched
+ * without the lock: while one thread is at it nobody else launches any, or a COMMIT could overtake its statements. */
 void pgdbm__lease_advance(struct pgdbm_pool *pool, struct pgdbm__member *member);
+/* The thread that launches them is through, and others may follow. Takes the lock. */
+void pgdbm__lease_departed(struct pgdbm_pool *pool, struct pgdbm__member *member);
+/* Lets go of a lease that its owner has left, when nothing is under way on it any more. */
+void pgdbm__lease_look(struct pgdbm_pool *pool, struct pgdbm__member *member);
+bool pgdbm__lease_is_quiet(const struct pgdbm__member *member);
 void pgdbm__lease_enter(struct pgdbm__member *member, struct pgdbm_request *task, bool front);
 void pgdbm__lease_leave(struct pgdbm__member *member, struct pgdbm_request *task);
 

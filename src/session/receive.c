@@ -56,7 +56,7 @@ static void fail_all(struct pgdbm__session *session, const pgdbm_error *reason, 
     }
     session->head = NULL;
     session->tail = &session->head;
-    session->reader = session->open_end = NULL;
+    session->reader = session->open_end = session->room_for = NULL;
     session->out.length = 0;
     atomic_store_explicit(&session->head_since, 0, memory_order_relaxed);
     finished->awaited = NULL;
@@ -245,6 +245,8 @@ static bool data_row(struct pgdbm__session *session, struct pgdbm__request *requ
         return false;
     if (request->rows == PGDBM__ROWS_STREAM)
         return stream_row(session, request, message);
+    if (request->rows == PGDBM__ROWS_FIRST && request->result != NULL)
+        return true; /* it has its row */
     request->result_bytes += message->bytes;
     if (request->max_result_bytes > 0 && request->result_bytes > request->max_result_bytes) {
         fail_too_large(request);
@@ -252,8 +254,6 @@ static bool data_row(struct pgdbm__session *session, struct pgdbm__request *requ
     }
     if (request->result == NULL)
         request->result = pgdbm__result_new(columns_of(request));
-    else if (request->rows == PGDBM__ROWS_FIRST)
-        return true;
     enum pgdbm__row_status status = request->result != NULL
                                         ? pgdbm__result_append(request->result, message->body, message->bytes)
                                         : PGDBM__ROW_NOMEM;
@@ -303,6 +303,21 @@ static bool notification(struct pgdbm__session *session, const struct pgdbm__mes
     return true;
 }
 
+/* The server takes data now; when nobody has any for it, it is told so. */
+static bool copy_in_response(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    if (request->kind != PGDBM__REQUEST_COPY)
+        return false;
+    pthread_mutex_lock(&session->lock);
+    request->copying = true;
+    pthread_mutex_unlock(&session->lock);
+    if (request->copies_in)
+        request->notify(request, PGDBM__SIGNAL_ROOM);
+    else
+        pgdbm__session_copy_end(session, request, "no data is sent by this call");
+    return true;
+}
+
 /* One message for the request at the head, ReadyForQuery excepted. False when it breaks protocol. */
 static bool handle(struct pgdbm__session *session, struct pgdbm__request *request, const struct pgdbm__message *message,
                    pgdbm_error *last_words, bool *fatal)
@@ -340,6 +355,18 @@ static bool handle(struct pgdbm__session *session, struct pgdbm__request *reques
         return parameter_types(request, message);
     case 'T':
         return row_description(request, message);
+    case 'G':
+        return copy_in_response(session, request);
+    case 'H':
+        if (request->copies_in)
+            fail_request(request, PGDBM_ERR_QUERY, "the server sends data where it was to take some");
+        return request->kind == PGDBM__REQUEST_COPY;
+    case 'd':
+        if (request->kind == PGDBM__REQUEST_COPY && request->on_copy_data != NULL && !request->failed)
+            request->on_copy_data(request, message->body, message->bytes);
+        return request->kind == PGDBM__REQUEST_COPY;
+    case 'c':
+        return request->kind == PGDBM__REQUEST_COPY;
     default: /* COPY is refused before it is sent; what starts one all the same cannot be answered */
         return false;
     }
@@ -376,6 +403,9 @@ static struct pgdbm__request *pop_head(struct pgdbm__session *session, struct fi
     session->head = request->next;
     if (session->head == NULL)
         session->tail = &session->head;
+    if (session->room_for == request)
+        session->room_for = NULL;
+    request->copying = false;
     atomic_store_explicit(&session->head_since, session->head != NULL ? session->read_ns : 0, memory_order_relaxed);
     settle_prepared(session, request);
     measure(session, request);
@@ -595,10 +625,63 @@ static void announce(struct pgdbm__session *session, struct pgdbm__request *requ
     }
 }
 
-static bool read_once(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline)
+bool pgdbm__session_leave(struct pgdbm__session *session, struct pgdbm__request *request,
+                          struct pgdbm__request *stand_in)
+{
+    struct pgdbm__request *next_reader = NULL;
+    bool unseen = false;
+    bool leads = request->leads;
+    pthread_mutex_lock(&session->lock);
+    struct pgdbm__request *before = session->head == request ? NULL : session->head;
+    while (before != NULL && before->next != request)
+        before = before->next;
+    bool found = before != NULL && (leads || session->reader != request);
+    if (found) {
+        stand_in->kind = request->kind;
+        stand_in->statement = request->statement;
+        stand_in->queued_ns = request->queued_ns;
+        stand_in->deadline = request->deadline;
+        stand_in->sent_end = request->sent_end;
+        stand_in->syncs = request->syncs;
+        stand_in->parse_sent = request->parse_sent;
+        stand_in->parse = request->parse;
+        stand_in->next = request->next;
+        before->next = stand_in;
+        if (session->tail == &request->next)
+            session->tail = &stand_in->next;
+        if (session->open_end == request)
+            session->open_end = NULL;
+        atomic_store_explicit(&stand_in->wants_head, true, memory_order_relaxed);
+        if (leads) {
+            next_reader = give_role(session);
+            unseen = next_reader == NULL && session->transport.ssl != NULL;
+        }
+        pgdbm__fail(&request->error, PGDBM_ERR_TIMEOUT,
+                    "the request was in flight behind another one when its deadline passed");
+        pgdbm__error_hint(&request->error,
+                          "raise command_timeout_ms or the call's timeout_ms, or max_connections, so that it need not "
+                          "share a session");
+        pgdbm__error_statement(&request->error, request->statement != NULL ? request->statement->text : NULL);
+        /* Also when it has not left yet: nobody takes it back, so it will. */
+        pgdbm__error_outcome(&request->error, PGDBM_OUTCOME_UNKNOWN);
+    }
+    pthread_mutex_unlock(&session->lock);
+    if (next_reader != NULL)
+        pgdbm__signal_raise(&next_reader->signal, PGDBM__SIGNAL_LEAD);
+    if (unseen)
+        session->attention(session);
+    return found;
+}
+
+/* Whether something came. *filled: and took all the room there was; not to be asked the session, because the reader's role
+ * may have been given on. */
+static bool read_once(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline,
+                      bool *filled)
 {
     struct finished finished = {.first = NULL, .last = &finished.first};
+    session->in_filled = false;
     bool came = receive(session, request, wait, deadline, &finished);
+    *filled = session->in_filled;
     if (finished.first != NULL)
         announce(session, request, &finished);
     return came;
@@ -607,7 +690,7 @@ static bool read_once(struct pgdbm__session *session, struct pgdbm__request *req
 void pgdbm__session_drive(struct pgdbm__session *session)
 {
     bool more = true;
-    for (;;) {
+    for (bool first = true;; first = false) {
         struct pgdbm__request *thread = NULL;
         pthread_mutex_lock(&session->lock);
         if (session->driven) { /* meanwhile a thread may have come to wait */
@@ -616,8 +699,11 @@ void pgdbm__session_drive(struct pgdbm__session *session)
                 thread = give_role(session);
         }
         struct pgdbm__request *reader = session->reader;
-        bool mine = !session->broken && (reader != NULL ? reader->notify != NULL : session->listening);
-        if (!mine && !session->broken)
+        bool mine =
+            !session->broken && !session->paused && (reader != NULL ? reader->notify != NULL : session->listening);
+        /* Something came that is not for us: it is not looked for any more. When all is answered it is still: the next
+         * request is likely to come soon, and each change of what is watched is a system call. */
+        if (!mine && first && !session->broken)
             pgdbm__session_watch(session, session->watched & ~PGDBM__POLL_IN);
         session->driven = mine && more;
         pthread_mutex_unlock(&session->lock);
@@ -625,25 +711,33 @@ void pgdbm__session_drive(struct pgdbm__session *session)
             pgdbm__signal_raise(&thread->signal, PGDBM__SIGNAL_LEAD);
         if (!mine || !more)
             return;
-        session->in_filled = false;
-        more = read_once(session, reader, false, 0) && (session->transport.ssl != NULL || session->in_filled);
+        bool filled;
+        more = read_once(session, reader, false, 0, &filled) && (filled || session->transport.ssl != NULL);
     }
 }
 
 bool pgdbm__session_lead(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
 {
+    bool came = true;
+    bool filled;
     while (!request->completed) {
-        bool late = deadline != PGDBM__NEVER && pgdbm__now_ns() >= deadline;
-        bool head = session->head == request; /* a reader may look without the lock */
-        if (late && head)
+        if (!came && deadline != PGDBM__NEVER && pgdbm__now_ns() >= deadline)
             return false;
-        (void)read_once(session, request, true, late ? PGDBM__NEVER : deadline);
+        came = read_once(session, request, true, deadline, &filled);
     }
     return true;
 }
 
+void pgdbm__session_lead_to_head(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    bool filled;
+    while (!request->completed && session->head != request) /* the reader may look without the lock */
+        (void)read_once(session, request, true, PGDBM__NEVER, &filled);
+}
+
 void pgdbm__session_read_available(struct pgdbm__session *session, struct pgdbm__request *request)
 {
-    while (!request->completed && read_once(session, request, false, 0))
+    bool filled;
+    while (!request->completed && read_once(session, request, false, 0, &filled))
         continue;
 }

@@ -149,6 +149,7 @@ pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm_
         status = encode_execute(session, request, &request->error);
         break;
     case PGDBM__REQUEST_SIMPLE:
+    case PGDBM__REQUEST_COPY:
         pgdbm__wire_query(&session->out, request->simple_sql, strlen(request->simple_sql));
         break;
     case PGDBM__REQUEST_SYNC:
@@ -172,6 +173,8 @@ pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm_
     session->bytes_queued += session->out.length - mark;
     request->sent_end = session->bytes_queued;
     session->open_end = request->may_share_sync ? request : NULL;
+    if (request->kind == PGDBM__REQUEST_COPY && request->copies_in)
+        request->sent_end = UINT64_MAX; /* without its end the server cannot have committed it */
     return PGDBM_OK;
 }
 
@@ -239,16 +242,23 @@ void pgdbm__session_flush(struct pgdbm__session *session, struct pgdbm__request 
 
 void pgdbm__session_push(struct pgdbm__session *session)
 {
+    struct pgdbm__request *room_for = NULL;
     pthread_mutex_lock(&session->lock);
     if (!session->sending) {
         session->sending = true;
         bool all = send_queued(session);
         session->sending = false;
+        if (all) {
+            room_for = session->room_for;
+            session->room_for = NULL;
+        }
         if (!session->broken)
             pgdbm__session_watch(session,
                                  all ? session->watched & ~PGDBM__POLL_OUT : session->watched | PGDBM__POLL_OUT);
     }
     pthread_mutex_unlock(&session->lock);
+    if (room_for != NULL) /* only whoever drives pushes and completes it: it is still there */
+        room_for->notify(room_for, PGDBM__SIGNAL_ROOM);
 }
 
 void pgdbm__session_watch(struct pgdbm__session *session, unsigned events)

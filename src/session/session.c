@@ -59,6 +59,7 @@ void pgdbm__session_abort(struct pgdbm__session *session)
 /* Puts the request at the FIFO's end and its messages in the buffer. Locked. */
 static pgdbm_status queue(struct pgdbm__session *session, struct pgdbm__request *request)
 {
+    atomic_store_explicit(&request->wants_head, false, memory_order_relaxed);
     if (request->queued_ns == 0)
         request->queued_ns = pgdbm__now_ns();
     if (session->broken) {
@@ -128,14 +129,6 @@ bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__req
     return head;
 }
 
-bool pgdbm__session_has_sent(struct pgdbm__session *session, const struct pgdbm__request *request)
-{
-    pthread_mutex_lock(&session->lock);
-    bool sent = request->sent_end <= session->bytes_sent;
-    pthread_mutex_unlock(&session->lock);
-    return sent;
-}
-
 void pgdbm__session_listen(struct pgdbm__session *session)
 {
     pthread_mutex_lock(&session->lock);
@@ -148,8 +141,19 @@ void pgdbm__session_unlisten(struct pgdbm__session *session)
 {
     pthread_mutex_lock(&session->lock);
     session->listening = false;
-    session->on_notification = NULL;
     pthread_mutex_unlock(&session->lock);
+}
+
+/* At its deadline a thread need not wait for what the server does before it comes to its request. */
+static bool leave(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    struct pgdbm__request *stand_in = request->make_stand_in != NULL ? request->make_stand_in(request) : NULL;
+    if (stand_in == NULL)
+        return false;
+    request->left = pgdbm__session_leave(session, request, stand_in);
+    if (!request->left)
+        request->drop_stand_in(stand_in);
+    return request->left;
 }
 
 /* Waits until the request is complete. False when the deadline passed and the request is at the head: the server may be
@@ -158,11 +162,21 @@ void pgdbm__session_unlisten(struct pgdbm__session *session)
 static bool attend(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
 {
     if (!request->leads) {
-        if (pgdbm__signal_wait(&request->signal, PGDBM__NEVER) == PGDBM__SIGNAL_DONE)
+        uint32_t reason = pgdbm__signal_wait(&request->signal, deadline);
+        if (reason == PGDBM__SIGNAL_NONE && leave(session, request))
+            return true;
+        if (reason == PGDBM__SIGNAL_NONE) /* its turn is near: the server's answer is waited for */
+            reason = pgdbm__signal_wait(&request->signal, PGDBM__NEVER);
+        if (reason == PGDBM__SIGNAL_DONE)
             return true;
         request->leads = true;
     }
-    return request->completed || pgdbm__session_lead(session, request, deadline);
+    if (request->completed || pgdbm__session_lead(session, request, deadline))
+        return true;
+    if (session->head != request && leave(session, request)) /* the reader may look without the lock */
+        return true;
+    pgdbm__session_lead_to_head(session, request);
+    return request->completed;
 }
 
 /* Asks the server to cancel, waits for the outcome, and makes sure that the cancel request has landed before anything
@@ -190,7 +204,9 @@ static void land_cancel(struct pgdbm__session *session)
     struct pgdbm__request barrier = {.kind = PGDBM__REQUEST_SYNC};
     int64_t deadline = pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS;
     barrier.deadline = deadline;
-    if (submit(session, &barrier) && !attend(session, &barrier, deadline)) {
+    /* Neighbours that were sent before may be ahead of it; only when the server is at it is it waited for by the clock. */
+    if (submit(session, &barrier) && !attend(session, &barrier, deadline) &&
+        !attend(session, &barrier, pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS)) {
         pgdbm__session_abort(session);
         attend(session, &barrier, PGDBM__NEVER);
     }
@@ -217,6 +233,8 @@ static pgdbm_status complete_result(struct pgdbm__request *request)
 /* What the collected answer means to the caller. */
 static pgdbm_status conclude(struct pgdbm__request *request)
 {
+    if (request->left)
+        return request->error.status;
     bool query_canceled = request->failed && strcmp(request->error.sqlstate, "57014") == 0;
     if (request->stopped && query_canceled)
         request->failed = false;

@@ -28,6 +28,7 @@ enum pgdbm__request_kind {
     PGDBM__REQUEST_DESCRIBE, /* Parse and Describe, to learn a statement's types */
     PGDBM__REQUEST_EXECUTE,  /* one execution, or several of the same statement (n_sets) as one transaction */
     PGDBM__REQUEST_SIMPLE,   /* simple protocol */
+    PGDBM__REQUEST_COPY,     /* the same, with a COPY: needs a `notify` function */
     PGDBM__REQUEST_SYNC      /* nothing but a round trip */
 };
 
@@ -53,6 +54,13 @@ struct pgdbm__request {
     bool repeated;           /* not for the first time: shares no Sync */
     bool keeps_sync_open;    /* of a batch that is one transaction, and not the last of it */
     void (*notify)(struct pgdbm__request *request, uint32_t reason); /* NULL: a thread waits */
+    bool copies_in;                                                  /* COPY FROM; else TO */
+    /* COPY TO: a piece has come. In the thread that reads. */
+    void (*on_copy_data)(struct pgdbm__request *request, const void *data, size_t bytes);
+    /* For a thread that need not wait beyond its deadline while the server is at another request: makes what takes its
+     * place in the FIFO (a zeroed request with `notify`), or NULL; and takes that back when it was not needed. */
+    struct pgdbm__request *(*make_stand_in)(struct pgdbm__request *request);
+    void (*drop_stand_in)(struct pgdbm__request *stand_in);
 
     /* What came back. `result` is the caller's to free. */
     pgdbm_status status;
@@ -73,13 +81,14 @@ struct pgdbm__request {
     struct pgdbm__request *next;
     struct pgdbm__signal signal;
     int64_t deadline;
-    int64_t queued_ns;       /* when it was given to the session */
-    uint64_t sent_end;       /* the session's count of bytes at the end of its messages */
-    bool syncs;              /* its messages end with a Sync */
-    _Atomic bool wants_head; /* somebody waits for it to come to the head, to cancel it there */
+    int64_t queued_ns; /* when it was given to the session */
+    uint64_t sent_end; /* the session's count of bytes at the end of its messages */
+    bool copying;      /* COPY FROM: the server takes data */
+    bool syncs;        /* its messages end with a Sync */
     bool completed;
     bool failed;              /* an ErrorResponse came, or a local failure: `error` is filled */
     bool timed_out, canceled; /* by its deadline; by its owner */
+    bool left;                /* its thread has gone at the deadline; a stand-in is in its place */
     bool parse_sent, parse_complete;
     uint32_t parse;       /* the number of that Parse on its session */
     bool leads;           /* its thread has taken the reader's role */
@@ -89,7 +98,10 @@ struct pgdbm__request {
     size_t n_new_types;
     size_t result_bytes;
 
-    pgdbm_error error; /* last, because it is long: written before it is read */
+    pgdbm_error error; /* near the end, because it is long: written before it is read */
+    /* Somebody waits for it to come to the head, to cancel it there. Behind what is zeroed when a request is used again,
+     * because that somebody does not know whether it is in the FIFO already. */
+    _Atomic bool wants_head;
 };
 
 struct pgdbm__session {
@@ -98,7 +110,8 @@ struct pgdbm__session {
     uint64_t key;                 /* its name there */
     unsigned number;              /* its place among the pool's sessions, for hints */
     int statement_cache_size;     /* -1: unnamed statements only */
-    void (*on_notification)(void *context, const char *channel, const char *payload, int sender); /* or NULL */
+    /* Or NULL. Once set it stays: whoever reads may be about to call it. */
+    void (*on_notification)(void *context, const char *channel, const char *payload, int sender);
     void *notification_context;
     void (*attention)(
         struct pgdbm__session *session); /* there may be something to drive that the poller does not see */
@@ -110,9 +123,11 @@ struct pgdbm__session {
     struct pgdbm__buffer out, going; /* appended to; being sent */
     size_t going_done;               /* of `going`: sent */
     bool sending;
-    bool driven;      /* whoever drives the pool is reading */
-    bool listening;   /* notifications come without being asked for: read also when nothing is in flight */
-    unsigned watched; /* PGDBM__POLL_... bits of the poller */
+    bool driven;                     /* whoever drives the pool is reading */
+    bool paused;                     /* nothing is read: who asked for it has enough */
+    struct pgdbm__request *room_for; /* a COPY FROM that waits for room in `out` */
+    _Atomic bool listening; /* notifications come without being asked for: read also when nothing is in flight */
+    unsigned watched;       /* PGDBM__POLL_... bits of the poller */
     bool send_failed;
     uint64_t bytes_queued, bytes_sent;
     bool broken;
@@ -171,8 +186,14 @@ void pgdbm__session_drive(struct pgdbm__session *session);
  * function; one that is enqueued later looks at `wants_head` then. */
 bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__request *request, bool timed_out);
 
-/* Whether all of it has left, so that the server may act on it. */
-bool pgdbm__session_has_sent(struct pgdbm__session *session, const struct pgdbm__request *request);
+/* Data of a COPY FROM. Takes as much as fits into what may be queued; when that is not all, the request gets
+ * PGDBM__SIGNAL_ROOM later. */
+size_t pgdbm__session_copy(struct pgdbm__session *session, struct pgdbm__request *request, const void *data,
+                           size_t bytes);
+/* Its end; `failure` is what the server is told instead of taking it (NULL: all is well). */
+void pgdbm__session_copy_end(struct pgdbm__session *session, struct pgdbm__request *request, const char *failure);
+/* Stops reading, so that the server is held back; or goes on. For sessions with one request. */
+void pgdbm__session_pause(struct pgdbm__session *session, bool paused);
 
 /* From now on messages that come unasked are read as they come. */
 void pgdbm__session_listen(struct pgdbm__session *session);
@@ -201,13 +222,18 @@ void pgdbm__session_abort(struct pgdbm__session *session);
 /* Between send.c, receive.c and session.c. */
 pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm__request *request); /* locked */
 void pgdbm__session_flush(struct pgdbm__session *session, struct pgdbm__request *request);          /* locked */
-/* Reads as the reader until `request` is complete (true), or the deadline has passed and the request is at the head, where
- * a cancel would hit it (false). */
+/* Reads as the reader until `request` is complete (true) or the deadline passes (false); and until it is complete or at
+ * the head, where a cancel would hit it. */
 bool pgdbm__session_lead(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline);
+void pgdbm__session_lead_to_head(struct pgdbm__session *session, struct pgdbm__request *request);
 /* Reads what is there without waiting. */
 void pgdbm__session_read_available(struct pgdbm__session *session, struct pgdbm__request *request);
 void pgdbm__session_watch(struct pgdbm__session *session, unsigned events); /* locked */
+/* Puts the stand-in in the place of a request that is in flight and not at the head, and gives its reader's role on.
+ * False when it is at the head, complete, or about to be told something. */
+bool pgdbm__session_leave(struct pgdbm__session *session, struct pgdbm__request *request,
+                          struct pgdbm__request *stand_in);
 
-enum { PGDBM__SIGNAL_LEAD = PGDBM__SIGNAL_FIRST, PGDBM__SIGNAL_DONE, PGDBM__SIGNAL_HEAD };
+enum { PGDBM__SIGNAL_LEAD = PGDBM__SIGNAL_FIRST, PGDBM__SIGNAL_DONE, PGDBM__SIGNAL_HEAD, PGDBM__SIGNAL_ROOM };
 
 #endif

@@ -16,8 +16,9 @@ enum pgdbm__connect_failure {
 /* Connects with the parameters of PQconnectStartParams (dbname expanded). Blocks until the deadline or until `stop_fd`
  * is readable. On failure the error's status is CONNECTION, its sqlstate the server's if there was one, its message the
  * server's or libpq's reason; *failure says what to do. One thread per transport. */
-pgdbm_status pgdbm__transport_connect(struct pgdbm__transport *transport, const char *const *keywords,
-                                      const char *const *values, int64_t deadline, int stop_fd,
-                                      enum pgdbm__connect_failure *failure, pgdbm_error *err);
+typedef pgdbm_status pgdbm__connect_function(struct pgdbm__transport *transport, const char *const *keywords,
+                                             const char *const *values, int64_t deadline, int stop_fd,
+                                             enum pgdbm__connect_failure *failure, pgdbm_error *err);
+pgdbm__connect_function pgdbm__transport_connect;
 
 #endif

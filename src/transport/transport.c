@@ -94,6 +94,8 @@ ssize_t pgdbm__transport_receive(struct pgdbm__transport *transport, char *data,
 static short wait_for(struct pgdbm__transport *transport, short events, int64_t deadline)
 {
     struct pollfd entry = {.fd = transport->fd, .events = events};
+    if (transport->operations != NULL)
+        return transport->operations->wait(transport, events, deadline);
     for (;;) {
         int ready = poll(&entry, 1, pgdbm__remaining_ms(deadline));
         if (ready > 0)

@@ -11,6 +11,7 @@
 #include <pgdbm/error.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct pgdbm__transport;
@@ -21,6 +22,7 @@ struct pgdbm__transport_operations {
     ssize_t (*receive)(struct pgdbm__transport *transport, char *data, size_t bytes);
     void (*shutdown)(struct pgdbm__transport *transport);
     bool (*cancel)(struct pgdbm__transport *transport);
+    short (*wait)(struct pgdbm__transport *transport, short events, int64_t deadline); /* as poll() of the socket */
     void (*close)(struct pgdbm__transport *transport);
 };
 

@@ -102,6 +102,25 @@ void pgdbm__wire_query(struct pgdbm__buffer *out, const char *sql, size_t sql_by
     pgdbm__wire_end(out, begin);
 }
 
+void pgdbm__wire_copy_data(struct pgdbm__buffer *out, const void *data, size_t bytes)
+{
+    size_t begin = pgdbm__wire_begin(out, 'd');
+    pgdbm__buffer_append(out, data, bytes);
+    pgdbm__wire_end(out, begin);
+}
+
+void pgdbm__wire_copy_done(struct pgdbm__buffer *out)
+{
+    pgdbm__wire_end(out, pgdbm__wire_begin(out, 'c'));
+}
+
+void pgdbm__wire_copy_fail(struct pgdbm__buffer *out, const char *reason)
+{
+    size_t begin = pgdbm__wire_begin(out, 'f');
+    pgdbm__wire_string(out, reason, strlen(reason));
+    pgdbm__wire_end(out, begin);
+}
+
 void pgdbm__wire_terminate(struct pgdbm__buffer *out)
 {
     pgdbm__wire_end(out, pgdbm__wire_begin(out, 'X'));

@@ -25,6 +25,10 @@ void pgdbm__wire_execute(struct pgdbm__buffer *out, int32_t max_rows);
 void pgdbm__wire_sync(struct pgdbm__buffer *out);
 /* Query: the simple protocol. */
 void pgdbm__wire_query(struct pgdbm__buffer *out, const char *sql, size_t sql_bytes);
+/* CopyData, CopyDone, CopyFail. */
+void pgdbm__wire_copy_data(struct pgdbm__buffer *out, const void *data, size_t bytes);
+void pgdbm__wire_copy_done(struct pgdbm__buffer *out);
+void pgdbm__wire_copy_fail(struct pgdbm__buffer *out, const char *reason);
 void pgdbm__wire_terminate(struct pgdbm__buffer *out);
 
 #endif

@@ -90,6 +90,66 @@ static void a_deadline_ends_a_statement_over_tls(void **state)
     stage_expect_number(secure->db, "SELECT 3::int8", 3);
 }
 
+/* Asynchronous requests whose answers are of all sizes: bytes that TLS has taken in already are not seen by a poll. */
+struct flood {
+    struct secure *secure;
+    int submitted, right, wrong;
+};
+
+static void on_text(const pgdbm_outcome *outcome, void *context)
+{
+    struct flood *flood = context;
+    int64_t wanted = -1;
+    const char *text = "";
+    pgdbm_error err;
+    if (outcome->status == PGDBM_OK && pgdbm_get_int64(outcome->result, 0, 0, &wanted, &err) == PGDBM_OK &&
+        pgdbm_get_text(outcome->result, 0, 1, &text, &err) == PGDBM_OK && (int64_t)strlen(text) == wanted)
+        flood->right++;
+    else
+        flood->wrong++;
+}
+
+static void submit_all(struct flood *flood, int count)
+{
+    static const int64_t sizes[] = {1, 100, 20000, 70000, 300000};
+    pgdbm_error err;
+    for (int i = 0; i < count; i++, flood->submitted++) {
+        int64_t size = sizes[i % 5];
+        assert_ok(pgdbm_submit(flood->secure->db, "SELECT $1::int8, repeat('x', $1::int4)", pgdbm_args(size), on_text,
+                               flood, &err));
+    }
+}
+
+static void ask_small_things(struct crew_hand *hand)
+{
+    struct secure *secure = hand->shared;
+    pgdbm_error err;
+    for (int64_t i = 0; i < 200; i++) {
+        int64_t number = 0;
+        if (!crew_wants(hand, PGDBM_OK,
+                        pgdbm_fetch_value(secure->db, "SELECT $1::int8 + 1", pgdbm_args(i), &number, &err), &err) ||
+            !crew_holds(hand, number == i + 1, "expected %lld, came %lld", (long long)i + 1, (long long)number))
+            return;
+    }
+}
+
+static void asynchronous_requests_and_waiting_threads_share_tls_sessions(void **state)
+{
+    static struct crew crew;
+    struct flood flood = {.secure = *state};
+    pgdbm_pool *pool = pgdbm_pool_of(flood.secure->db);
+    for (int i = 0; i < 6; i++)
+        crew_start(&crew, ask_small_things, flood.secure);
+    for (int round = 0; round < 4; round++) {
+        submit_all(&flood, 200);
+        while (flood.right + flood.wrong < flood.submitted)
+            pgdbm_dispatch(pool, 20000);
+    }
+    crew_join(&crew);
+    assert_int_equal(flood.wrong, 0);
+    assert_int_equal(flood.right, 800);
+}
+
 static void a_certificate_of_a_stranger_is_refused(void **state)
 {
     struct secure *secure = *state;
@@ -110,6 +170,7 @@ int main(void)
         cmocka_unit_test(the_connection_is_encrypted),
         cmocka_unit_test(large_values_of_sixteen_threads_come_back_as_they_went),
         cmocka_unit_test(a_deadline_ends_a_statement_over_tls),
+        cmocka_unit_test(asynchronous_requests_and_waiting_threads_share_tls_sessions),
         cmocka_unit_test(a_certificate_of_a_stranger_is_refused),
     };
     return cmocka_run_group_tests_name("tls", tests, start_secure, stop_secure);
