@@ -27,7 +27,8 @@ static void add_time(struct times *times, double since)
 
 /* ---- a slow statement among short ones ---- */
 
-#define SHORT_SQL "SELECT $1::int4 FROM pg_sleep(0.001)"
+/* A millisecond; the server rounds its sleep up, and 0.001 would become two. */
+#define SHORT_SQL "SELECT $1::int4 FROM pg_sleep(0.0009)"
 
 enum { SHORT_IN_FLIGHT = 32 };
 
@@ -119,19 +120,20 @@ static void run_crowd(const struct bench *bench, pgdbm_db *db, bool slow, struct
 
 void bench_async_slow_neighbour(struct bench *bench)
 {
-    struct samples with = {0}, without = {0}, longest = {0};
+    struct samples with = {0}, without = {0};
+    double longest = 0;
     pgdbm_db *db = bench_open(bench, BENCH_CONNECTIONS);
     for (int round = 0; round < (bench->quick ? 2 : 12); round++) {
         struct times times = {0};
         bool slow = (round + round / 2) % 2 == 0;
         run_crowd(bench, db, slow, &times);
         bench_add(slow ? &with : &without, bench_percentile(times.values, times.count, 0.99));
-        if (slow)
-            bench_add(&longest, bench_percentile(times.values, times.count, 1));
+        double last = bench_percentile(times.values, times.count, 1);
+        longest = slow && last > longest ? last : longest;
         free(times.values);
     }
     bench_report_cost(bench, "async-slow-neighbour", "alone", 3, "ms", &with, &without);
-    printf("%-20s the longest wait beside the slow statement: %.1f ms\n", "", bench_median(&longest));
+    printf("%-20s the longest wait of all beside the slow statement: %.1f ms\n", "", longest);
     pgdbm_close(db);
 }
 
