@@ -183,13 +183,14 @@ void pgdbm__pool_drive(struct pgdbm_pool *pool, int64_t deadline)
 {
     struct pgdbm__poll_event events[EVENTS];
     struct pgdbm_pool *outer = driving_here;
+    int cancel_state = pgdbm__cancel_defer();
     pthread_mutex_lock(&pool->lock);
     if (pool->driving) {
         await_turn(pool, deadline);
         pthread_mutex_unlock(&pool->lock);
+        pgdbm__cancel_restore(cancel_state);
         return;
     }
-    int cancel_state = pgdbm__cancel_defer();
     driving_here = pool;
     pool->driving = pool->handling = true;
     pthread_mutex_unlock(&pool->lock);
@@ -300,7 +301,8 @@ int pgdbm_dispatch(pgdbm_pool *pool, int timeout_ms)
     struct pgdbm_pool *outer = driving_here;
     int ran;
     bool stop;
-    pgdbm__pool_ref(pool); /* a callback may close it */
+    int cancel_state = pgdbm__cancel_defer(); /* a thread that ended inside of a callback would be in it for ever */
+    pgdbm__pool_ref(pool);                    /* a callback may close it */
     driving_here = pool;
     do {
         pgdbm__pool_drive(pool, deadline);
@@ -314,6 +316,7 @@ int pgdbm_dispatch(pgdbm_pool *pool, int timeout_ms)
     if (more)
         pgdbm__poller_wake(&pool->poller);
     pgdbm__pool_unref(pool);
+    pgdbm__cancel_restore(cancel_state);
     return ran;
 }
 
