@@ -23,6 +23,8 @@ static pgdbm_status submit_batch(pgdbm_db *db, struct answer *answer, pgdbm_erro
         status = pgdbm_batch_add(batch, "SELECT 1", pgdbm_no_args, err);
     if (status == PGDBM_OK)
         status = pgdbm_batch_submit(batch, play_take, answer, NULL, err);
+    if (status != PGDBM_OK)
+        pgdbm_batch_free(batch); /* what was not submitted is still the caller's */
     return status;
 }
 
