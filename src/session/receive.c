@@ -18,6 +18,7 @@
 struct finished {
     struct pgdbm__request *first, **last;
     struct pgdbm__request *awaited;
+    bool filled; /* the reading took all there was room for: there may be more */
 };
 
 static void fail_request(struct pgdbm__request *request, pgdbm_status status, const char *message)
@@ -546,7 +547,7 @@ static bool receive(struct pgdbm__session *session, struct pgdbm__request *reque
         size_t skipped = session->in_skip < (size_t)moved ? session->in_skip : (size_t)moved;
         session->in_skip -= skipped;
         session->in_start += skipped;
-        session->in_filled = (size_t)moved == bytes;
+        finished->filled = (size_t)moved == bytes;
         if (session->in_skip == 0)
             take_messages(session, request, finished);
     }
@@ -595,10 +596,14 @@ static void announce(struct pgdbm__session *session, struct pgdbm__request *requ
     }
 }
 
-static bool read_once(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline)
+/* The role may be another thread's when this returns. *filled (may be NULL): there may be more to read. */
+static bool read_once(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline,
+                      bool *filled)
 {
     struct finished finished = {.first = NULL, .last = &finished.first};
     bool came = receive(session, request, wait, deadline, &finished);
+    if (filled != NULL)
+        *filled = finished.filled;
     if (finished.first != NULL)
         announce(session, request, &finished);
     return came;
@@ -625,8 +630,8 @@ void pgdbm__session_drive(struct pgdbm__session *session)
             pgdbm__signal_raise(&thread->signal, PGDBM__SIGNAL_LEAD);
         if (!mine || !more)
             return;
-        session->in_filled = false;
-        more = read_once(session, reader, false, 0) && (session->transport.ssl != NULL || session->in_filled);
+        bool filled;
+        more = read_once(session, reader, false, 0, &filled) && (session->transport.ssl != NULL || filled);
     }
 }
 
@@ -637,13 +642,13 @@ bool pgdbm__session_lead(struct pgdbm__session *session, struct pgdbm__request *
         bool head = session->head == request; /* a reader may look without the lock */
         if (late && head)
             return false;
-        (void)read_once(session, request, true, late ? PGDBM__NEVER : deadline);
+        (void)read_once(session, request, true, late ? PGDBM__NEVER : deadline, NULL);
     }
     return true;
 }
 
 void pgdbm__session_read_available(struct pgdbm__session *session, struct pgdbm__request *request)
 {
-    while (!request->completed && read_once(session, request, false, 0))
+    while (!request->completed && read_once(session, request, false, 0, NULL))
         continue;
 }
