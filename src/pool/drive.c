@@ -206,15 +206,16 @@ void pgdbm__pool_turn(struct pgdbm_pool *pool, int64_t deadline)
 {
     struct pgdbm__poll_event events[EVENTS];
     struct pgdbm_pool *outer = driving_here;
+    int cancel_state = pgdbm__cancel_defer();
     if (pool->driving) {
         if (left_here && driving_here == pool)
             pgdbm__poller_wake(&pool->poller);
         left_here = left_here && driving_here != pool;
         await_turn(pool, deadline);
         pthread_mutex_unlock(&pool->lock);
+        pgdbm__cancel_restore(cancel_state);
         return;
     }
-    int cancel_state = pgdbm__cancel_defer();
     driving_here = pool;
     pool->driving = pool->handling = true;
     pthread_mutex_unlock(&pool->lock);
@@ -334,7 +335,8 @@ int pgdbm_dispatch(pgdbm_pool *pool, int timeout_ms)
     struct pgdbm_pool *outer = driving_here;
     int ran;
     bool stop;
-    pgdbm__pool_ref(pool); /* a callback may close it */
+    int cancel_state = pgdbm__cancel_defer(); /* a thread that ended inside of a callback would be in it for ever */
+    pgdbm__pool_ref(pool);                    /* a callback may close it */
     pthread_mutex_lock(&pool->lock);
     bool inside = pool->calling == pgdbm__thread_token();
     pthread_mutex_unlock(&pool->lock);
@@ -352,6 +354,7 @@ int pgdbm_dispatch(pgdbm_pool *pool, int timeout_ms)
     if (wake)
         pgdbm__poller_wake(&pool->poller);
     pgdbm__pool_unref(pool);
+    pgdbm__cancel_restore(cancel_state);
     return ran;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,11 +18,13 @@
 
 void pgdbm__pool_wake(struct pgdbm_pool *pool)
 {
+    int cancel_state = pgdbm__cancel_defer(); /* the caller holds the pool's lock, as a rule */
     /* A full pipe means that the housekeeper has been told already. */
     ssize_t written = write(pool->wake[1], "w", 1);
     (void)written;
     if (atomic_load(&pool->housekeeper_drives))
         pgdbm__poller_wake(&pool->poller);
+    pgdbm__cancel_restore(cancel_state);
 }
 
 static void close_dead(struct pgdbm_pool *pool)

@@ -225,7 +225,8 @@ static void free_sessions(struct pgdbm_pool *pool)
 void pgdbm_pool_close(pgdbm_pool *pool)
 {
     if (pool == NULL || pgdbm__pool_ours(pool, NULL) != PGDBM_OK)
-        return;            /* a forked child leaves its parent's connections alone */
+        return; /* a forked child leaves its parent's connections alone */
+    int cancel_state = pgdbm__cancel_defer();
     pgdbm__pool_ref(pool); /* callbacks run below, and may give theirs back */
     shut(pool);
     int drain_ms = pool->config->values.drain_timeout_ms;
@@ -242,6 +243,7 @@ void pgdbm_pool_close(pgdbm_pool *pool)
     pool->registration = NULL;
     pgdbm__pool_unref(pool);
     pgdbm__pool_unref(pool);
+    pgdbm__cancel_restore(cancel_state);
 }
 
 static bool open_pipe(int fds[2])

@@ -22,6 +22,8 @@
 /* So much measured work on a session is enough; on a slow network it takes more of it to keep the session busy. */
 #define ENOUGH_NS (INT64_C(2) * PGDBM__MS)
 #define ENOUGH_ROUND_TRIPS 4
+/* Who would be so much later on the session that has room waits for one that has enough to do at the moment. */
+#define MUCH_LATER_NS (INT64_C(10) * PGDBM__MS)
 
 int64_t pgdbm__statement_cost(const struct pgdbm__statement *statement)
 {
@@ -56,17 +58,23 @@ static int64_t expected_ns(const struct pgdbm__member *member, int64_t now)
     return member->load_ns + (in_work > 0 ? in_work : 0);
 }
 
-/* The shared session that takes one more soonest, or NULL. Of equals the one that has the statement prepared. */
+/* The shared session that takes one more soonest, or NULL: also when all that have room are at something slow, and another
+ * one has not. Of equals the one that has the statement prepared. */
 static struct pgdbm__member *soonest(struct pgdbm_pool *pool, size_t limit, const struct pgdbm__need *need)
 {
     struct pgdbm__member *best = NULL;
     int64_t best_ns = 0;
+    int64_t full_ns = INT64_MAX;
     for (struct pgdbm__member *member = pool->places[PGDBM__SHARED].first; member != NULL; member = member->next) {
-        int64_t round_trips = member->session.round_trip_ns * ENOUGH_ROUND_TRIPS;
-        if (!can_share(member) || member->in_flight >= limit ||
-            (member->in_flight > 0 && member->known_ns >= (ENOUGH_NS > round_trips ? ENOUGH_NS : round_trips)))
+        if (!can_share(member))
             continue;
+        int64_t round_trips = member->session.round_trip_ns * ENOUGH_ROUND_TRIPS;
         int64_t ns = expected_ns(member, need->since);
+        if (member->in_flight >= limit ||
+            (member->in_flight > 0 && member->known_ns >= (ENOUGH_NS > round_trips ? ENOUGH_NS : round_trips))) {
+            full_ns = ns < full_ns ? ns : full_ns;
+            continue;
+        }
         bool better = best == NULL || ns < best_ns || (ns == best_ns && member->in_flight < best->in_flight);
         if (!better && ns == best_ns && member->in_flight == best->in_flight)
             better = is_prepared(member, need->statement) && !is_prepared(best, need->statement);
@@ -75,7 +83,7 @@ static struct pgdbm__member *soonest(struct pgdbm_pool *pool, size_t limit, cons
             best_ns = ns;
         }
     }
-    return best;
+    return full_ns < best_ns - MUCH_LATER_NS ? NULL : best;
 }
 
 /* The idle session this thread used last, else one that no thread used yet, else one that has the statement prepared, else

@@ -18,6 +18,7 @@
 struct finished {
     struct pgdbm__request *first, **last;
     struct pgdbm__request *awaited;
+    bool filled; /* the reading took all there was room for: there may be more */
 };
 
 static void fail_request(struct pgdbm__request *request, pgdbm_status status, const char *message)
@@ -576,7 +577,7 @@ static bool receive(struct pgdbm__session *session, struct pgdbm__request *reque
         size_t skipped = session->in_skip < (size_t)moved ? session->in_skip : (size_t)moved;
         session->in_skip -= skipped;
         session->in_start += skipped;
-        session->in_filled = (size_t)moved == bytes;
+        finished->filled = (size_t)moved == bytes;
         if (session->in_skip == 0)
             take_messages(session, request, finished);
     }
@@ -673,15 +674,15 @@ bool pgdbm__session_leave(struct pgdbm__session *session, struct pgdbm__request 
     return found;
 }
 
-/* Whether something came. *filled: and took all the room there was; not to be asked the session, because the reader's role
- * may have been given on. */
+/* Whether something came. The role may be another thread's when this returns. *filled (may be NULL): there may be more to
+ * read. */
 static bool read_once(struct pgdbm__session *session, struct pgdbm__request *request, bool wait, int64_t deadline,
                       bool *filled)
 {
     struct finished finished = {.first = NULL, .last = &finished.first};
-    session->in_filled = false;
     bool came = receive(session, request, wait, deadline, &finished);
-    *filled = session->in_filled;
+    if (filled != NULL)
+        *filled = finished.filled;
     if (finished.first != NULL)
         announce(session, request, &finished);
     return came;
@@ -719,25 +720,22 @@ void pgdbm__session_drive(struct pgdbm__session *session)
 bool pgdbm__session_lead(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline)
 {
     bool came = true;
-    bool filled;
     while (!request->completed) {
         if (!came && deadline != PGDBM__NEVER && pgdbm__now_ns() >= deadline)
             return false;
-        came = read_once(session, request, true, deadline, &filled);
+        came = read_once(session, request, true, deadline, NULL);
     }
     return true;
 }
 
 void pgdbm__session_lead_to_head(struct pgdbm__session *session, struct pgdbm__request *request)
 {
-    bool filled;
     while (!request->completed && session->head != request) /* the reader may look without the lock */
-        (void)read_once(session, request, true, PGDBM__NEVER, &filled);
+        (void)read_once(session, request, true, PGDBM__NEVER, NULL);
 }
 
 void pgdbm__session_read_available(struct pgdbm__session *session, struct pgdbm__request *request)
 {
-    bool filled;
-    while (!request->completed && read_once(session, request, false, 0, &filled))
+    while (!request->completed && read_once(session, request, false, 0, NULL))
         continue;
 }

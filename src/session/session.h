@@ -139,7 +139,6 @@ struct pgdbm__session {
     unsigned char *in;
     size_t in_start, in_end, in_capacity;
     bool in_waits;     /* the last reader left whole messages to this one */
-    bool in_filled;    /* the last reading took all there was room for: there may be more */
     size_t in_skip;    /* bytes still to come of a message that nobody wants */
     int64_t read_ns;   /* when the bytes came that are being looked at */
     int64_t done_ns;   /* when the last request was complete */

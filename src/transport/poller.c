@@ -3,6 +3,7 @@
 #include "transport/poller.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -66,8 +67,10 @@ void pgdbm__poller_wake(struct pgdbm__poller *poller)
     if (atomic_exchange(&poller->awake, true))
         return;
     uint64_t one = 1;
+    int cancel_state = pgdbm__cancel_defer(); /* the caller may hold a lock */
     ssize_t written = write(poller->event, &one, sizeof one);
     (void)written; /* it can only fail when it is readable already */
+    pgdbm__cancel_restore(cancel_state);
 }
 
 void pgdbm__poller_set_timer(struct pgdbm__poller *poller, int64_t deadline)
