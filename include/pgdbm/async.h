@@ -29,7 +29,9 @@
  * 4. Requests of one transaction or pinned session complete in the order submitted. Independent ones may not.
  * 5. Closing a pool completes every outstanding request before the close returns (the closing thread then runs the
  *    callbacks); no callback comes afterwards.
- * 6. A cancelled or timed-out request never damages another one.
+ * 6. A cancelled or timed-out request never damages another one. The exception cannot be avoided: in one transaction a
+ *    cancel that comes too late may hit the request behind. That one then fails with CANCELED, SQLSTATE 57014, and is
+ *    `retryable`, because the transaction is to be rolled back and may be run again (pgdbm_transact_async does).
  *
  * SQL and parameters are copied: nothing need outlive the submitting call. Errors that every submitting function can
  * return: ARGUMENT (a NULL that is not allowed), SCHEMA (a bad template), TYPE (too many parameters), POOL (closed, a

@@ -165,10 +165,17 @@ static void fire_timers(struct pgdbm_pool *pool)
     pgdbm__pool_unlock(pool);
 }
 
-/* Whether there is something that needs no waiting for. Locked. */
-static bool has_work(const struct pgdbm_pool *pool)
+/* Whether callbacks are ready that nobody runs yet. Locked. */
+static bool has_callbacks(const struct pgdbm_pool *pool)
 {
-    return pool->stop_dispatch || pool->quiet || (pool->posts.first != NULL && pool->calling == NULL);
+    return pool->posts.first != NULL && pool->calling == NULL;
+}
+
+/* Whether there is something that needs no waiting for. Callbacks are no reason not to wait for a thread that does not run
+ * them. Locked. */
+static bool has_work(const struct pgdbm_pool *pool, bool dispatches)
+{
+    return pool->quiet || (dispatches && (pool->stop_dispatch || has_callbacks(pool)));
 }
 
 /* Another thread drives: whatever happens ends its turn. Locked. */
@@ -216,6 +223,7 @@ void pgdbm__pool_turn(struct pgdbm_pool *pool, int64_t deadline)
         pgdbm__cancel_restore(cancel_state);
         return;
     }
+    bool dispatches = outer == pool && pool->calling != pgdbm__thread_token();
     driving_here = pool;
     pool->driving = pool->handling = true;
     pthread_mutex_unlock(&pool->lock);
@@ -223,7 +231,7 @@ void pgdbm__pool_turn(struct pgdbm_pool *pool, int64_t deadline)
     pthread_mutex_lock(&pool->lock);
     pool->handling = false;
     set_timer(pool);
-    if (has_work(pool))
+    if (has_work(pool, dispatches))
         deadline = 0;
     pthread_mutex_unlock(&pool->lock);
     size_t count = pgdbm__poller_wait(&pool->poller, events, EVENTS, deadline);
@@ -231,12 +239,11 @@ void pgdbm__pool_turn(struct pgdbm_pool *pool, int64_t deadline)
     pthread_mutex_lock(&pool->lock);
     pool->driving = false;
     end_turn(pool);
-    bool others = outer != pool && pool->posts.first != NULL;
+    if (!dispatches && has_callbacks(pool))
+        pgdbm__poller_flag(&pool->poller, true); /* callbacks for whoever dispatches */
     pthread_mutex_unlock(&pool->lock);
     driving_here = outer;
     left_here = false;
-    if (others)
-        pgdbm__poller_wake(&pool->poller); /* callbacks for whoever dispatches */
     pgdbm__cancel_restore(cancel_state);
 }
 
@@ -296,6 +303,8 @@ int pgdbm__pool_call_back(struct pgdbm_pool *pool, bool nested)
     }
     pool->calling = before;
     pthread_cond_broadcast(&pool->driven);
+    if (pool->closed)
+        pgdbm__pool_progress(pool); /* who closes waits until nobody is in a callback */
     pgdbm__pool_unlock(pool);
     if (ran > 0 || left_here)
         push_now(pool);
@@ -339,6 +348,8 @@ int pgdbm_dispatch(pgdbm_pool *pool, int timeout_ms)
     pgdbm__pool_ref(pool);                    /* a callback may close it */
     pthread_mutex_lock(&pool->lock);
     bool inside = pool->calling == pgdbm__thread_token();
+    if (pool->calling == NULL)
+        pgdbm__poller_flag(&pool->poller, false);
     pthread_mutex_unlock(&pool->lock);
     driving_here = pool;
     do {
@@ -348,11 +359,9 @@ int pgdbm_dispatch(pgdbm_pool *pool, int timeout_ms)
     } while (ran == 0 && !stop && !inside && deadline != 0 && (deadline == PGDBM__NEVER || pgdbm__now_ns() < deadline));
     driving_here = outer;
     pthread_mutex_lock(&pool->lock);
-    bool more = pool->posts.first != NULL || (timeout_ms == 0 && pool->stop_dispatch);
-    bool wake = more && pool->calling == NULL;
+    if (has_callbacks(pool))
+        pgdbm__poller_flag(&pool->poller, true);
     pthread_mutex_unlock(&pool->lock);
-    if (wake)
-        pgdbm__poller_wake(&pool->poller);
     pgdbm__pool_unref(pool);
     pgdbm__cancel_restore(cancel_state);
     return ran;

@@ -268,7 +268,7 @@ static struct pgdbm_pool *allocate(void)
     pool->hash_seed = pgdbm__random(UINT64_MAX);
     pool->process = pgdbm__process_number();
     pool->connect = pgdbm__transport_connect;
-    pool->poller.epoll = pool->poller.event = pool->poller.timer = -1;
+    pgdbm__poller_clear(&pool->poller);
     pool->posts.last = &pool->posts.first;
     pool->direct.last = &pool->direct.first;
     pool->timer_set = PGDBM__NEVER;

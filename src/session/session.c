@@ -265,6 +265,12 @@ static pgdbm_status conclude(struct pgdbm__request *request)
         bool server_timeout = strstr(request->error.message, "statement timeout") != NULL;
         request->canceled_by_other = request->cancel_possible && !request->stopped && !server_timeout;
         request->error.status = server_timeout ? PGDBM_ERR_TIMEOUT : PGDBM_ERR_CANCELED;
+        if (request->canceled_by_other) { /* its owner sees this only when it cannot be repeated: in a transaction */
+            request->error.retryable = true;
+            pgdbm__error_hint(&request->error,
+                              "it was hit by the cancel of a request of the same transaction that was done already: "
+                              "roll the transaction back and run it again");
+        }
     }
     return request->error.status;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Polling by epoll(7), with an eventfd(2) for wake-ups and a timerfd(2) for the timer. */
+/* Polling by epoll(7), with an eventfd(2) for wake-ups and a timerfd(2) for the timer. The set is itself in a second one,
+ * beside the flag: that one is the descriptor that applications watch. */
 #include "transport/poller.h"
 
 #include "base/clock.h"
@@ -17,10 +18,15 @@
 #define KEY_EVENT UINT64_MAX
 #define KEY_TIMER (UINT64_MAX - 1)
 
-static bool add(struct pgdbm__poller *poller, int fd, uint64_t key)
+static bool add(int epoll, int fd, uint64_t key)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = key};
-    return epoll_ctl(poller->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+void pgdbm__poller_clear(struct pgdbm__poller *poller)
+{
+    *poller = (struct pgdbm__poller){.outside = -1, .epoll = -1, .event = -1, .timer = -1, .flag = -1};
 }
 
 bool pgdbm__poller_init(struct pgdbm__poller *poller)
@@ -28,18 +34,21 @@ bool pgdbm__poller_init(struct pgdbm__poller *poller)
     poller->epoll = epoll_create1(EPOLL_CLOEXEC);
     poller->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     poller->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    atomic_init(&poller->awake, false);
-    return poller->epoll >= 0 && poller->event >= 0 && poller->timer >= 0 && add(poller, poller->event, KEY_EVENT) &&
-           add(poller, poller->timer, KEY_TIMER);
+    poller->outside = epoll_create1(EPOLL_CLOEXEC);
+    poller->flag = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return poller->epoll >= 0 && poller->event >= 0 && poller->timer >= 0 && poller->outside >= 0 &&
+           poller->flag >= 0 && add(poller->epoll, poller->event, KEY_EVENT) &&
+           add(poller->epoll, poller->timer, KEY_TIMER) && add(poller->outside, poller->epoll, 0) &&
+           add(poller->outside, poller->flag, 0);
 }
 
 void pgdbm__poller_destroy(struct pgdbm__poller *poller)
 {
-    int fds[] = {poller->epoll, poller->event, poller->timer};
+    int fds[] = {poller->outside, poller->epoll, poller->event, poller->timer, poller->flag};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0)
             close(fds[i]);
-    poller->epoll = poller->event = poller->timer = -1;
+    pgdbm__poller_clear(poller);
 }
 
 bool pgdbm__poller_watch(struct pgdbm__poller *poller, int fd, uint64_t key, unsigned before, unsigned events)
@@ -70,6 +79,22 @@ void pgdbm__poller_wake(struct pgdbm__poller *poller)
     int cancel_state = pgdbm__cancel_defer(); /* the caller may hold a lock */
     ssize_t written = write(poller->event, &one, sizeof one);
     (void)written; /* it can only fail when it is readable already */
+    pgdbm__cancel_restore(cancel_state);
+}
+
+void pgdbm__poller_flag(struct pgdbm__poller *poller, bool up)
+{
+    if (poller->flagged == up)
+        return;
+    poller->flagged = up;
+    if (poller->operations != NULL) {
+        poller->operations->flag(poller, up);
+        return;
+    }
+    uint64_t number = 1;
+    int cancel_state = pgdbm__cancel_defer(); /* the caller holds a lock */
+    ssize_t moved = up ? write(poller->flag, &number, sizeof number) : read(poller->flag, &number, sizeof number);
+    (void)moved;
     pgdbm__cancel_restore(cancel_state);
 }
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Which of many connections has something to do: one descriptor that is readable when any of them has, when somebody
- * woke it, or when its timer is up. So an application's own event loop needs to watch this one only.
+ * woke it, when its timer is up, or while it is flagged. So an application's own event loop needs to watch this one only.
  *
- * One thread at a time waits; any thread adds, changes, removes, wakes and sets the timer meanwhile. */
+ * A flag is for whoever watches the descriptor alone: pgdbm__poller_wait neither sees it nor returns for it, so that a
+ * thread can go on waiting for connections while there is something that others have to do.
+ *
+ * One thread at a time waits, and one flags; any thread adds, changes, removes, wakes and sets the timer meanwhile. */
 #ifndef PGDBM_TRANSPORT_POLLER_H
 #define PGDBM_TRANSPORT_POLLER_H
 
@@ -24,19 +27,24 @@ struct pgdbm__poller;
 struct pgdbm__poller_operations {
     bool (*watch)(struct pgdbm__poller *poller, int fd, uint64_t key, unsigned before, unsigned events);
     void (*wake)(struct pgdbm__poller *poller);
+    void (*flag)(struct pgdbm__poller *poller, bool up);
     void (*set_timer)(struct pgdbm__poller *poller, int64_t deadline);
     size_t (*wait)(struct pgdbm__poller *poller, struct pgdbm__poll_event *events, size_t n_events, int64_t deadline);
 };
 
 struct pgdbm__poller {
     const struct pgdbm__poller_operations *operations; /* NULL: the kernel's */
-    int epoll, event, timer;
-    _Atomic bool awake; /* woken, and not waited since: further wake-ups cost nothing */
+    int outside;             /* the descriptor: readable for what is in the set, and for the flag */
+    int epoll, event, timer; /* the set, with what wakes it */
+    int flag;                /* an eventfd that only `outside` looks at */
+    _Atomic bool awake;      /* woken, and not waited since: further wake-ups cost nothing */
+    bool flagged;            /* for the caller to guard */
 };
 
+/* An object without descriptors, that can be destroyed. */
+void pgdbm__poller_clear(struct pgdbm__poller *poller);
 /* False, with errno, when the process has no descriptors left. */
 bool pgdbm__poller_init(struct pgdbm__poller *poller);
-/* Zeroed objects with fds of -1 are fine. */
 void pgdbm__poller_destroy(struct pgdbm__poller *poller);
 
 /* Watches `fd` for `events` from now on instead of `before` (what it was watched for; 0 is not at all). `key` comes back
@@ -45,6 +53,9 @@ bool pgdbm__poller_watch(struct pgdbm__poller *poller, int fd, uint64_t key, uns
 
 /* Makes the descriptor readable, and who waits return. */
 void pgdbm__poller_wake(struct pgdbm__poller *poller);
+
+/* Makes the descriptor readable until the flag is taken down. */
+void pgdbm__poller_flag(struct pgdbm__poller *poller, bool up);
 
 /* Makes the descriptor readable at `deadline`; PGDBM__NEVER switches it off. */
 void pgdbm__poller_set_timer(struct pgdbm__poller *poller, int64_t deadline);

@@ -3,6 +3,9 @@
  * so; never a crash, with and without a place for the error. */
 #include "db/stage.h"
 
+#include <pgdbm/batch.h>
+#include <pgdbm/future.h>
+#include <pgdbm/listen.h>
 #include <stdlib.h>
 
 static pgdbm_error err;
@@ -226,6 +229,137 @@ static void migrations_and_modules_refuse_null(void **state)
     assert_ok(pgdbm_migrate(stage->db, &options, NULL, &err));
 }
 
+static void on_done(const pgdbm_outcome *outcome, void *context)
+{
+    (void)outcome;
+    (void)context;
+}
+
+static void async_body(pgdbm_db *tx, pgdbm_transaction *transaction, void *context)
+{
+    (void)tx;
+    (void)context;
+    pgdbm_transaction_finish(transaction, PGDBM_OK, NULL);
+}
+
+static pgdbm_status work(void *context, pgdbm_error *error)
+{
+    (void)context;
+    (void)error;
+    return PGDBM_OK;
+}
+
+static void asynchronous_verbs_refuse_null(void **state)
+{
+    pgdbm_db *db = ((struct stage *)*state)->db;
+    const pgdbm_params lacking = {.count = 1, .values = NULL};
+    pgdbm_request *request;
+    REFUSES("db", pgdbm_submit(NULL, sql, none, on_done, NULL, out));
+    REFUSES("sql", pgdbm_submit(db, NULL, none, on_done, NULL, out));
+    REFUSES("on_done", pgdbm_submit(db, sql, none, NULL, NULL, out));
+    REFUSES("params", pgdbm_submit(db, sql, lacking, on_done, NULL, out));
+    REFUSES("db", pgdbm_submit_with(NULL, NULL, sql, none, on_done, NULL, &request, out));
+    assert_null(request);
+    REFUSES("db", pgdbm_fetch_one_async(NULL, sql, none, on_done, NULL, out));
+    REFUSES("db", pgdbm_execute_async(NULL, sql, none, on_done, NULL, out));
+    REFUSES("sets", pgdbm_execute_many_async(db, sql, NULL, 1, on_done, NULL, out));
+    REFUSES("db", pgdbm_execute_many_async(NULL, sql, &none, 1, on_done, NULL, out));
+    REFUSES("db", pgdbm_begin_async(NULL, NULL, on_done, NULL, out));
+    REFUSES("on_done", pgdbm_begin_async(db, NULL, NULL, NULL, out));
+    REFUSES("tx", pgdbm_commit_async(NULL, on_done, NULL, out));
+    REFUSES("tx", pgdbm_rollback_async(NULL, on_done, NULL, out));
+    REFUSES("db", pgdbm_pin_async(NULL, on_done, NULL, out));
+    REFUSES("on_done", pgdbm_pin_async(db, NULL, NULL, out));
+    REFUSES("db", pgdbm_transact_async(NULL, NULL, async_body, on_done, NULL, out));
+    REFUSES("body", pgdbm_transact_async(db, NULL, NULL, on_done, NULL, out));
+    REFUSES("on_done", pgdbm_transact_async(db, NULL, async_body, NULL, NULL, out));
+    pgdbm_transaction_finish(NULL, PGDBM_OK, NULL);
+    pgdbm_cancel(NULL);
+    pgdbm_request_release(NULL);
+}
+
+static void driving_and_offloading_take_or_refuse_null(void **state)
+{
+    struct stage *stage = *state;
+    const pgdbm_migrate_options options = {0};
+    pgdbm_db_stats stats;
+    pgdbm_db *db;
+    assert_int_equal(pgdbm_fd(NULL), -1);
+    assert_int_equal(pgdbm_dispatch(NULL, 0), 0);
+    assert_int_equal(pgdbm_dispatch(NULL, -1), 0);
+    pgdbm_dispatch_stop(NULL);
+    REFUSES("pool", pgdbm_offload(NULL, work, NULL, on_done, NULL, out));
+    REFUSES("work", pgdbm_offload(stage->pool, NULL, NULL, on_done, NULL, out));
+    REFUSES("on_done", pgdbm_offload(stage->pool, work, NULL, NULL, NULL, out));
+    REFUSES("db", pgdbm_migrate_async(NULL, &options, on_done, NULL, out));
+    REFUSES("options", pgdbm_migrate_async(stage->db, NULL, on_done, NULL, out));
+    REFUSES("on_done", pgdbm_migrate_async(stage->db, &options, NULL, NULL, out));
+    REFUSES("pool", pgdbm_attach_with(NULL, NULL, NULL, &db, out));
+    REFUSES("db", pgdbm_attach_with(stage->pool, NULL, NULL, NULL, out));
+    REFUSES("db", pgdbm_db_stats_read(NULL, &stats, out));
+    REFUSES("stats", pgdbm_db_stats_read(stage->db, NULL, out));
+}
+
+static void batches_refuse_null(void **state)
+{
+    pgdbm_db *db = ((struct stage *)*state)->db;
+    const pgdbm_params lacking = {.count = 1, .values = NULL};
+    pgdbm_batch *batch;
+    REFUSES("db", pgdbm_batch_new(NULL, NULL, &batch, out));
+    REFUSES("batch", pgdbm_batch_new(db, NULL, NULL, out));
+    REFUSES("batch", pgdbm_batch_add(NULL, sql, none, out));
+    REFUSES("batch", pgdbm_batch_run(NULL, out));
+    REFUSES("batch", pgdbm_batch_submit(NULL, on_done, NULL, NULL, out));
+    assert_ok(pgdbm_batch_new(db, NULL, &batch, &err));
+    REFUSES("sql", pgdbm_batch_add(batch, NULL, none, out));
+    REFUSES("params", pgdbm_batch_add(batch, sql, lacking, out));
+    REFUSES("on_done", pgdbm_batch_submit(batch, NULL, NULL, NULL, out));
+    assert_int_equal(pgdbm_batch_count(batch), 0);
+    assert_ok(pgdbm_batch_run(batch, NULL));
+    pgdbm_batch_free(batch);
+    assert_int_equal(pgdbm_batch_count(NULL), 0);
+    assert_int_equal(pgdbm_batch_failed(NULL), 0);
+    assert_int_equal(pgdbm_batch_affected(NULL, 0), 0);
+    assert_null(pgdbm_batch_result(NULL, 0));
+    assert_null(pgdbm_batch_error(NULL, 0));
+    pgdbm_batch_free(NULL);
+}
+
+static void on_event(const pgdbm_event *event, void *context)
+{
+    (void)event;
+    (void)context;
+}
+
+static void futures_and_listeners_refuse_null(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_future *future;
+    pgdbm_listener *listener;
+    REFUSES("pool", pgdbm_future_new(NULL, &future, out));
+    REFUSES("future", pgdbm_future_new(stage->pool, NULL, out));
+    REFUSES("future", pgdbm_future_then(NULL, on_done, NULL, out));
+    assert_ok(pgdbm_future_new(stage->pool, &future, &err));
+    REFUSES("on_done", pgdbm_future_then(future, NULL, NULL, out));
+    pgdbm_future_done(NULL, future);
+    pgdbm_future_done(NULL, NULL);
+    assert_null(pgdbm_future_wait(NULL, -1));
+    assert_null(pgdbm_future_poll(NULL));
+    pgdbm_future_free(future);
+    pgdbm_future_free(NULL);
+    REFUSES("db", pgdbm_listen(NULL, "channel", on_event, NULL, &listener, out));
+    REFUSES("channel", pgdbm_listen(stage->db, NULL, on_event, NULL, &listener, out));
+    REFUSES("on_event", pgdbm_listen(stage->db, "channel", NULL, NULL, &listener, out));
+    REFUSES("listener", pgdbm_listen(stage->db, "channel", on_event, NULL, NULL, out));
+    pgdbm_unlisten(NULL);
+    REFUSES("db", pgdbm_notify(NULL, "channel", "", out));
+    REFUSES("channel", pgdbm_notify(stage->db, NULL, "", out));
+    REFUSES("db", pgdbm_notify_async(NULL, "channel", "", on_done, NULL, out));
+    REFUSES("channel", pgdbm_notify_async(stage->db, NULL, "", on_done, NULL, out));
+    REFUSES("on_done", pgdbm_notify_async(stage->db, "channel", "", NULL, NULL, out));
+    assert_ok(pgdbm_notify(stage->db, "channel", NULL, &err));
+}
+
 static void the_test_kit_refuses_null(void **state)
 {
     char *url;
@@ -273,10 +407,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define ON_ONE(test) cmocka_unit_test_setup_teardown(test, stage_setup_one, stage_teardown)
-        ON_ONE(verbs_refuse_null),         ON_ONE(fetching_refuses_null),
-        ON_ONE(transactions_refuse_null),  ON_ONE(pools_and_managers_refuse_null),
-        ON_ONE(results_refuse_null),       ON_ONE(migrations_and_modules_refuse_null),
-        ON_ONE(the_test_kit_refuses_null), ON_ONE(memory_and_errors_take_null),
+        ON_ONE(verbs_refuse_null),
+        ON_ONE(fetching_refuses_null),
+        ON_ONE(transactions_refuse_null),
+        ON_ONE(pools_and_managers_refuse_null),
+        ON_ONE(results_refuse_null),
+        ON_ONE(migrations_and_modules_refuse_null),
+        ON_ONE(the_test_kit_refuses_null),
+        ON_ONE(memory_and_errors_take_null),
+        ON_ONE(asynchronous_verbs_refuse_null),
+        ON_ONE(driving_and_offloading_take_or_refuse_null),
+        ON_ONE(batches_refuse_null),
+        ON_ONE(futures_and_listeners_refuse_null),
     };
     return cmocka_run_group_tests_name("null arguments", tests, NULL, NULL);
 }

@@ -23,6 +23,7 @@ struct watch {
 
 static struct {
     bool woken;
+    bool flagged;
     int64_t timer;
     struct watch watches[MAX_WATCHED];
     size_t n_watches;
@@ -71,6 +72,8 @@ static void end_at_server(void *subject, int64_t argument)
     struct backend *backend = subject;
     (void)argument;
     backend->to_server.at_end = true;
+    if (backend->shut) /* nobody takes what is sent */
+        backend->to_client.ended = true;
     backend_run(backend);
 }
 
@@ -367,6 +370,12 @@ static void poller_wake(struct pgdbm__poller *poller)
     network.woken = true;
 }
 
+static void poller_flag(struct pgdbm__poller *poller, bool up)
+{
+    (void)poller;
+    network.flagged = up;
+}
+
 static void poller_set_timer(struct pgdbm__poller *poller, int64_t deadline)
 {
     (void)poller;
@@ -381,7 +390,7 @@ static unsigned ready_events(const struct watch *watch)
            ((is_readable(backend) || over ? PGDBM__POLL_IN : 0) | (is_writable(backend) || over ? PGDBM__POLL_OUT : 0));
 }
 
-bool network_is_readable(void)
+static bool poller_is_ready(void)
 {
     if (network.woken || world.now >= network.timer)
         return true;
@@ -389,6 +398,11 @@ bool network_is_readable(void)
         if (ready_events(&network.watches[i]) != 0)
             return true;
     return false;
+}
+
+bool network_is_readable(void)
+{
+    return network.flagged || poller_is_ready();
 }
 
 int64_t network_timer(void)
@@ -421,7 +435,7 @@ static size_t poller_wait(struct pgdbm__poller *poller, struct pgdbm__poll_event
     if (world.blocked)
         world_fail("two threads wait in the poller");
     world.blocked = true;
-    while (!other && !network_is_readable() && world.now < deadline) {
+    while (!other && !poller_is_ready() && world.now < deadline) {
         if (world_chance(500))
             other = network.other_threads(); /* it may have woken us */
         if (!other) {
@@ -431,14 +445,13 @@ static size_t poller_wait(struct pgdbm__poller *poller, struct pgdbm__poll_event
         }
     }
     world.blocked = false;
-    if (deadline <= world.now) /* a thread that only looks again and again spends time, too */
-        (void)world_advance(world.now + 1000);
     return collect(events, n_events);
 }
 
 const struct pgdbm__poller_operations network_poller = {
     .watch = poller_watch,
     .wake = poller_wake,
+    .flag = poller_flag,
     .set_timer = poller_set_timer,
     .wait = poller_wait,
 };

@@ -90,6 +90,8 @@ static pgdbm_status submit(struct call *call, pgdbm_params params, pgdbm_error *
     pgdbm_request **request = world_chance(500) ? &call->request : NULL;
     if (world_chance(100) && pgdbm_future_new(program.pool, &call->future, err) == PGDBM_OK) {
         call->in_order = false;
+        if (call->handle != NULL)
+            call->handle->root->perhaps_hurt = true;
         return pgdbm_submit_with(db, &options, call->sql, params, pgdbm_future_done, call->future, request, err);
     }
     return pgdbm_submit_with(db, &options, call->sql, params, on_done, call, request, err);
@@ -287,9 +289,9 @@ static void close_handle(struct handle *handle)
     world_note("closes %u", handle->number);
     handle->state = HANDLE_OVER;
     handle->undone = !handle->pinned;
+    pgdbm_close(handle->db);
     if (handle->outer != NULL)
         handle->outer->inner = NULL;
-    pgdbm_close(handle->db);
 }
 
 static void commit_synchronously(struct handle *handle)
@@ -300,10 +302,10 @@ static void commit_synchronously(struct handle *handle)
     call->submitted = true;
     handle->end = call;
     handle->state = HANDLE_OVER;
-    if (handle->outer != NULL)
-        handle->outer->inner = NULL;
     world_note("call %u: commits %u and waits", call->number, handle->number);
     const pgdbm_outcome outcome = {.status = pgdbm_commit(handle->db, &err), .error = &err};
+    if (handle->outer != NULL)
+        handle->outer->inner = NULL;
     verdict_completed(call, &outcome);
 }
 
@@ -374,11 +376,22 @@ static void operation_kill(void)
         network_break(backend);
 }
 
+/* Who holds a session must not wait for another one for ever. */
+static bool holds_something(void)
+{
+    for (size_t i = 0; i < program.n_handles; i++)
+        if (program.handles[i].state != HANDLE_OVER)
+            return true;
+    for (size_t i = 0; i < program.n_calls; i++)
+        if (program.calls[i].kind == CALL_TRANSACT && program.calls[i].submitted && !program.calls[i].done)
+            return true;
+    return false;
+}
+
 static void wait_for_future(struct call *call)
 {
-    /* Not pgdbm_future_wait without a limit: while callbacks are ready it looks again and again without waiting, and in a
-     * world with one thread time would stand still. */
-    const pgdbm_outcome *outcome = pgdbm_future_wait(call->future, 0);
+    bool limited = holds_something() || world_chance(500);
+    const pgdbm_outcome *outcome = pgdbm_future_wait(call->future, limited ? (int)world_random(30) : -1);
     if (outcome == NULL)
         return;
     verdict_completed(call, outcome);

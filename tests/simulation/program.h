@@ -64,6 +64,7 @@ struct handle {
     struct call *end;     /* that ended it; NULL: rolled back or not ended */
     bool undone;          /* rolled back for sure */
     bool hurt;            /* one of its statements has failed */
+    bool perhaps_hurt;    /* one that nobody has looked at yet may have */
     pgdbm_error hurt_error;
     pgdbm_transaction *transaction; /* of a transact */
     struct call *transact;

@@ -60,28 +60,44 @@ static bool expected_sqlstate(const struct call *call)
         if (call->fails && strcmp(call->sqlstate, own[i]) == 0)
             return true;
     if (strcmp(call->sqlstate, "25P02") == 0)
-        return in_transaction(call) && call->handle->root->hurt;
+        return in_transaction(call) && (call->handle->root->hurt || call->handle->root->perhaps_hurt);
     for (size_t i = 1; i < 4; i++)
         if (in_transaction(call) && strcmp(call->sqlstate, in_it[i]) == 0)
             return world.weather.forgetful > 0 || world.weather.morphing > 0 || call->handle->root->hurt;
     return false;
 }
 
-static void check_failure(const struct call *call)
+static bool is_late(const struct call *call)
 {
     int limit = call->timeout_ms > 0 ? call->timeout_ms : program.config.command_timeout_ms;
-    int64_t age = world.now - call->submitted_at;
+    return limit > 0 && world.now - call->submitted_at >= limit * PGDBM__MS;
+}
+
+/* In a transaction nothing can be repeated: the cancel of one that was faster than it may have hit the one behind it. */
+static bool hit_for_another(const struct call *call)
+{
+    for (size_t i = 0; in_transaction(call) && i < program.n_calls; i++) {
+        const struct call *other = &program.calls[i];
+        if (other != call && other->handle != NULL && other->handle->root == call->handle->root &&
+            other->sequence < call->sequence && (other->cancel_asked || is_late(other)))
+            return true;
+    }
+    return false;
+}
+
+static void check_failure(const struct call *call)
+{
     switch (call->status) {
     case PGDBM_ERR_QUERY:
         if (!expected_sqlstate(call))
             wrong(call, "an error that was not its own");
         break;
     case PGDBM_ERR_CANCELED:
-        if (!call->cancel_asked && !program.closing)
+        if (!call->cancel_asked && !program.closing && !hit_for_another(call))
             wrong(call, "cancelled, though nobody asked for it");
         break;
     case PGDBM_ERR_TIMEOUT:
-        if (limit <= 0 || age < limit * PGDBM__MS)
+        if (!is_late(call))
             wrong(call, "timed out too early");
         break;
     case PGDBM_ERR_CONNECTION:
@@ -288,7 +304,8 @@ static enum fate fate_of_handle(const struct handle *handle)
 static enum fate fate_of_item(const struct call *call, size_t item)
 {
     enum fate fate = fate_of_call(call);
-    if (call->kind == CALL_INDEPENDENT && call->done && call->status != PGDBM_OK) {
+    bool some_failed = call->failed < call->n_effects;
+    if (call->kind == CALL_INDEPENDENT && call->done && call->status != PGDBM_OK && some_failed) {
         if (item < call->failed)
             fate = FATE_DONE;
         else if (item > call->failed)
