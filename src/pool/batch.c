@@ -45,20 +45,36 @@ static bool asks_again(struct pgdbm_request *task)
     return again;
 }
 
+static void say_ended(const struct pgdbm_request *task, struct pgdbm__request *flight, const char *late,
+                      pgdbm_outcome_kind outcome)
+{
+    bool is_late = task->timed_out && !task->canceled;
+    flight->status = pgdbm__fail(&flight->error, is_late ? PGDBM_ERR_TIMEOUT : PGDBM_ERR_CANCELED, "%s",
+                                 is_late ? late : "the batch was cancelled");
+    pgdbm__error_outcome(&flight->error, outcome);
+}
+
 /* It was to end before it had begun: what was not executed says so. */
 static void say_not_sent(struct pgdbm_request *task)
 {
     struct pgdbm__flights *flights = task->flights;
-    bool late = task->timed_out && !task->canceled;
     for (size_t i = flights->count; i > 0; i--) {
         struct pgdbm__request *flight = flights->items[i - 1].flight;
         if (!flights->items[i - 1].todo || flight->status != PGDBM_OK)
             continue;
-        flight->status =
-            pgdbm__fail(&flight->error, late ? PGDBM_ERR_TIMEOUT : PGDBM_ERR_CANCELED,
-                        late ? "the batch had not been sent when its deadline passed" : "the batch was cancelled");
+        say_ended(task, flight, "the batch had not been sent when its deadline passed", PGDBM_OUTCOME_NOT_SENT);
         flights->failed = i - 1 < flights->failed ? i - 1 : flights->failed;
     }
+}
+
+/* It was to end before it could be asked again: what would have been says so. */
+static void say_undone(struct pgdbm_request *task)
+{
+    struct pgdbm__flights *flights = task->flights;
+    for (size_t i = 0; i < flights->count; i++)
+        if (flights->items[i].outdated)
+            say_ended(task, flights->items[i].flight, "the batch was not done when its deadline passed",
+                      PGDBM_OUTCOME_ROLLED_BACK);
 }
 
 /* The batch is over, or its first half is. */
@@ -78,6 +94,8 @@ static void half_done(struct pgdbm_request *task)
         start(task);
         return;
     }
+    if (task->transaction_before == 'I' && (task->canceled || task->timed_out))
+        say_undone(task);
     if (!flights->executed && (flights->failed == flights->count || flights->independent))
         say_not_sent(task);
     if (flights->failed < flights->count)

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define FIRST_PATIENCE_NS (INT64_C(20) * PGDBM__MS)
+#define MAX_PATIENCE_NS (INT64_C(1000) * PGDBM__MS)
 
 static void send_one(struct pgdbm_pool *pool, struct pgdbm__member *member)
 {
@@ -81,7 +82,8 @@ static void is_late(struct pgdbm_pool *pool, struct pgdbm__timer *timer)
         (struct pgdbm__member *)(void *)((char *)timer - offsetof(struct pgdbm__member, canceling.timer));
     struct pgdbm__canceling *canceling = &member->canceling;
     int64_t now = pgdbm__now_ns();
-    bool patient = now < canceling->give_up;
+    int64_t heard = atomic_load_explicit(&member->session.read_ns, memory_order_relaxed);
+    bool patient = now < canceling->give_up || now < heard + PGDBM__CANCEL_GRACE_NS;
     if (canceling->target == NULL) {
         bool its_turn = canceling->proof != NULL && pgdbm__session_await_head(&member->session, canceling->proof, true);
         patient = !(its_turn && canceling->proof_was_due);
@@ -92,7 +94,8 @@ static void is_late(struct pgdbm_pool *pool, struct pgdbm__timer *timer)
     else if (canceling->target == NULL)
         (void)pgdbm__timer_start(pool, timer, now + PGDBM__CANCEL_GRACE_NS);
     else {
-        canceling->patience_ns *= 2;
+        canceling->patience_ns =
+            canceling->patience_ns < MAX_PATIENCE_NS ? canceling->patience_ns * 2 : MAX_PATIENCE_NS;
         send_one(pool, member);
     }
 }

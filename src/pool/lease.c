@@ -39,12 +39,13 @@ void pgdbm__lease_leave(struct pgdbm__member *member, struct pgdbm_request *task
 }
 
 /* Inside a transaction nothing is ever asked again, so the order is safe as soon as the types are known. Outside of one
- * (a pinned session) an answer may call for another attempt: one at a time. */
+ * (a pinned session) an answer may call for another attempt: one at a time. What cannot be sent completes at once, and so
+ * not before the others that the session was lost with. */
 static bool may_follow(const struct pgdbm__member *member, const struct pgdbm_request *task)
 {
     if (member->ordered_in_flight == 0)
         return true;
-    if (!task->in_transaction || !member->ordered_flow)
+    if (!task->in_transaction || !member->ordered_flow || atomic_load(&member->session.lost))
         return false;
     return task->kind == PGDBM__TASK_COMMAND ||
            (task->kind == PGDBM__TASK_STATEMENT &&

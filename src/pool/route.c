@@ -54,7 +54,8 @@ static bool can_share(const struct pgdbm__member *member)
 static int64_t expected_ns(const struct pgdbm__member *member, int64_t now)
 {
     int64_t since = atomic_load_explicit(&member->session.head_since, memory_order_relaxed);
-    int64_t in_work = since > 0 ? now - since - member->session.round_trip_ns : 0;
+    int64_t round_trip = atomic_load_explicit(&member->session.round_trip_ns, memory_order_relaxed);
+    int64_t in_work = since > 0 ? now - since - round_trip : 0;
     return member->load_ns + (in_work > 0 ? in_work : 0);
 }
 
@@ -68,7 +69,8 @@ static struct pgdbm__member *soonest(struct pgdbm_pool *pool, size_t limit, cons
     for (struct pgdbm__member *member = pool->places[PGDBM__SHARED].first; member != NULL; member = member->next) {
         if (!can_share(member))
             continue;
-        int64_t round_trips = member->session.round_trip_ns * ENOUGH_ROUND_TRIPS;
+        int64_t round_trips =
+            atomic_load_explicit(&member->session.round_trip_ns, memory_order_relaxed) * ENOUGH_ROUND_TRIPS;
         int64_t ns = expected_ns(member, need->since);
         if (member->in_flight >= limit ||
             (member->in_flight > 0 && member->known_ns >= (ENOUGH_NS > round_trips ? ENOUGH_NS : round_trips))) {

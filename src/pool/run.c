@@ -117,7 +117,8 @@ bool pgdbm__run_may_share(const struct pgdbm_pool *pool, const struct pgdbm__sta
 /* What an answer tells about its statement's time. */
 void pgdbm__run_measured(struct pgdbm__request *request)
 {
-    if (request->kind == PGDBM__REQUEST_EXECUTE && !request->skipped && !request->lost && request->n_sets == 1)
+    if (request->kind == PGDBM__REQUEST_EXECUTE && !request->skipped && !request->lost && request->n_sets == 1 &&
+        request->service_ns != PGDBM__SERVICE_UNKNOWN)
         pgdbm__statement_measured(request->statement, request->service_ns);
 }
 

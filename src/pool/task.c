@@ -688,7 +688,14 @@ static pgdbm_status find_again(struct pgdbm_request *task, pgdbm_error *err)
     return PGDBM_OK;
 }
 
-bool pgdbm__task_asks_again(struct pgdbm_request *task, struct pgdbm__request *flight, char transaction_before)
+/* It failed for a reason that is not its own, and left no trace. */
+static bool is_undone(const struct pgdbm__request *flight, char transaction_before)
+{
+    return flight->status != PGDBM_OK && !flight->lost && transaction_before == 'I' &&
+           (flight->gone || flight->stale || flight->canceled_by_other || flight->skipped);
+}
+
+static bool asks_again(struct pgdbm_request *task, struct pgdbm__request *flight, char transaction_before)
 {
     if (flight->statement != NULL && (flight->stale || flight->gone))
         pgdbm__statements_forget(task->pool, flight->statement);
@@ -700,7 +707,7 @@ bool pgdbm__task_asks_again(struct pgdbm_request *task, struct pgdbm__request *f
         return pgdbm__run_should_ask_again(flight, transaction_before);
     if (flight->lost)
         return task->lease == NULL && (flight->error.outcome != PGDBM_OUTCOME_UNKNOWN || task->idempotent);
-    return transaction_before == 'I' && (flight->gone || flight->stale || flight->canceled_by_other || flight->skipped);
+    return is_undone(flight, transaction_before);
 }
 
 /* Another attempt, from the beginning. */
@@ -783,8 +790,8 @@ static void landed(struct pgdbm_request *task)
         drop(task);
         return;
     }
-    bool again = pgdbm__task_asks_again(task, flight, task->transaction_before);
-    if (flight->status != PGDBM_OK && flight->skipped && (task->canceled || task->timed_out)) {
+    bool again = asks_again(task, flight, task->transaction_before);
+    if ((task->canceled || task->timed_out) && is_undone(flight, task->transaction_before)) {
         say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &flight->error); /* it would have been asked again */
         flight->status = flight->error.status;
     }

@@ -122,8 +122,6 @@ void pgdbm__task_board(struct pgdbm_pool *pool, struct pgdbm_request *task);
 void pgdbm__task_granted(struct pgdbm_pool *pool, struct pgdbm_request *task);
 /* Its messages may be sent now: it has a session. No lock. */
 void pgdbm__task_launch(struct pgdbm_request *task);
-/* What a finished flight means, shared by statements and batches: whether it is to be asked again. */
-bool pgdbm__task_asks_again(struct pgdbm_request *task, struct pgdbm__request *flight, char transaction_before);
 
 /* Flights: borrowed for as long as a request is in flight. NULL when memory is short. No lock. */
 struct pgdbm__request *pgdbm__flight_take(struct pgdbm_pool *pool);

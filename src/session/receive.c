@@ -387,14 +387,56 @@ static void settle_prepared(struct pgdbm__session *session, const struct pgdbm__
     }
 }
 
+/* When the bytes came that are being looked at. */
+static int64_t read_at(struct pgdbm__session *session)
+{
+    return atomic_load_explicit(&session->read_ns, memory_order_relaxed);
+}
+
 /* How long the server was at it: since it was sent, or since it was done with the one before. What the way to the
- * server and back takes is not its work. */
+ * server and back takes is not its work: that is the shortest time in which anything was ever answered. */
 static void measure(struct pgdbm__session *session, struct pgdbm__request *request)
 {
     bool waited = request->queued_ns < session->done_ns; /* the one before was still in work when this one came */
-    int64_t service = session->read_ns - (waited ? session->done_ns : request->queued_ns + session->round_trip_ns);
+    int64_t now = read_at(session);
+    int64_t service = now - (waited ? session->done_ns : request->queued_ns);
+    if (!waited) {
+        int64_t round_trip = atomic_load_explicit(&session->round_trip_ns, memory_order_relaxed);
+        if (service < round_trip)
+            atomic_store_explicit(&session->round_trip_ns, round_trip = service, memory_order_relaxed);
+        service -= round_trip;
+    }
     request->service_ns = service > 0 ? service : 0;
-    session->done_ns = session->read_ns;
+    session->done_ns = now;
+}
+
+static int64_t known_cost(const struct pgdbm__request *request)
+{
+    bool one = request->kind == PGDBM__REQUEST_EXECUTE && request->n_sets == 1 && !request->skipped && !request->lost;
+    return one ? atomic_load_explicit(&request->statement->service_ns, memory_order_relaxed) : 0;
+}
+
+/* Answers that were read together seem to have taken the first one all the time, and the others none. Where it is known
+ * what each of them takes, the time is theirs in that proportion; else it is the first one's, because the one that
+ * takes long is what the others come right behind, and of those nothing is known. */
+static void spread_service(struct pgdbm__request *first)
+{
+    int64_t service = 0;
+    int64_t known = 0;
+    bool all_known = true;
+    if (first->next == NULL)
+        return;
+    for (struct pgdbm__request *request = first; request != NULL; request = request->next) {
+        int64_t cost = known_cost(request);
+        known += cost;
+        service += request->service_ns;
+        all_known = all_known && cost > 0;
+    }
+    for (struct pgdbm__request *request = first; request != NULL; request = request->next)
+        if (all_known)
+            request->service_ns = (int64_t)((double)service * ((double)known_cost(request) / (double)known));
+        else if (request != first)
+            request->service_ns = PGDBM__SERVICE_UNKNOWN;
 }
 
 /* Takes the request at the head out of the FIFO, complete. Locked. */
@@ -407,7 +449,7 @@ static struct pgdbm__request *pop_head(struct pgdbm__session *session, struct fi
     if (session->room_for == request)
         session->room_for = NULL;
     request->copying = false;
-    atomic_store_explicit(&session->head_since, session->head != NULL ? session->read_ns : 0, memory_order_relaxed);
+    atomic_store_explicit(&session->head_since, session->head != NULL ? read_at(session) : 0, memory_order_relaxed);
     settle_prepared(session, request);
     measure(session, request);
     request->completed = true;
@@ -573,7 +615,7 @@ static bool receive(struct pgdbm__session *session, struct pgdbm__request *reque
         connection_lost(session, finished);
     else {
         session->in_end += (size_t)moved;
-        session->read_ns = pgdbm__now_ns();
+        atomic_store_explicit(&session->read_ns, pgdbm__now_ns(), memory_order_relaxed);
         size_t skipped = session->in_skip < (size_t)moved ? session->in_skip : (size_t)moved;
         session->in_skip -= skipped;
         session->in_start += skipped;
@@ -617,6 +659,7 @@ static void announce(struct pgdbm__session *session, struct pgdbm__request *requ
     if (unseen)
         session->attention(session);
     struct pgdbm__request *next;
+    spread_service(finished->first);
     for (struct pgdbm__request *done = finished->first; done != NULL; done = next) {
         next = done->next;
         if (done->notify != NULL)

@@ -14,6 +14,7 @@
 #define RECEIVE_BYTES (64 * 1024)
 /* How long the first cancel request is given before another is sent; doubled each time. */
 #define FIRST_PATIENCE_NS (INT64_C(20) * PGDBM__MS)
+#define MAX_PATIENCE_NS (INT64_C(1000) * PGDBM__MS)
 
 pgdbm_status pgdbm__session_init(struct pgdbm__session *session, int statement_cache_size, pgdbm_error *err)
 {
@@ -184,7 +185,8 @@ static bool attend(struct pgdbm__session *session, struct pgdbm__request *reques
  * ignored). */
 static void cancel_and_attend(struct pgdbm__session *session, struct pgdbm__request *request)
 {
-    int64_t give_up = pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS;
+    int64_t began = pgdbm__now_ns();
+    int64_t heard = 0;
     int64_t patience = FIRST_PATIENCE_NS;
     request->timed_out = true;
     atomic_fetch_add(&session->canceling, 1);
@@ -193,8 +195,9 @@ static void cancel_and_attend(struct pgdbm__session *session, struct pgdbm__requ
         pgdbm__transport_cancel(&session->transport);
         if (attend(session, request, pgdbm__now_ns() + patience))
             return;
-        patience *= 2;
-    } while (pgdbm__now_ns() < give_up);
+        patience = patience < MAX_PATIENCE_NS ? patience * 2 : MAX_PATIENCE_NS;
+        heard = atomic_load_explicit(&session->read_ns, memory_order_relaxed);
+    } while (pgdbm__now_ns() < (heard > began ? heard : began) + PGDBM__CANCEL_GRACE_NS);
     pgdbm__session_abort(session);
     attend(session, request, PGDBM__NEVER);
 }

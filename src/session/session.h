@@ -21,8 +21,11 @@
 
 #include <pgdbm/db.h>
 
-/* How long the server has to answer a cancel request before the session is given up. */
+/* How long a server that has been asked to cancel may say nothing before the session is given up. One that goes on sending
+ * rows over a slow connection is alive: it notices the cancel when it has got rid of them. */
 #define PGDBM__CANCEL_GRACE_NS (INT64_C(5) * 1000000000)
+
+#define PGDBM__SERVICE_UNKNOWN (-1)
 
 enum pgdbm__request_kind {
     PGDBM__REQUEST_DESCRIBE, /* Parse and Describe, to learn a statement's types */
@@ -75,7 +78,7 @@ struct pgdbm__request {
     bool row_seen;            /* a row was given to the callback: it cannot be taken back */
     bool skipped;             /* one before it under the same Sync failed: the server did not look at it */
     bool rolled_back;         /* the command tag was ROLLBACK, whatever was asked */
-    int64_t service_ns;       /* how long the server was at it */
+    int64_t service_ns;       /* how long the server was at it, or PGDBM__SERVICE_UNKNOWN */
 
     /* In flight: guarded by the session's lock, but for what the reader alone touches. */
     struct pgdbm__request *next;
@@ -140,7 +143,6 @@ struct pgdbm__session {
     size_t in_start, in_end, in_capacity;
     bool in_waits;     /* the last reader left whole messages to this one */
     size_t in_skip;    /* bytes still to come of a message that nobody wants */
-    int64_t read_ns;   /* when the bytes came that are being looked at */
     int64_t done_ns;   /* when the last request was complete */
     pgdbm_result *row; /* reused for streams */
 
@@ -149,7 +151,8 @@ struct pgdbm__session {
     _Atomic int canceling;                 /* cancels that may still hit whatever runs: send nothing new */
     _Atomic bool lost;                     /* as `broken`, readable without the lock */
     _Atomic int64_t head_since;            /* when the request at the head came to it; 0: none is in flight */
-    int64_t round_trip_ns;                 /* to the server and back; set before the session is shared */
+    _Atomic int64_t read_ns;               /* when bytes came last; written by the reader */
+    _Atomic int64_t round_trip_ns;         /* to the server and back, at best */
     _Atomic(const char *) callback_thread; /* the thread that is inside a row callback, by its token */
 };
 
