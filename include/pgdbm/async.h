@@ -26,7 +26,8 @@
  * 2. A callback is never called from inside the submitting call.
  * 3. Callbacks run only in the thread that dispatches, one at a time, with no lock of pgdbm's held. A callback may
  *    submit, cancel, begin, commit or close anything, the pool and its own handle included.
- * 4. Requests of one transaction or pinned session complete in the order submitted. Independent ones may not.
+ * 4. Requests of one transaction or pinned session complete in the order submitted, its end last. Only one that is
+ *    cancelled or out of time before it was sent does not wait for those before it. Independent ones have no order.
  * 5. Closing a pool completes every outstanding request before the close returns (the closing thread then runs the
  *    callbacks); no callback comes afterwards.
  * 6. A cancelled or timed-out request never damages another one. The exception cannot be avoided: in one transaction a

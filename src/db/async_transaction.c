@@ -107,7 +107,7 @@ static void undone(const pgdbm_outcome *outcome, void *context)
 {
     struct pgdbm__member *member = context;
     if (outcome->status != PGDBM_OK)
-        pgdbm__session_abort(&member->session);
+        pgdbm__session_abort(&member->session, "a savepoint could not be undone");
 }
 
 static void undo_savepoint(const pgdbm_db *tx)
@@ -125,7 +125,7 @@ static void undo_savepoint(const pgdbm_db *tx)
         pgdbm__task_queue(task, true);
         pgdbm__pool_unlock(tx->pool);
     } else
-        pgdbm__session_abort(&tx->member->session);
+        pgdbm__session_abort(&tx->member->session, "a savepoint could not be undone");
 }
 
 static void refuse_commit(struct pgdbm_request *task)
@@ -149,9 +149,11 @@ static void ended(struct pgdbm_request *task)
             refuse_commit(task);
         undo_savepoint(tx); /* or the outer one would commit what this one was said not to have done */
     } else if (task->commits && status != PGDBM_OK && task->unsaid == PGDBM_OUTCOME_NOT_SENT)
-        pgdbm__session_abort(&tx->member->session); /* it is open on the server still */
+        pgdbm__session_abort(&tx->member->session,
+                             "its transaction could not be ended"); /* it is open on the server still */
     else if (!task->commits && status != PGDBM_OK) {
-        pgdbm__session_abort(&tx->member->session); /* the server rolls back what it is cut off from */
+        pgdbm__session_abort(&tx->member->session,
+                             "its transaction could not be ended"); /* the server rolls back what it is cut off from */
         task->outcome.status = PGDBM_OK;
         task->outcome.error = NULL;
     }
@@ -225,7 +227,8 @@ void pgdbm__db_abandon(pgdbm_db *db)
     if (db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT) {
         if (pgdbm_rollback_async(db, NULL, NULL, NULL) == PGDBM_OK)
             return;
-        pgdbm__session_abort(&db->member->session); /* no memory for it, or the pool is closed */
+        pgdbm__session_abort(&db->member->session,
+                             "its transaction could not be ended"); /* no memory for it, or the pool is closed */
     }
     bool holds_lease = db->kind == PGDBM__DB_PINNED || pgdbm__db_holds_lease(db);
     pgdbm__db_detach(db);

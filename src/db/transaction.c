@@ -151,13 +151,13 @@ static void undo(pgdbm_db *tx)
     bool copying = tx->member->copying;
     pthread_mutex_unlock(&tx->pool->lock);
     if (copying) /* whose data will not come any more */
-        pgdbm__session_abort(&tx->member->session);
+        pgdbm__session_abort(&tx->member->session, "its transaction was ended in the middle of a COPY");
     if (tx->kind == PGDBM__DB_SAVEPOINT)
         snprintf(sql, sizeof sql, "ROLLBACK TO SAVEPOINT pgdbm_%u; RELEASE SAVEPOINT pgdbm_%u", tx->depth, tx->depth);
     else
         snprintf(sql, sizeof sql, "ROLLBACK");
     if (!atomic_load(&tx->member->session.lost) && pgdbm__db_command(tx, sql, NULL) != PGDBM_OK)
-        pgdbm__session_abort(&tx->member->session);
+        pgdbm__session_abort(&tx->member->session, "its transaction could not be ended");
 }
 
 static bool is_ended(pgdbm_db *tx)

@@ -210,7 +210,7 @@ static void clean(struct pgdbm_pool *pool, struct pgdbm__member *member)
     if (!atomic_load(&member->session.lost))
         pgdbm__log_write(&pool->log, PGDBM_LOG_WARNING, "a session could not be cleaned and is closed: %s",
                          err.message);
-    pgdbm__session_abort(&member->session);
+    pgdbm__session_abort(&member->session, "it could not be cleaned");
 }
 
 bool pgdbm__member_needs_cleaning(const struct pgdbm__member *member)
@@ -288,7 +288,7 @@ void pgdbm__pool_release(struct pgdbm_pool *pool, struct pgdbm__member *member, 
         pgdbm__member_discharge(member, need);
     if (need->lease && member->in_flight > 0) { /* a stream's callback has ended its own transaction */
         member->abandoned = true;
-        pgdbm__session_abort(&member->session);
+        pgdbm__session_abort(&member->session, "its transaction was ended by the callback of its own stream");
     } else if (member->in_flight == 0 && !member->abandoned)
         vacate(pool, member);
     pgdbm__pool_released(pool);

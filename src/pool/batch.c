@@ -252,7 +252,9 @@ static void execute(struct pgdbm_request *task)
         bool sendable = flight->status == PGDBM_OK;
         bool queued = enqueue(&flights->items[i]);
         if (sendable && !queued && !flights->independent)
-            pgdbm__session_abort(&member->session); /* those before it have no Sync: the server undoes them */
+            pgdbm__session_abort(
+                &member->session,
+                "a statement of a batch could not be sent"); /* those before it have no Sync: the server undoes them */
     }
     all_sent(task, number);
 }

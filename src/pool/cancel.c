@@ -90,7 +90,8 @@ static void is_late(struct pgdbm_pool *pool, struct pgdbm__timer *timer)
         canceling->proof_was_due = its_turn;
     }
     if (!patient)
-        pgdbm__session_abort(&member->session); /* its requests come back as lost */
+        pgdbm__session_abort(&member->session,
+                             "the server does not answer a cancel request"); /* its requests come back as lost */
     else if (canceling->target == NULL)
         (void)pgdbm__timer_start(pool, timer, now + PGDBM__CANCEL_GRACE_NS);
     else {
@@ -115,7 +116,7 @@ static void prove(struct pgdbm_pool *pool, struct pgdbm__member *member)
     }
     if (member->canceling.proof == NULL) { /* lost already, or no memory to go on with it */
         pgdbm__flight_give_locked(pool, flight);
-        pgdbm__session_abort(&member->session);
+        pgdbm__session_abort(&member->session, "there is no memory to see a cancel through");
         finish(pool, member);
         return;
     }
@@ -186,7 +187,7 @@ void pgdbm__cancels_send(struct pgdbm_pool *pool)
         canceling->sending = false;
         if (canceling->target != NULL &&
             !pgdbm__timer_start(pool, &canceling->timer, pgdbm__now_ns() + canceling->patience_ns))
-            pgdbm__session_abort(&member->session);
+            pgdbm__session_abort(&member->session, "there is no memory to see a cancel through");
         go_on(pool, member);
     }
 }

@@ -134,7 +134,7 @@ static void cleaning_is_late(struct pgdbm_pool *pool, struct pgdbm__timer *timer
     (void)pool;
     struct pgdbm__member *member =
         (struct pgdbm__member *)(void *)((char *)timer - offsetof(struct pgdbm__member, canceling.timer));
-    pgdbm__session_abort(&member->session);
+    pgdbm__session_abort(&member->session, "it could not be cleaned in time");
 }
 
 static void clean_next(struct pgdbm_pool *pool, struct pgdbm__member *member, struct pgdbm__request *flight);
@@ -149,7 +149,7 @@ static void cleaned(struct pgdbm__request *flight, uint32_t reason)
     if (status != PGDBM_OK && !atomic_load(&member->session.lost)) {
         pgdbm__log_write(&pool->log, PGDBM_LOG_WARNING, "a session could not be cleaned and is closed: %s",
                          flight->error.message);
-        pgdbm__session_abort(&member->session);
+        pgdbm__session_abort(&member->session, "it could not be cleaned");
     }
     pthread_mutex_lock(&pool->lock);
     clean_next(pool, member, flight);
@@ -180,7 +180,7 @@ static void clean_next(struct pgdbm_pool *pool, struct pgdbm__member *member, st
     if (pgdbm__session_enqueue(&member->session, flight, PGDBM__NEVER))
         pgdbm__pool_unpushed(pool, member->session.number);
     else {
-        pgdbm__session_abort(&member->session);
+        pgdbm__session_abort(&member->session, "there is no memory to clean it");
         pgdbm__timer_stop(pool, &member->canceling.timer);
         pgdbm__flight_give_locked(pool, flight);
         settle(pool, member);
@@ -201,7 +201,7 @@ void pgdbm__member_vacate(struct pgdbm_pool *pool, struct pgdbm__member *member)
     struct pgdbm__request *flight = pgdbm__flight_take_locked(pool);
     member->canceling.timer.fire = cleaning_is_late;
     if (flight == NULL || !pgdbm__timer_start(pool, &member->canceling.timer, pgdbm__now_ns() + CLEAN_NS)) {
-        pgdbm__session_abort(&member->session); /* no memory to clean it */
+        pgdbm__session_abort(&member->session, "there is no memory to clean it"); /* no memory to clean it */
         pgdbm__flight_give_locked(pool, flight);
         settle(pool, member);
         return;
@@ -222,7 +222,7 @@ void pgdbm__task_release(struct pgdbm_pool *pool, struct pgdbm__member *member, 
     if (need->lease) {
         /* Requests that are still under way are of a transaction whose end could not be sent: the server undoes it. */
         if (member->first_ordered != NULL || member->ordered_in_flight > 0)
-            pgdbm__session_abort(&member->session);
+            pgdbm__session_abort(&member->session, "its transaction was given up while requests of it were in flight");
         member->abandoned = true;
         pgdbm__lease_look(pool, member);
     } else if (member->in_flight == 0)

@@ -77,7 +77,7 @@ static void post_event(struct pgdbm_listener *listener, pgdbm_event_kind kind, c
     struct event_post *made = pgdbm__alloc(sizeof *made + bytes);
     if (made == NULL) {
         if (hub->member != NULL)
-            pgdbm__session_abort(&hub->member->session);
+            pgdbm__session_abort(&hub->member->session, "there is no memory for a notification");
         return;
     }
     memcpy(made->payload, payload, bytes);
@@ -128,7 +128,7 @@ static void listening(const pgdbm_outcome *outcome, void *context)
         post_event(listener, listener->was_ready ? PGDBM_EVENT_GAP : PGDBM_EVENT_READY, "", 0);
         listener->ready = listener->was_ready = hub->was_ready = true;
     } else if (outcome->status != PGDBM_OK)
-        pgdbm__session_abort(&hub->member->session); /* once more, on another one */
+        pgdbm__session_abort(&hub->member->session, "a LISTEN failed"); /* once more, on another one */
     rest(hub);
     struct pgdbm__member *member = hub->member;
     pgdbm__pool_unlock(pool);
@@ -162,7 +162,8 @@ static void command(struct pgdbm__hub *hub, const char *verb, struct pgdbm_liste
     }
     memcpy(sql + used, "\"", 2);
     if (pgdbm__task_new(hub->pool, PGDBM__TASK_COMMAND, NULL, 0, sql, &task, NULL) != PGDBM_OK) {
-        pgdbm__session_abort(&hub->member->session); /* no memory: it is tried again on another one */
+        pgdbm__session_abort(&hub->member->session,
+                             "there is no memory for a LISTEN"); /* no memory: it is tried again on another one */
         return;
     }
     task->lease = hub->member;

@@ -144,7 +144,7 @@ static void interrupt(struct pgdbm_pool *pool)
     pthread_mutex_lock(&pool->lock);
     for (enum pgdbm__place place = PGDBM__SHARED; place <= PGDBM__RETIRING; place++)
         for (struct pgdbm__member *member = pool->places[place].first; member != NULL; member = member->next)
-            pgdbm__session_abort(&member->session);
+            pgdbm__session_abort(&member->session, "the pool was closed");
     pthread_mutex_unlock(&pool->lock);
     /* Requests come back as lost, every one of them; a lease that its owner has not ended keeps only the memory alive. */
     wait_until_quiet(pool, PGDBM__NEVER, true);

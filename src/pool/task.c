@@ -366,6 +366,19 @@ static void say_ended(const struct pgdbm_request *task, pgdbm_outcome_kind outco
         say_canceled(task, outcome, error);
 }
 
+/* The end of a transaction that is to end before it was sent, too. It keeps its place, so that it is still the last to
+ * complete; what is in flight before it need not be waited for when nothing of the transaction will remain. */
+static bool is_end(const struct pgdbm_request *task)
+{
+    return task->ends && task->lease != NULL;
+}
+
+static void end_early(struct pgdbm_request *task)
+{
+    if (task->ends_lease)
+        pgdbm__session_abort(&task->lease->session, "its transaction could not be ended in time");
+}
+
 /* Takes a task that has not been sent out of its queue. */
 static void leave_queue(struct pgdbm_pool *pool, struct pgdbm_request *task)
 {
@@ -422,6 +435,11 @@ static void timer_is_up(struct pgdbm_pool *pool, struct pgdbm__timer *timer)
         pgdbm__pool_serve(pool); /* a session drained for it is free again */
         break;
     case PGDBM__STAGE_ORDERED:
+        if (is_end(task)) {
+            task->timed_out = true;
+            end_early(task);
+            break;
+        }
         leave_queue(pool, task);
         say_late(task, PGDBM_OUTCOME_NOT_SENT, &error);
         pgdbm__task_fail(task, &error);
@@ -450,7 +468,9 @@ void pgdbm_cancel(pgdbm_request *task)
     pthread_mutex_lock(&pool->lock);
     bool first = !task->canceled;
     task->canceled = true;
-    if (task->stage == PGDBM__STAGE_WAITING || task->stage == PGDBM__STAGE_ORDERED) {
+    if (task->stage == PGDBM__STAGE_ORDERED && is_end(task)) {
+        end_early(task);
+    } else if (task->stage == PGDBM__STAGE_WAITING || task->stage == PGDBM__STAGE_ORDERED) {
         leave_queue(pool, task);
         say_canceled(task, PGDBM_OUTCOME_NOT_SENT, &error);
         pgdbm__task_fail(task, &error);
@@ -911,6 +931,11 @@ static void launch(struct pgdbm_request *task)
     }
     if (atomic_load(&task->fate) == PGDBM__FATE_REPORTED) { /* between being granted a session and here */
         drop(task);
+        return;
+    }
+    if (is_end(task) && (task->canceled || task->timed_out)) {
+        say_ended(task, PGDBM_OUTCOME_NOT_SENT, &task->flight->error);
+        pgdbm__task_complete(task, task->flight->error.status, &task->flight->error);
         return;
     }
     switch (task->kind) {

@@ -47,7 +47,9 @@ void pgdbm__session_copy_end(struct pgdbm__session *session, struct pgdbm__reque
         session->bytes_queued += session->out.length - mark;
         request->sent_end = session->bytes_queued;
         if (session->out.failed)
-            pgdbm__session_abort(session); /* no memory for five bytes: the server undoes what it is cut off from */
+            pgdbm__session_abort(
+                session,
+                "there is no memory for the end of a COPY"); /* no memory for five bytes: the server undoes what it is cut off from */
     }
     if (session->room_for == request)
         session->room_for = NULL;

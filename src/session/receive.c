@@ -69,11 +69,16 @@ static void connection_lost(struct pgdbm__session *session, struct finished *fin
 {
     pgdbm_error reason;
     int number = session->transport.reason;
-    pgdbm__fail(&reason, PGDBM_ERR_CONNECTION, "the connection to the server was lost: %s",
-                number != 0 ? strerror(number) : "the server closed it");
+    const char *aborted = atomic_load(&session->abort_reason);
+    pgdbm__fail(&reason, PGDBM_ERR_CONNECTION, "the connection to the server was %s: %s",
+                aborted != NULL ? "given up" : "lost",
+                aborted != NULL ? aborted
+                : number != 0   ? strerror(number)
+                                : "the server closed it");
     pgdbm__error_hint(&reason,
-                      "the server may have been restarted or the network interrupted; the pool opens a new session by "
-                      "itself. `outcome` says whether this request may have taken effect");
+                      "%sthe pool opens a new session by itself. `outcome` says whether this request may have "
+                      "taken effect",
+                      aborted != NULL ? "" : "the server may have been restarted or the network interrupted; ");
     fail_all(session, &reason, false, finished);
 }
 
@@ -529,7 +534,8 @@ static bool take_messages(struct pgdbm__session *session, struct pgdbm__request 
             sound = complete_head(session, &message, finished, &head);
         else if (sound)
             sound = handle(session, head, &message, &last_words, &fatal);
-        bool done = (message.type == 'C' || message.type == 'I') && head != NULL && !head->syncs && !head->failed;
+        /* Also when it failed here (a result too large): what comes next is for the one behind it. */
+        bool done = (message.type == 'C' || message.type == 'I') && head != NULL && !head->syncs;
         if (sound && !fatal && found == PGDBM__WIRE_MESSAGE && done)
             complete_early(session, finished, &head);
         if (!sound) {

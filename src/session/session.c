@@ -51,8 +51,10 @@ void pgdbm__session_destroy(struct pgdbm__session *session)
     session->tail = NULL;
 }
 
-void pgdbm__session_abort(struct pgdbm__session *session)
+void pgdbm__session_abort(struct pgdbm__session *session, const char *reason)
 {
+    const char *none = NULL;
+    atomic_compare_exchange_strong(&session->abort_reason, &none, reason);
     atomic_store(&session->lost, true);
     pgdbm__transport_shutdown(&session->transport);
 }
@@ -198,7 +200,7 @@ static void cancel_and_attend(struct pgdbm__session *session, struct pgdbm__requ
         patience = patience < MAX_PATIENCE_NS ? patience * 2 : MAX_PATIENCE_NS;
         heard = atomic_load_explicit(&session->read_ns, memory_order_relaxed);
     } while (pgdbm__now_ns() < (heard > began ? heard : began) + PGDBM__CANCEL_GRACE_NS);
-    pgdbm__session_abort(session);
+    pgdbm__session_abort(session, "the server does not answer a cancel request");
     attend(session, request, PGDBM__NEVER);
 }
 
@@ -210,7 +212,7 @@ static void land_cancel(struct pgdbm__session *session)
     /* Neighbours that were sent before may be ahead of it; only when the server is at it is it waited for by the clock. */
     if (submit(session, &barrier) && !attend(session, &barrier, deadline) &&
         !attend(session, &barrier, pgdbm__now_ns() + PGDBM__CANCEL_GRACE_NS)) {
-        pgdbm__session_abort(session);
+        pgdbm__session_abort(session, "the server does not answer a cancel request");
         attend(session, &barrier, PGDBM__NEVER);
     }
     atomic_fetch_sub(&session->canceling, 1);

@@ -153,6 +153,7 @@ struct pgdbm__session {
     _Atomic int64_t head_since;            /* when the request at the head came to it; 0: none is in flight */
     _Atomic int64_t read_ns;               /* when bytes came last; written by the reader */
     _Atomic int64_t round_trip_ns;         /* to the server and back, at best */
+    _Atomic(const char *) abort_reason;    /* why we ended it, if we did */
     _Atomic(const char *) callback_thread; /* the thread that is inside a row callback, by its token */
 };
 
@@ -218,8 +219,8 @@ pgdbm_status pgdbm__session_reset(struct pgdbm__session *session, const char *co
  * be skipped when no transaction is open. */
 const char *pgdbm__session_reset_command(size_t step, const char *const *init_commands, size_t n_init_commands);
 
-/* Ends the conversation: everything in flight completes as lost. Any thread. */
-void pgdbm__session_abort(struct pgdbm__session *session);
+/* Ends the conversation: everything in flight completes as lost. `reason` (static) is for its errors. Any thread. */
+void pgdbm__session_abort(struct pgdbm__session *session, const char *reason);
 
 /* Between send.c, receive.c and session.c. */
 pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm__request *request); /* locked */

@@ -85,6 +85,17 @@ static bool hit_for_another(const struct call *call)
     return false;
 }
 
+/* The end of its transaction could not be sent in time: the session is given up, with what is in flight on it. */
+static bool given_up(const struct call *call)
+{
+    for (size_t i = 0; in_transaction(call) && i < program.n_calls; i++) {
+        const struct call *other = &program.calls[i];
+        if (other->kind == CALL_END && other->handle->root == call->handle->root && is_late(other))
+            return true;
+    }
+    return false;
+}
+
 static void check_failure(const struct call *call)
 {
     switch (call->status) {
@@ -101,7 +112,7 @@ static void check_failure(const struct call *call)
             wrong(call, "timed out too early");
         break;
     case PGDBM_ERR_CONNECTION:
-        if (world.weather.calm && !program.closing)
+        if (world.weather.calm && !program.closing && !given_up(call))
             wrong(call, "lost its connection on a calm day");
         break;
     case PGDBM_ERR_POOL:
