@@ -79,8 +79,8 @@ pgdbm_status pgdbm_notify_async(pgdbm_db *db, const char *channel, const char *p
                                 void *context, pgdbm_error *err)
 {
     char physical[NAME_BYTES];
-    if (db == NULL || channel == NULL)
-        return pgdbm__fail_null(err, "pgdbm_notify_async", db == NULL ? "db" : "channel");
+    if (db == NULL || channel == NULL || on_done == NULL)
+        return pgdbm__fail_null(err, "pgdbm_notify_async", db == NULL ? "db" : channel == NULL ? "channel" : "on_done");
     pgdbm_status status = find_channel(db, channel, physical, err);
     if (status != PGDBM_OK)
         return status;

@@ -235,8 +235,7 @@ static void a_callback_may_submit_wait_cancel_begin_and_commit_itself_included(v
 
 static void close_pool(struct answer *answer)
 {
-    (void)answer;
-    pgdbm_pool *pool = play.stage->pool;
+    pgdbm_pool *pool = answer->context;
     pgdbm_close(play.stage->db);
     pgdbm_pool_close(pool);
     play.stage->db = NULL;
@@ -250,6 +249,7 @@ static void a_callback_may_close_the_pool_and_its_own_handle(void **state)
     struct answer *others = play_answers(20);
     pgdbm_error err;
     first->then = close_pool;
+    first->context = pool;
     assert_ok(pgdbm_submit(stage->db, "SELECT 1", pgdbm_no_args, play_take, first, &err));
     for (size_t i = 0; i < 20; i++) {
         pgdbm_status status = pgdbm_submit(stage->db, "SELECT 2", pgdbm_no_args, play_take, &others[i], &err);

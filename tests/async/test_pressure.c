@@ -53,6 +53,30 @@ static void rows_beyond_max_result_bytes_are_an_error_and_the_session_goes_on(vo
     assert_int_equal(stage_stats(stage).connections_closed, 0);
 }
 
+/* Quick statements that only read share a Sync, and are told apart by their command tags. */
+static void rows_beyond_max_result_bytes_are_an_error_of_that_statement_alone(void **state)
+{
+    struct stage *stage = play_open(state, (pgdbm_config){.max_connections = 1, .max_result_bytes = 100000});
+    pgdbm_error err;
+    static const char large_sql[] = "SELECT repeat('x', 1000) FROM generate_series(1, $1::int4)";
+    static const char quotient_sql[] = "SELECT 12 / $1::int8";
+    struct answer *quick = play_answers(2);
+    for (size_t i = 0; i < 2; i++) /* from now on it is known that they are */
+        assert_ok(
+            pgdbm_submit(stage->db, i == 0 ? large_sql : quotient_sql, pgdbm_args(1), play_take, &quick[i], &err));
+    play_ok(&quick[0]);
+    play_ok(&quick[1]);
+    struct answer *answers = play_answers(3);
+    assert_ok(pgdbm_submit(stage->db, large_sql, pgdbm_args(200), play_take, &answers[0], &err));
+    assert_ok(pgdbm_submit(stage->db, quotient_sql, pgdbm_args(0), play_take, &answers[1], &err));
+    assert_ok(pgdbm_submit(stage->db, quotient_sql, pgdbm_args(4), play_take, &answers[2], &err));
+    play_fails(&answers[0], PGDBM_ERR_NOMEM, PGDBM_OUTCOME_DONE);
+    play_fails(&answers[1], PGDBM_ERR_QUERY, PGDBM_OUTCOME_ROLLED_BACK);
+    assert_string_equal(answers[1].error.sqlstate, "22012");
+    play_ok(&answers[2]);
+    assert_int_equal(answers[2].number, 3);
+}
+
 static void what_is_not_kept_does_not_count(void **state)
 {
     struct stage *stage = play_open(state, (pgdbm_config){.max_connections = 1, .max_result_bytes = 100000});
@@ -187,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLAY_BOTH(requests_beyond_max_queued_are_refused_with_the_figures),
         PLAY_BOTH(rows_beyond_max_result_bytes_are_an_error_and_the_session_goes_on),
+        PLAY_BOTH(rows_beyond_max_result_bytes_are_an_error_of_that_statement_alone),
         PLAY_BOTH(what_is_not_kept_does_not_count),
         PLAY_BOTH(in_a_transaction_too_large_a_result_leaves_it_usable),
         PLAY_BOTH(a_hundred_megabytes_go_out_while_a_hundred_come_back),
