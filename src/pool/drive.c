@@ -314,7 +314,7 @@ int pgdbm__pool_call_back(struct pgdbm_pool *pool, bool nested)
 
 int pgdbm_fd(pgdbm_pool *pool)
 {
-    return pool != NULL ? pool->poller.epoll : -1;
+    return pool != NULL ? pool->poller.outside : -1;
 }
 
 void pgdbm_dispatch_stop(pgdbm_pool *pool)

@@ -3,6 +3,7 @@
 #include "async/play.h"
 
 #include <pgdbm/future.h>
+#include <poll.h>
 
 #define MANY 300
 
@@ -220,6 +221,38 @@ static void waiting_works_inside_of_a_callback(void **state)
     assert_int_equal(answer->affected, 190);
 }
 
+static bool is_readable(pgdbm_pool *pool)
+{
+    struct pollfd descriptor = {.fd = pgdbm_fd(pool), .events = POLLIN};
+    return poll(&descriptor, 1, 0) == 1;
+}
+
+/* A thread that waits for a future reads for others, too, but does not run their callbacks: their event loop has to see
+ * that there are some, and goes on seeing it until it has dispatched them. */
+static void an_event_loop_sees_callbacks_that_a_waiting_thread_has_read(void **state)
+{
+    struct stage *stage = play_open(state, (pgdbm_config){.max_connections = 1});
+    pgdbm_error err;
+    pgdbm_future *quick;
+    pgdbm_future *slow;
+    struct answer *answer = play_submit(stage->db, "SELECT 1");
+    assert_ok(pgdbm_future_new(stage->pool, &quick, &err));
+    assert_ok(pgdbm_future_new(stage->pool, &slow, &err));
+    assert_ok(pgdbm_submit(stage->db, "SELECT 5::int8", pgdbm_no_args, pgdbm_future_done, quick, &err));
+    assert_non_null(pgdbm_future_wait(quick, -1)); /* on the same session, so behind the other */
+    assert_ok(pgdbm_submit(stage->db, "SELECT pg_sleep(0.5)", pgdbm_no_args, pgdbm_future_done, slow, &err));
+    (void)pgdbm_future_wait(slow, 50); /* takes every wake-up that there was */
+    assert_int_equal(answer->calls, 0);
+    assert_true(is_readable(stage->pool));
+    assert_non_null(pgdbm_future_wait(slow, -1));
+    pgdbm_future_free(quick);
+    pgdbm_future_free(slow);
+    assert_int_equal(pgdbm_dispatch(stage->pool, 0), 1);
+    assert_int_equal(answer->calls, 1);
+    (void)pgdbm_dispatch(stage->pool, 0);
+    assert_false(is_readable(stage->pool));
+}
+
 static void a_second_outcome_is_dropped(void **state)
 {
     struct stage *stage = play_open(state, (pgdbm_config){.max_connections = 1});
@@ -261,6 +294,7 @@ int main(void)
         PLAY_BOTH(a_transaction_begun_for_a_future_that_was_freed_is_rolled_back),
         PLAY_BOTH(a_session_pinned_for_a_future_that_was_freed_comes_back),
         PLAY_BOTH(waiting_works_inside_of_a_callback),
+        PLAY_DISPATCHED(an_event_loop_sees_callbacks_that_a_waiting_thread_has_read),
         PLAY_BOTH(a_second_outcome_is_dropped),
         PLAY_BOTH(an_outcome_outlives_its_pool),
     };
