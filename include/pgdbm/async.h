@@ -125,8 +125,9 @@ PGDBM_EXPORT void pgdbm_request_release(pgdbm_request *request);
 
 /* ---- driving ---- */
 
-/* A descriptor that is readable when pgdbm_dispatch has something to do: one for the whole pool, the same as long as it
- * lives. Borrowed: do not read it, do not close it. -1 for NULL. */
+/* A descriptor that is readable when pgdbm_dispatch has something to do: one for the whole pool, the same until it is
+ * closed. Borrowed: do not read it, do not close it. -1 for NULL, in a forked child, and of a pool that is being
+ * closed or was (while a manager keeps the handle alive): its loop can let it go. Any thread. */
 PGDBM_EXPORT int pgdbm_fd(pgdbm_pool *pool);
 
 /* Sends what was submitted, reads what has come, and runs the callbacks of what is complete, waiting up to `timeout_ms`
@@ -203,7 +204,8 @@ static inline pgdbm_status pgdbm_transact_async_here(const char *file, int line,
 #define pgdbm_transact_async(...) pgdbm_transact_async_here(PGDBM_HERE, __VA_ARGS__)
 
 /* Ends the body: PGDBM_OK commits; anything else rolls back, with `error` (copied; may be NULL) as the outcome's, and is
- * tried again when error->retryable. Exactly once for each call of the body; after it `tx` must not be used. */
+ * tried again when error->retryable. Give the first error that the transaction met: those after it say only that it had
+ * failed (25P02), and not whether it makes sense to try again. Exactly once for each call of the body; after it `tx` must not be used. */
 PGDBM_EXPORT void pgdbm_transaction_finish(pgdbm_transaction *transaction, pgdbm_status status,
                                            const pgdbm_error *error);
 

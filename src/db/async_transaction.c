@@ -148,12 +148,12 @@ static void ended(struct pgdbm_request *task)
         if (status == PGDBM_ERR_QUERY && task->flight != NULL && strcmp(task->flight->error.sqlstate, "25P02") == 0)
             refuse_commit(task);
         undo_savepoint(tx); /* or the outer one would commit what this one was said not to have done */
-    } else if (task->commits && status != PGDBM_OK && task->unsaid == PGDBM_OUTCOME_NOT_SENT)
-        pgdbm__session_abort(&tx->member->session,
-                             "its transaction could not be ended"); /* it is open on the server still */
-    else if (!task->commits && status != PGDBM_OK) {
-        pgdbm__session_abort(&tx->member->session,
-                             "its transaction could not be ended"); /* the server rolls back what it is cut off from */
+    } else if (task->commits && status != PGDBM_OK && task->unsaid == PGDBM_OUTCOME_NOT_SENT) {
+        /* It is open on the server still. */
+        pgdbm__session_abort(&tx->member->session, "its transaction could not be ended");
+    } else if (!task->commits && status != PGDBM_OK) {
+        /* The server rolls back what it is cut off from. */
+        pgdbm__session_abort(&tx->member->session, "its transaction could not be ended");
         task->outcome.status = PGDBM_OK;
         task->outcome.error = NULL;
     }
@@ -227,8 +227,8 @@ void pgdbm__db_abandon(pgdbm_db *db)
     if (db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT) {
         if (pgdbm_rollback_async(db, NULL, NULL, NULL) == PGDBM_OK)
             return;
-        pgdbm__session_abort(&db->member->session,
-                             "its transaction could not be ended"); /* no memory for it, or the pool is closed */
+        /* No memory for it, or the pool is closed. */
+        pgdbm__session_abort(&db->member->session, "its transaction could not be ended");
     }
     bool holds_lease = db->kind == PGDBM__DB_PINNED || pgdbm__db_holds_lease(db);
     pgdbm__db_detach(db);

@@ -251,10 +251,8 @@ static void execute(struct pgdbm_request *task)
         }
         bool sendable = flight->status == PGDBM_OK;
         bool queued = enqueue(&flights->items[i]);
-        if (sendable && !queued && !flights->independent)
-            pgdbm__session_abort(
-                &member->session,
-                "a statement of a batch could not be sent"); /* those before it have no Sync: the server undoes them */
+        if (sendable && !queued && !flights->independent) /* those before it have no Sync: the server undoes them */
+            pgdbm__session_abort(&member->session, "a statement of a batch could not be sent");
     }
     all_sent(task, number);
 }

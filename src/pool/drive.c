@@ -314,7 +314,8 @@ int pgdbm__pool_call_back(struct pgdbm_pool *pool, bool nested)
 
 int pgdbm_fd(pgdbm_pool *pool)
 {
-    return pool != NULL ? pool->poller.outside : -1;
+    bool usable = pool != NULL && pgdbm__pool_ours(pool, NULL) == PGDBM_OK && !pgdbm__pool_is_closed(pool);
+    return usable ? pool->poller.outside : -1;
 }
 
 void pgdbm_dispatch_stop(pgdbm_pool *pool)

@@ -201,7 +201,7 @@ void pgdbm__member_vacate(struct pgdbm_pool *pool, struct pgdbm__member *member)
     struct pgdbm__request *flight = pgdbm__flight_take_locked(pool);
     member->canceling.timer.fire = cleaning_is_late;
     if (flight == NULL || !pgdbm__timer_start(pool, &member->canceling.timer, pgdbm__now_ns() + CLEAN_NS)) {
-        pgdbm__session_abort(&member->session, "there is no memory to clean it"); /* no memory to clean it */
+        pgdbm__session_abort(&member->session, "there is no memory to clean it");
         pgdbm__flight_give_locked(pool, flight);
         settle(pool, member);
         return;

@@ -267,8 +267,8 @@ void pgdbm__session_watch(struct pgdbm__session *session, unsigned events)
         return;
     if (pgdbm__poller_watch(session->poller, session->transport.fd, session->key, session->watched, events))
         session->watched = events;
-    else
-        pgdbm__session_abort(
-            session,
-            "there is no memory to wait for it"); /* the kernel has no memory for it; whoever reads next finds the end */
+    else { /* whoever drives is to find the end, as the poller will not say */
+        pgdbm__session_abort(session, "there is no memory to wait for it");
+        session->attention(session);
+    }
 }

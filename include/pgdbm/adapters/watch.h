@@ -11,8 +11,8 @@
  *     pgdbm_watch_end(&watch);                        after watch.fd was taken out of your loop
  *
  * Two things are done here so that callbacks may do what they like. The descriptor is a duplicate: it stays valid, and
- * its number stays taken, when the pool is closed. And the watch holds a manager, which outlives its pool and knows
- * when that was closed. All calls belong to the thread that runs the loop. */
+ * its number stays taken, when the pool is closed. And the watch holds a manager, which keeps the pool's handle, so that
+ * it can be asked whether it was closed. All calls belong to the thread that runs the loop. */
 #ifndef PGDBM_ADAPTERS_WATCH_H
 #define PGDBM_ADAPTERS_WATCH_H
 
@@ -78,17 +78,12 @@ static inline pgdbm_status pgdbm_watch_begin(pgdbm_watch *watch, pgdbm_pool *poo
 static inline pgdbm_watch_state pgdbm_watch_turn(pgdbm_watch *watch)
 {
     bool ended = false;
-    pgdbm_db *probe = NULL;
-    pgdbm_status status;
     watch->ended = &ended;
     (void)pgdbm_dispatch(pgdbm_pool_of(watch->manager), 0);
     if (ended)
         return PGDBM_WATCH_ENDED;
     watch->ended = NULL;
-    /* A closed pool takes no manager. Short memory is no sign of that. */
-    status = pgdbm_attach(pgdbm_pool_of(watch->manager), NULL, &probe, NULL);
-    pgdbm_close(probe);
-    return status == PGDBM_ERR_POOL ? PGDBM_WATCH_CLOSED : PGDBM_WATCH_GOING;
+    return pgdbm_fd(pgdbm_pool_of(watch->manager)) < 0 ? PGDBM_WATCH_CLOSED : PGDBM_WATCH_GOING;
 }
 
 /* Ends it; the pool is not touched. Legal in a callback of the pool, before the pool is closed and after, and twice.
