@@ -296,7 +296,7 @@ void *pgdbm__background_main(void *pool);
 /* timer.c; locked */
 bool pgdbm__timer_start(struct pgdbm_pool *pool, struct pgdbm__timer *timer, int64_t due); /* false: no memory */
 void pgdbm__timer_stop(struct pgdbm_pool *pool, struct pgdbm__timer *timer);
-bool pgdbm__timer_is_delay(const struct pgdbm__timer *timer); /* task.c: it only puts something off */
+bool pgdbm__timer_is_delay(const struct pgdbm__timer *timer); /* withdraw.c: it only puts something off */
 void pgdbm__timers_fire(struct pgdbm_pool *pool, int64_t now);
 
 /* cancel.c; locked */

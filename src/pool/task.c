@@ -6,178 +6,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/thread.h"
-#include "sql/effects.h"
 
 #include <string.h>
-
-/* Flights kept for the next request. */
-#define SPARE_FLIGHTS 512
-
-struct pgdbm__request *pgdbm__flight_take_locked(struct pgdbm_pool *pool)
-{
-    struct pgdbm__request *flight = pool->spare_flights;
-    if (flight != NULL) {
-        pool->spare_flights = flight->next;
-        pool->n_spare_flights--;
-    } else
-        flight = pgdbm__alloc(sizeof *flight);
-    if (flight != NULL) /* all but the error, which is long and written before it is read */
-        memset(flight, 0, offsetof(struct pgdbm__request, error));
-    return flight;
-}
-
-void pgdbm__flight_give_locked(struct pgdbm_pool *pool, struct pgdbm__request *flight)
-{
-    if (flight == NULL)
-        return;
-    if (pool->n_spare_flights >= SPARE_FLIGHTS) {
-        pgdbm__free(flight);
-        return;
-    }
-    flight->next = pool->spare_flights;
-    pool->spare_flights = flight;
-    pool->n_spare_flights++;
-}
-
-struct pgdbm__request *pgdbm__flight_take(struct pgdbm_pool *pool)
-{
-    pthread_mutex_lock(&pool->lock);
-    struct pgdbm__request *flight = pgdbm__flight_take_locked(pool);
-    pthread_mutex_unlock(&pool->lock);
-    return flight;
-}
-
-void pgdbm__flight_give(struct pgdbm_pool *pool, struct pgdbm__request *flight)
-{
-    if (flight == NULL)
-        return;
-    pthread_mutex_lock(&pool->lock);
-    pgdbm__flight_give_locked(pool, flight);
-    pthread_mutex_unlock(&pool->lock);
-}
-
-/* --- making and ending --- */
-
-static size_t text_bytes(const pgdbm_param *value)
-{
-    if (value->kind == PGDBM_PARAM_BYTES)
-        return value->bytes;
-    if (value->kind != PGDBM_PARAM_TEXT || value->value.text == NULL)
-        return 0;
-    return value->bytes == PGDBM_TERMINATED ? strlen(value->value.text) + 1 : value->bytes;
-}
-
-/* What copies of the sets take behind the task; false when it is more than there can be. */
-static bool measure(const pgdbm_params *sets, size_t n_sets, size_t *total)
-{
-    size_t sum = 0;
-    for (size_t i = 0; i < n_sets; i++) {
-        sum += sizeof *sets + sets[i].count * sizeof *sets[i].values;
-        for (size_t j = 0; j < sets[i].count; j++) {
-            size_t bytes = text_bytes(&sets[i].values[j]);
-            if (bytes > SIZE_MAX / 4 || sum > SIZE_MAX / 4)
-                return false;
-            sum += bytes;
-        }
-    }
-    *total = sum;
-    return true;
-}
-
-/* Copies the sets to `space`: first the lists, then the values, then their bytes. */
-static void copy_sets(const pgdbm_params *sets, size_t n_sets, char *space, const pgdbm_params **copy)
-{
-    pgdbm_params *lists = (pgdbm_params *)(void *)space;
-    pgdbm_param *values = (pgdbm_param *)(void *)(lists + n_sets);
-    size_t n_values = 0;
-    for (size_t i = 0; i < n_sets; i++)
-        n_values += sets[i].count;
-    char *bytes = (char *)(values + n_values);
-    for (size_t i = 0; i < n_sets; i++) {
-        lists[i] = (pgdbm_params){.count = sets[i].count, .values = values};
-        for (size_t j = 0; j < sets[i].count; j++, values++) {
-            *values = sets[i].values[j];
-            size_t length = text_bytes(values);
-            if (values->kind != PGDBM_PARAM_TEXT && values->kind != PGDBM_PARAM_BYTES)
-                continue;
-            const void *from = values->kind == PGDBM_PARAM_TEXT ? values->value.text : values->value.data;
-            if (length > 0)
-                memcpy(bytes, from, length);
-            if (from != NULL && values->kind == PGDBM_PARAM_TEXT)
-                values->value.text = bytes;
-            else if (from != NULL)
-                values->value.data = bytes;
-            bytes += length;
-        }
-    }
-    *copy = lists;
-}
-
-void *pgdbm__sets_copy(const pgdbm_params *sets, size_t n_sets, const pgdbm_params **copy)
-{
-    size_t bytes;
-    void *space = measure(sets, n_sets, &bytes) ? pgdbm__alloc(bytes) : NULL;
-    if (space != NULL)
-        copy_sets(sets, n_sets, space, copy);
-    return space;
-}
-
-static void timer_is_up(struct pgdbm_pool *pool, struct pgdbm__timer *timer);
-static void answered(struct pgdbm_pool *pool, struct pgdbm__waiter *waiter, const pgdbm_error *refusal);
-static void run_callback(struct pgdbm__post *post);
-
-pgdbm_status pgdbm__task_new(struct pgdbm_pool *pool, enum pgdbm__task_kind kind, const pgdbm_params *sets,
-                             size_t n_sets, const char *sql, struct pgdbm_request **task, pgdbm_error *err)
-{
-    size_t sets_bytes = 0;
-    size_t sql_bytes = sql != NULL ? strlen(sql) + 1 : 0;
-    struct pgdbm_request *made = NULL;
-    if (measure(sets, n_sets, &sets_bytes))
-        made = pgdbm__alloc(sizeof *made + sets_bytes + sql_bytes);
-    if (made == NULL)
-        return pgdbm__fail_nomem(err, "submitting a request");
-    memset(made, 0, sizeof *made);
-    char *behind = (char *)(made + 1);
-    if (sets != NULL && n_sets > 0)
-        copy_sets(sets, n_sets, behind, &made->sets);
-    made->n_sets = n_sets;
-    if (sql != NULL)
-        made->sql = memcpy(behind + sets_bytes, sql, sql_bytes);
-    atomic_init(&made->references, 1);
-    made->pool = pgdbm__pool_ref(pool);
-    made->kind = kind;
-    made->need = (struct pgdbm__need){
-        .account = &pool->account, .deadline = PGDBM__NEVER, .thread = pgdbm__thread_token(), .no_thread = true};
-    made->waiter = (struct pgdbm__waiter){.need = &made->need, .answer = answered};
-    made->deadline = PGDBM__NEVER;
-    made->timer.fire = timer_is_up;
-    made->post.run = run_callback;
-    *task = made;
-    return PGDBM_OK;
-}
-
-struct pgdbm_request *pgdbm__task_ref(struct pgdbm_request *task)
-{
-    atomic_fetch_add_explicit(&task->references, 1, memory_order_relaxed);
-    return task;
-}
-
-void pgdbm__task_unref(struct pgdbm_request *task)
-{
-    if (task == NULL || atomic_fetch_sub_explicit(&task->references, 1, memory_order_acq_rel) != 1)
-        return;
-    struct pgdbm_pool *pool = task->pool;
-    pgdbm_result_free(task->outcome.result);
-    pgdbm__statement_unref(task->statement);
-    pgdbm__flights_free(pool, task->flights);
-    pgdbm__flight_give(pool, task->flight);
-    pgdbm__flight_give(pool, task->told);
-    if (task->need.account != &pool->account)
-        pgdbm__account_unref(task->need.account);
-    pgdbm__free(task);
-    pgdbm__pool_unref(pool);
-}
 
 /* --- under the pool's lock --- */
 
@@ -286,11 +116,6 @@ void pgdbm__task_say(struct pgdbm_request *task, const pgdbm_error *error)
     task->outcome.error = task->flight != NULL ? &task->flight->error : NULL;
 }
 
-static struct pgdbm_request *task_of(void *part, size_t offset)
-{
-    return (struct pgdbm_request *)(void *)((char *)part - offset);
-}
-
 /* It has a session (task->member), and takes off when the lock is let go. */
 void pgdbm__task_board(struct pgdbm_pool *pool, struct pgdbm_request *task)
 {
@@ -309,13 +134,13 @@ void pgdbm__task_board(struct pgdbm_pool *pool, struct pgdbm_request *task)
 
 struct pgdbm_request *pgdbm__task_of_outcome(const pgdbm_outcome *outcome)
 {
-    return task_of((void *)(uintptr_t)outcome, offsetof(struct pgdbm_request, outcome));
+    return pgdbm__task_of((void *)(uintptr_t)outcome, offsetof(struct pgdbm_request, outcome));
 }
 
 /* The answer to its waiting. */
-static void answered(struct pgdbm_pool *pool, struct pgdbm__waiter *waiter, const pgdbm_error *refusal)
+void pgdbm__task_answered(struct pgdbm_pool *pool, struct pgdbm__waiter *waiter, const pgdbm_error *refusal)
 {
-    struct pgdbm_request *task = task_of(waiter, offsetof(struct pgdbm_request, waiter));
+    struct pgdbm_request *task = pgdbm__task_of(waiter, offsetof(struct pgdbm_request, waiter));
     pool->n_queued--;
     if (refusal != NULL) {
         pgdbm__task_fail(task, refusal);
@@ -330,161 +155,6 @@ static void answered(struct pgdbm_pool *pool, struct pgdbm__waiter *waiter, cons
     }
 }
 
-bool pgdbm__timer_is_delay(const struct pgdbm__timer *timer)
-{
-    if (timer->fire != timer_is_up)
-        return false;
-    const struct pgdbm_request *task = task_of((void *)(uintptr_t)timer, offsetof(struct pgdbm_request, timer));
-    return task->kind == PGDBM__TASK_DELAY;
-}
-
-static void say_late(const struct pgdbm_request *task, pgdbm_outcome_kind outcome, pgdbm_error *error)
-{
-    pgdbm__fail(error, PGDBM_ERR_TIMEOUT, "%s when its deadline passed",
-                outcome == PGDBM_OUTCOME_NOT_SENT ? "the request had not been sent"
-                                                  : "the request was in flight behind another one");
-    pgdbm__error_hint(error,
-                      "raise command_timeout_ms or the call's timeout_ms, or see what it waits for (the pool's and "
-                      "the manager's statistics, pg_stat_activity)");
-    pgdbm__error_statement(error, task->statement != NULL ? task->statement->text : task->sql);
-    error->outcome = outcome;
-}
-
-static void say_canceled(const struct pgdbm_request *task, pgdbm_outcome_kind outcome, pgdbm_error *error)
-{
-    pgdbm__fail(error, PGDBM_ERR_CANCELED, "the request was cancelled%s",
-                outcome == PGDBM_OUTCOME_NOT_SENT ? " before it was sent" : "");
-    pgdbm__error_statement(error, task->statement != NULL ? task->statement->text : task->sql);
-    error->outcome = outcome;
-}
-
-static void say_ended(const struct pgdbm_request *task, pgdbm_outcome_kind outcome, pgdbm_error *error)
-{
-    if (task->timed_out)
-        say_late(task, outcome, error);
-    else
-        say_canceled(task, outcome, error);
-}
-
-/* The end of a transaction that is to end before it was sent, too. It keeps its place, so that it is still the last to
- * complete; what is in flight before it need not be waited for when nothing of the transaction will remain. */
-static bool is_end(const struct pgdbm_request *task)
-{
-    return task->ends && task->lease != NULL;
-}
-
-static void end_early(struct pgdbm_request *task)
-{
-    if (task->ends_lease)
-        pgdbm__session_abort(&task->lease->session, "its transaction could not be ended in time");
-}
-
-/* Takes a task that has not been sent out of its queue. */
-static void leave_queue(struct pgdbm_pool *pool, struct pgdbm_request *task)
-{
-    if (task->stage == PGDBM__STAGE_WAITING)
-        pgdbm__wait_leave(pool, &task->waiter);
-    else
-        pgdbm__lease_leave(task->lease, task);
-    pool->n_queued--;
-}
-
-/* The owner of a request in flight is told now that its time is up. The server may be at something else still: what it
- * does with this one is not known. On a lease the order of answers is promised, so the server's is waited for. */
-static void report_early(struct pgdbm_pool *pool, struct pgdbm_request *task)
-{
-    struct pgdbm__request *told = pgdbm__flight_take_locked(pool);
-    int open = PGDBM__FATE_OPEN;
-    if (told == NULL || !atomic_compare_exchange_strong(&task->fate, &open, PGDBM__FATE_REPORTED)) {
-        pgdbm__flight_give_locked(pool, told);
-        return; /* no memory, or its answer has come: that will be told */
-    }
-    pool->n_tasks++; /* the flight is waited for when the pool closes */
-    task->told = told;
-    /* Also when it has not left yet: nobody takes it back, so it will. */
-    say_late(task, PGDBM_OUTCOME_UNKNOWN, &told->error);
-    task->outcome.status = PGDBM_ERR_TIMEOUT;
-    task->outcome.error = &told->error;
-    pgdbm__task_ref(task); /* the flight's */
-    pgdbm__task_deliver(task);
-}
-
-/* It is to end, and in flight: cancelled on the server when the server is at it, now or later. */
-static void cancel_flight(struct pgdbm_pool *pool, struct pgdbm_request *task)
-{
-    if (task->kind == PGDBM__TASK_BATCH)
-        pgdbm__batch_cancel(pool, task);
-    else if (task->flight == NULL)
-        return; /* it was granted a session, and is about to complete */
-    else if (pgdbm__session_await_head(&task->member->session, task->flight, task->timed_out))
-        pgdbm__cancel_begin(pool, task->member, task->flight);
-    else if (task->timed_out && task->lease == NULL && task->kind == PGDBM__TASK_STATEMENT)
-        report_early(pool, task);
-}
-
-static void timer_is_up(struct pgdbm_pool *pool, struct pgdbm__timer *timer)
-{
-    struct pgdbm_request *task = task_of(timer, offsetof(struct pgdbm_request, timer));
-    pgdbm_error error;
-    int64_t now = pgdbm__now_ns();
-    switch (task->stage) {
-    case PGDBM__STAGE_WAITING:
-        leave_queue(pool, task);
-        pgdbm__pool_time_out(pool, &task->need, now - task->need.since, &error);
-        pgdbm__task_fail(task, &error);
-        pgdbm__pool_serve(pool); /* a session drained for it is free again */
-        break;
-    case PGDBM__STAGE_ORDERED:
-        if (is_end(task)) {
-            task->timed_out = true;
-            end_early(task);
-            break;
-        }
-        leave_queue(pool, task);
-        say_late(task, PGDBM_OUTCOME_NOT_SENT, &error);
-        pgdbm__task_fail(task, &error);
-        break;
-    case PGDBM__STAGE_GRANTED: /* it has failed, or is about to complete */
-        break;
-    case PGDBM__STAGE_FLYING:
-        task->timed_out = true;
-        cancel_flight(pool, task);
-        break;
-    case PGDBM__STAGE_WORKING:
-        pgdbm__task_granted(pool, task); /* a delay is over */
-        break;
-    case PGDBM__STAGE_NEW:
-    case PGDBM__STAGE_COMPLETE:
-        break;
-    }
-}
-
-void pgdbm_cancel(pgdbm_request *task)
-{
-    pgdbm_error error;
-    if (task == NULL || pgdbm__pool_ours(task->pool, NULL) != PGDBM_OK)
-        return;
-    struct pgdbm_pool *pool = task->pool;
-    pthread_mutex_lock(&pool->lock);
-    bool first = !task->canceled;
-    task->canceled = true;
-    if (task->stage == PGDBM__STAGE_ORDERED && is_end(task)) {
-        end_early(task);
-    } else if (task->stage == PGDBM__STAGE_WAITING || task->stage == PGDBM__STAGE_ORDERED) {
-        leave_queue(pool, task);
-        say_canceled(task, PGDBM_OUTCOME_NOT_SENT, &error);
-        pgdbm__task_fail(task, &error);
-        pgdbm__pool_serve(pool);
-    } else if (task->stage == PGDBM__STAGE_FLYING && first)
-        cancel_flight(pool, task);
-    pgdbm__pool_unlock(pool);
-}
-
-void pgdbm_request_release(pgdbm_request *task)
-{
-    pgdbm__task_unref(task);
-}
-
 /* --- flying --- */
 
 static void landed(struct pgdbm_request *task);
@@ -495,7 +165,7 @@ static void came_to_head(struct pgdbm_request *task)
     struct pgdbm_pool *pool = task->pool;
     pthread_mutex_lock(&pool->lock);
     if (task->stage == PGDBM__STAGE_FLYING && (task->canceled || task->timed_out))
-        cancel_flight(pool, task);
+        pgdbm__task_cancel_flight(pool, task);
     pgdbm__pool_unlock(pool);
 }
 
@@ -617,9 +287,9 @@ static void call_back(struct pgdbm_request *task)
     pgdbm__task_unref(task);
 }
 
-static void run_callback(struct pgdbm__post *post)
+void pgdbm__task_run_callback(struct pgdbm__post *post)
 {
-    call_back(task_of(post, offsetof(struct pgdbm_request, post)));
+    call_back(pgdbm__task_of(post, offsetof(struct pgdbm_request, post)));
 }
 
 /* The end of a transaction gives its session back, also when it could not be sent. Locked. */
@@ -757,7 +427,7 @@ static void ask_again(struct pgdbm_request *task)
         pgdbm__task_release(pool, member, &task->need);
     atomic_store(&task->fate, PGDBM__FATE_OPEN);
     if (task->canceled || task->timed_out) { /* since we looked */
-        say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &error);
+        pgdbm__task_say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &error);
         pgdbm__task_fail(task, &error);
         if (lease != NULL) { /* those behind it go on */
             pgdbm__lease_advance(pool, lease);
@@ -812,12 +482,12 @@ static void landed(struct pgdbm_request *task)
     }
     bool again = asks_again(task, flight, task->transaction_before);
     if ((task->canceled || task->timed_out) && is_undone(flight, task->transaction_before)) {
-        say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &flight->error); /* it would have been asked again */
+        pgdbm__task_say_ended(task, PGDBM_OUTCOME_ROLLED_BACK, &flight->error); /* it would have been asked again */
         flight->status = flight->error.status;
     }
     if (half && flight->status == PGDBM_OK) { /* its execution has not been sent */
         again = !task->canceled && !task->timed_out;
-        say_ended(task, PGDBM_OUTCOME_NOT_SENT, &flight->error);
+        pgdbm__task_say_ended(task, PGDBM_OUTCOME_NOT_SENT, &flight->error);
         flight->status = flight->error.status;
     }
     if (again) {
@@ -933,8 +603,8 @@ static void launch(struct pgdbm_request *task)
         drop(task);
         return;
     }
-    if (is_end(task) && (task->canceled || task->timed_out)) {
-        say_ended(task, PGDBM_OUTCOME_NOT_SENT, &task->flight->error);
+    if (pgdbm__task_is_end(task) && (task->canceled || task->timed_out)) {
+        pgdbm__task_say_ended(task, PGDBM_OUTCOME_NOT_SENT, &task->flight->error);
         pgdbm__task_complete(task, task->flight->error.status, &task->flight->error);
         return;
     }

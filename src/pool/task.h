@@ -123,6 +123,24 @@ void pgdbm__task_granted(struct pgdbm_pool *pool, struct pgdbm_request *task);
 /* Its messages may be sent now: it has a session. No lock. */
 void pgdbm__task_launch(struct pgdbm_request *task);
 
+/* The task that has this part (at `offset`). */
+static inline struct pgdbm_request *pgdbm__task_of(void *part, size_t offset)
+{
+    return (struct pgdbm_request *)(void *)((char *)part - offset);
+}
+/* What its waiter, its timer and its post call. The first two locked. */
+void pgdbm__task_answered(struct pgdbm_pool *pool, struct pgdbm__waiter *waiter, const pgdbm_error *refusal);
+void pgdbm__task_time_is_up(struct pgdbm_pool *pool, struct pgdbm__timer *timer);
+void pgdbm__task_run_callback(struct pgdbm__post *post);
+
+/* withdraw.c */
+/* It is to end, and in flight: cancelled on the server when the server is at it, now or later. Locked. */
+void pgdbm__task_cancel_flight(struct pgdbm_pool *pool, struct pgdbm_request *task);
+/* Whether it is the end of a transaction, which keeps its place among the requests of its lease whatever happens. */
+bool pgdbm__task_is_end(const struct pgdbm_request *task);
+/* The error of one that is to end. */
+void pgdbm__task_say_ended(const struct pgdbm_request *task, pgdbm_outcome_kind outcome, pgdbm_error *error);
+
 /* Flights: borrowed for as long as a request is in flight. NULL when memory is short. No lock. */
 struct pgdbm__request *pgdbm__flight_take(struct pgdbm_pool *pool);
 void pgdbm__flight_give(struct pgdbm_pool *pool, struct pgdbm__request *flight);
