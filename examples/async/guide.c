@@ -212,6 +212,52 @@ static void show_transact(pgdbm_db *db)
     check(sum == 40 * 4 + 160 * 5, "and what they did");
 }
 
+/* ---- COPY ---- */
+
+/* [copy] */
+struct upload {
+    const char *rest; /* what is still to be sent */
+    size_t bytes;
+    pgdbm_copy *copy;
+    bool done;
+    int64_t rows;
+};
+
+static void on_writable(pgdbm_copy *copy, void *context)
+{
+    struct upload *upload = context;
+    size_t taken = pgdbm_copy_write(copy, upload->rest, upload->bytes);
+    upload->rest += taken;
+    upload->bytes -= taken;
+    if (upload->bytes == 0)
+        pgdbm_copy_end(copy, NULL); /* else this is called again when there is room */
+}
+
+static void on_uploaded(const pgdbm_outcome *outcome, void *context)
+{
+    struct upload *upload = context;
+    upload->rows = outcome->status == PGDBM_OK ? outcome->affected : -1; /* then no row has been kept */
+    upload->done = true;
+}
+
+static pgdbm_status submit_upload(pgdbm_db *db, struct upload *upload, pgdbm_error *err)
+{
+    return pgdbm_copy_in_async(db, "COPY {{tables.accounts}} FROM STDIN (FORMAT csv)", on_writable, on_uploaded, upload,
+                               &upload->copy, err);
+}
+/* [/copy] */
+
+static void show_copy(pgdbm_db *db)
+{
+    static const char text[] = "11,100\n12,100\n13,100\n";
+    pgdbm_error err;
+    struct upload upload = {.rest = text, .bytes = sizeof text - 1};
+    pgdbm_status status = submit_upload(db, &upload, &err);
+    while (status == PGDBM_OK && !upload.done)
+        (void)pgdbm_dispatch(pgdbm_pool_of(db), -1);
+    check(upload.rows == 3, "a COPY");
+}
+
 /* ---- ending early ---- */
 
 static void on_ended(const pgdbm_outcome *outcome, void *context)
@@ -305,6 +351,7 @@ int main(void)
         show_futures(db);
         show_batch(db);
         show_transact(db);
+        show_copy(db);
         show_ending(db);
         show_offload(db);
     }

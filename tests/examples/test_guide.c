@@ -20,7 +20,7 @@ static void everything_in_the_guide_happens_as_promised(void **state)
         promises++;
         assert_memory_equal(line, "ok ", 3);
     }
-    assert_int_equal(promises, 10);
+    assert_int_equal(promises, 11);
     assert_int_equal(program_finish(&program, 0), 0);
 }
 
