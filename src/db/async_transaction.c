@@ -249,13 +249,20 @@ struct pgdbm_transaction {
     pgdbm_async_body body;
     pgdbm_done_callback on_done;
     void *context;
-    int attempts; /* made */
+    struct pgdbm_request *last; /* brings the outcome when there is no memory to end it: made before it is needed */
+    int attempts;               /* made */
     bool outermost;
     pgdbm_status status; /* the body's */
     pgdbm_error error;
 };
 
 static pgdbm_status begin_again(struct pgdbm_transaction *transaction, pgdbm_error *err);
+
+static void free_transaction(struct pgdbm_transaction *transaction)
+{
+    pgdbm__task_unref(transaction->last);
+    pgdbm__free(transaction);
+}
 
 /* Everything is over; the outcome is that of the last step, or the body's error where that had one. */
 static void report(struct pgdbm_transaction *transaction, const pgdbm_outcome *outcome, const pgdbm_error *error)
@@ -265,7 +272,7 @@ static void report(struct pgdbm_transaction *transaction, const pgdbm_outcome *o
         pgdbm__task_say(task, error);
     task->outcome.db = NULL;
     transaction->on_done(&task->outcome, transaction->context);
-    pgdbm__free(transaction);
+    free_transaction(transaction);
 }
 
 static void waited(const pgdbm_outcome *outcome, void *context)
@@ -329,18 +336,17 @@ static void finished_late(const pgdbm_outcome *outcome, void *context)
 }
 
 /* It can neither be committed nor rolled back: no memory, or the pool has been closed, which calls nobody back. */
-static void abandon(struct pgdbm_pool *pool, struct pgdbm_transaction *transaction)
+static void abandon(struct pgdbm_transaction *transaction)
 {
-    struct pgdbm_request *task = NULL;
+    struct pgdbm_request *task = transaction->last;
+    transaction->last = NULL;
     pgdbm__db_abandon(transaction->tx);
-    if (pgdbm__task_new(pool, PGDBM__TASK_DELAY, NULL, 0, NULL, &task, NULL) == PGDBM_OK) {
-        task->deadline = pgdbm__now_ns();
-        task->ends = true;
-        if (pgdbm__db_submit(task, finished_late, transaction, NULL, NULL) == PGDBM_OK)
-            return;
-    }
+    task->deadline = pgdbm__now_ns();
+    task->ends = true;
+    if (pgdbm__db_submit(task, finished_late, transaction, NULL, NULL) == PGDBM_OK)
+        return;
     pgdbm__future_release(transaction->on_done == pgdbm_future_done, transaction->context);
-    pgdbm__free(transaction);
+    free_transaction(transaction);
 }
 
 void pgdbm_transaction_finish(pgdbm_transaction *transaction, pgdbm_status status, const pgdbm_error *error)
@@ -362,7 +368,7 @@ void pgdbm_transaction_finish(pgdbm_transaction *transaction, pgdbm_status statu
         transaction->error.status = status;
     }
     if (status != PGDBM_OK && pgdbm_rollback_async(transaction->tx, rolled_back, transaction, NULL) != PGDBM_OK)
-        abandon(pool, transaction);
+        abandon(transaction);
     pgdbm__pool_unref(pool);
 }
 
@@ -389,10 +395,12 @@ pgdbm_status pgdbm_transact_async_sized(const char *file, int line, pgdbm_db *db
     transaction->context = context;
     transaction->outermost = db->kind == PGDBM__DB_MANAGER || db->kind == PGDBM__DB_PINNED;
     bool future = pgdbm__future_hold(on_done, context);
-    pgdbm_status status = begin_again(transaction, err);
+    pgdbm_status status = pgdbm__task_new(db->pool, PGDBM__TASK_DELAY, NULL, 0, NULL, &transaction->last, err);
+    if (status == PGDBM_OK)
+        status = begin_again(transaction, err);
     if (status != PGDBM_OK) {
         pgdbm__future_release(future, context);
-        pgdbm__free(transaction);
+        free_transaction(transaction);
     }
     return status;
 }

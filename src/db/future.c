@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Futures. They are complete in the thread that completes the request: the engine runs a future's callback at once,
- * because it runs no code of the user's. A future keeps its request, and with it everything the outcome points to. */
+ * because it runs no code of the user's. A future keeps its request, and with it everything the outcome points to, and
+ * the error itself. */
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "db/async.h"
 
 #include <pgdbm/future.h>
+#include <stddef.h>
+#include <string.h>
 
 struct pgdbm_future {
     _Atomic int references; /* the owner's, and the engine's for each request that was submitted with it */
@@ -18,6 +21,7 @@ struct pgdbm_future {
     struct pgdbm_request *then_task; /* to be completed then; its callback is `run_then` */
     pgdbm_done_callback then;
     void *then_context;
+    pgdbm_error error; /* of the outcome: what it came with may only live as long as a callback */
 };
 
 static void release(struct pgdbm_future *future)
@@ -35,9 +39,10 @@ pgdbm_status pgdbm_future_new(pgdbm_pool *pool, pgdbm_future **future, pgdbm_err
 {
     if (pool == NULL || future == NULL)
         return pgdbm__fail_null(err, "pgdbm_future_new", pool == NULL ? "pool" : "future");
-    *future = pgdbm__alloc_zero(1, sizeof **future);
+    *future = pgdbm__alloc(sizeof **future);
     if (*future == NULL)
         return pgdbm__fail_nomem(err, "making a future");
+    memset(*future, 0, offsetof(struct pgdbm_future, error)); /* that is long, and written before it is read */
     atomic_init(&(*future)->references, 1);
     (*future)->pool = pgdbm__pool_ref(pool);
     return PGDBM_OK;
@@ -76,6 +81,10 @@ void pgdbm_future_done(const pgdbm_outcome *outcome, void *context)
     pthread_mutex_lock(&future->pool->lock);
     struct pgdbm_request *unwanted = future->task == NULL ? NULL : task;
     struct pgdbm_request *then_task = future->then_task;
+    if (unwanted == NULL && outcome->status != PGDBM_OK) {
+        future->error = *outcome->error;
+        task->outcome.error = &future->error;
+    }
     if (unwanted == NULL)
         future->task = task;
     future->then_task = NULL;

@@ -3,6 +3,9 @@
  * same with everything failing from some allocation on. */
 #include "db/stage.h"
 
+#include <pgdbm/batch.h>
+#include <pgdbm/future.h>
+#include <pgdbm/listen.h>
 #include <pgdbm/memory.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -257,6 +260,163 @@ static void opening_a_module_and_migrating(void **state)
     sweep(state, run_module, true);
 }
 
+/* --- asynchronous requests --- */
+
+/* The outcomes of a scenario: all have to come, and the first failure counts. */
+struct outcomes {
+    pgdbm_pool *pool;
+    int expected, come;
+    pgdbm_error failure;
+    pgdbm_db *db;
+    pgdbm_transaction *transaction;
+};
+
+static void take_outcome(const pgdbm_outcome *outcome, void *context)
+{
+    struct outcomes *outcomes = context;
+    outcomes->come++;
+    if (outcome->status != PGDBM_OK && outcome->error == NULL)
+        fail_msg("an outcome without an error: %s", pgdbm_status_name(outcome->status));
+    if (outcome->status != PGDBM_OK && outcomes->failure.status == PGDBM_OK)
+        outcomes->failure = *outcome->error;
+    if (outcome->status == PGDBM_OK && outcome->db != NULL)
+        outcomes->db = outcome->db;
+}
+
+/* One more is under way, or was refused. */
+static bool note(struct outcomes *outcomes, pgdbm_status status, const pgdbm_error *err)
+{
+    outcomes->expected += status == PGDBM_OK;
+    if (status != PGDBM_OK && outcomes->failure.status == PGDBM_OK)
+        outcomes->failure = *err;
+    return status == PGDBM_OK;
+}
+
+static pgdbm_status await(struct outcomes *outcomes, pgdbm_error *err)
+{
+    int64_t give_up = stage_clock_ms() + 60000;
+    while (outcomes->come < outcomes->expected && stage_clock_ms() < give_up)
+        (void)pgdbm_dispatch(outcomes->pool, 1000);
+    if (outcomes->come != outcomes->expected)
+        fail_msg("%d outcomes were expected, and %d came", outcomes->expected, outcomes->come);
+    if (outcomes->failure.status != PGDBM_OK)
+        *err = outcomes->failure;
+    return outcomes->failure.status;
+}
+
+static pgdbm_status submit_statements(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    char sql[200];
+    pgdbm_error refused;
+    pgdbm_batch *batch = NULL;
+    struct outcomes outcomes = {.pool = pgdbm_pool_of(db)};
+    const pgdbm_params sets[] = {pgdbm_args(1), pgdbm_args(2)};
+    (void)stage;
+    note(&outcomes,
+         pgdbm_submit(db, fresh(sql, sizeof sql, "SELECT $1::int8, repeat('x', 9000)"), pgdbm_args(1), take_outcome,
+                      &outcomes, &refused),
+         &refused);
+    note(&outcomes,
+         pgdbm_execute_many_async(db, fresh(sql, sizeof sql, "SELECT $1::int8"), sets, 2, take_outcome, &outcomes,
+                                  &refused),
+         &refused);
+    pgdbm_status status = pgdbm_batch_new(db, NULL, &batch, &refused);
+    for (int i = 0; status == PGDBM_OK && i < 3; i++)
+        status = pgdbm_batch_add(batch, fresh(sql, sizeof sql, "SELECT $1::text"), pgdbm_args("one"), &refused);
+    if (status == PGDBM_OK)
+        status = pgdbm_batch_submit(batch, take_outcome, &outcomes, NULL, &refused);
+    if (!note(&outcomes, status, &refused))
+        pgdbm_batch_free(batch);
+    note(&outcomes, pgdbm_notify_async(db, "channel", "news", take_outcome, &outcomes, &refused), &refused);
+    return await(&outcomes, err);
+}
+
+static void submitting_statements_and_batches(void **state)
+{
+    sweep(state, submit_statements, true);
+}
+
+static pgdbm_status begin_and_commit(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    char sql[200];
+    pgdbm_error refused;
+    struct outcomes outcomes = {.pool = pgdbm_pool_of(db)};
+    (void)stage;
+    note(&outcomes, pgdbm_begin_async(db, NULL, take_outcome, &outcomes, &refused), &refused);
+    if (await(&outcomes, err) != PGDBM_OK)
+        return err->status;
+    pgdbm_db *tx = outcomes.db;
+    note(&outcomes,
+         pgdbm_execute_async(tx, fresh(sql, sizeof sql, "SELECT $1::int8"), pgdbm_args(1), take_outcome, &outcomes,
+                             &refused),
+         &refused);
+    if (!note(&outcomes, pgdbm_commit_async(tx, take_outcome, &outcomes, &refused), &refused))
+        pgdbm_close(tx);
+    return await(&outcomes, err);
+}
+
+static void beginning_and_committing(void **state)
+{
+    sweep(state, begin_and_commit, true);
+}
+
+static void on_inserted(const pgdbm_outcome *outcome, void *context)
+{
+    struct outcomes *outcomes = context;
+    pgdbm_transaction_finish(outcomes->transaction, outcome->status, outcome->error);
+}
+
+static void insert_body(pgdbm_db *tx, pgdbm_transaction *transaction, void *context)
+{
+    char sql[200];
+    pgdbm_error refused;
+    struct outcomes *outcomes = context;
+    outcomes->transaction = transaction;
+    pgdbm_status status =
+        pgdbm_execute_async(tx, fresh(sql, sizeof sql, "SELECT 1"), pgdbm_no_args, on_inserted, outcomes, &refused);
+    if (status != PGDBM_OK)
+        pgdbm_transaction_finish(transaction, status, &refused);
+}
+
+static pgdbm_status run_transact_async(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    pgdbm_error refused;
+    struct outcomes outcomes = {.pool = pgdbm_pool_of(db)};
+    (void)stage;
+    note(&outcomes, pgdbm_transact_async(db, NULL, insert_body, take_outcome, &outcomes, &refused), &refused);
+    return await(&outcomes, err);
+}
+
+static void transacting_without_waiting(void **state)
+{
+    sweep(state, run_transact_async, true);
+}
+
+static pgdbm_status wait_for_futures(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    char sql[200];
+    pgdbm_future *future = NULL;
+    (void)stage;
+    pgdbm_status status = pgdbm_future_new(pgdbm_pool_of(db), &future, err);
+    if (status == PGDBM_OK)
+        status =
+            pgdbm_submit(db, fresh(sql, sizeof sql, "SELECT $1::int8"), pgdbm_args(1), pgdbm_future_done, future, err);
+    const pgdbm_outcome *outcome = status == PGDBM_OK ? pgdbm_future_wait(future, 60000) : NULL;
+    if (status == PGDBM_OK && outcome == NULL)
+        fail_msg("no outcome came");
+    if (outcome != NULL && outcome->status != PGDBM_OK) {
+        status = outcome->status;
+        *err = *outcome->error;
+    }
+    pgdbm_future_free(future);
+    return status;
+}
+
+static void futures(void **state)
+{
+    sweep(state, wait_for_futures, true);
+}
+
 int main(void)
 {
     const pgdbm_allocator allocator = {.reallocate = reallocate, .release = release};
@@ -264,9 +424,16 @@ int main(void)
         return 1;
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, stage_setup, stage_teardown)
     const struct CMUnitTest tests[] = {
-        STAGED(opening_attaching_and_closing),       STAGED(executing_fetching_and_expanding),
-        STAGED(transactions_savepoints_and_streams), STAGED(transacting_and_many),
+        STAGED(opening_attaching_and_closing),
+        STAGED(executing_fetching_and_expanding),
+        STAGED(transactions_savepoints_and_streams),
+        STAGED(transacting_and_many),
         STAGED(opening_a_module_and_migrating),
+        STAGED(submitting_statements_and_batches),
+        STAGED(beginning_and_committing),
+        STAGED(transacting_without_waiting),
+        STAGED(futures),
+        STAGED(copying),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }
