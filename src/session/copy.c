@@ -7,6 +7,23 @@
 /* So much may be queued; more only when the socket has taken all of it. */
 #define QUEUED_BYTES ((size_t)256 * 1024)
 
+/* There is no memory to go on with it: the server is told so, or, without memory for that, cut off; either undoes it.
+ * Locked. */
+static void fail_nomem(struct pgdbm__session *session, struct pgdbm__request *request)
+{
+    session->out.failed = false;
+    size_t mark = session->out.length;
+    request->copying = false;
+    request->short_of_memory = true;
+    pgdbm__wire_copy_fail(&session->out, "the client is out of memory");
+    if (session->out.failed) {
+        session->out.failed = false;
+        session->out.length = mark;
+        pgdbm__session_abort(session, "there is no memory to go on with a COPY");
+    }
+    session->bytes_queued += session->out.length - mark;
+}
+
 size_t pgdbm__session_copy(struct pgdbm__session *session, struct pgdbm__request *request, const void *data,
                            size_t bytes)
 {
@@ -20,13 +37,13 @@ size_t pgdbm__session_copy(struct pgdbm__session *session, struct pgdbm__request
         size_t mark = session->out.length;
         taken = bytes < room ? bytes : room;
         pgdbm__wire_copy_data(&session->out, data, taken);
-        if (session->out.failed) { /* no memory for it now */
-            session->out.failed = false;
-            session->out.length = mark;
-            taken = 0;
-        }
-        session->bytes_queued += session->out.length - mark;
         session->open_end = NULL;
+        if (session->out.failed) {
+            session->out.length = mark;
+            fail_nomem(session, request);
+            taken = bytes; /* as when it has ended already */
+        } else
+            session->bytes_queued += session->out.length - mark;
     }
     if (taken < bytes)
         session->room_for = request;
@@ -44,12 +61,13 @@ void pgdbm__session_copy_end(struct pgdbm__session *session, struct pgdbm__reque
             pgdbm__wire_copy_fail(&session->out, failure);
         else
             pgdbm__wire_copy_done(&session->out);
-        session->bytes_queued += session->out.length - mark;
-        request->sent_end = session->bytes_queued;
-        if (session->out.failed)
-            pgdbm__session_abort(
-                session,
-                "there is no memory for the end of a COPY"); /* no memory for five bytes: the server undoes what it is cut off from */
+        if (session->out.failed) {
+            session->out.length = mark;
+            fail_nomem(session, request);
+        } else {
+            session->bytes_queued += session->out.length - mark;
+            request->sent_end = session->bytes_queued;
+        }
     }
     if (session->room_for == request)
         session->room_for = NULL;

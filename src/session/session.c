@@ -245,6 +245,12 @@ static pgdbm_status conclude(struct pgdbm__request *request)
         request->failed = false;
     if (!request->failed)
         return complete_result(request);
+    if (request->short_of_memory) {
+        pgdbm_outcome_kind outcome = request->error.outcome;
+        pgdbm__fail_nomem(&request->error, "sending the data of a COPY");
+        pgdbm__error_outcome(&request->error, outcome);
+        return request->error.status;
+    }
     /* Another's cancel may have been faster than our own. */
     bool late = request->deadline != PGDBM__NEVER && pgdbm__now_ns() >= request->deadline;
     if (request->canceled && (query_canceled || request->lost)) {

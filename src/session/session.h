@@ -84,10 +84,11 @@ struct pgdbm__request {
     struct pgdbm__request *next;
     struct pgdbm__signal signal;
     int64_t deadline;
-    int64_t queued_ns; /* when it was given to the session */
-    uint64_t sent_end; /* the session's count of bytes at the end of its messages */
-    bool copying;      /* COPY FROM: the server takes data */
-    bool syncs;        /* its messages end with a Sync */
+    int64_t queued_ns;    /* when it was given to the session */
+    uint64_t sent_end;    /* the session's count of bytes at the end of its messages */
+    bool copying;         /* COPY FROM: the server takes data */
+    bool short_of_memory; /* its data could not be sent, and it was ended for that */
+    bool syncs;           /* its messages end with a Sync */
     bool completed;
     bool failed;              /* an ErrorResponse came, or a local failure: `error` is filled */
     bool timed_out, canceled; /* by its deadline; by its owner */
@@ -190,7 +191,7 @@ void pgdbm__session_drive(struct pgdbm__session *session);
 bool pgdbm__session_await_head(struct pgdbm__session *session, struct pgdbm__request *request, bool timed_out);
 
 /* Data of a COPY FROM. Takes as much as fits into what may be queued; when that is not all, the request gets
- * PGDBM__SIGNAL_ROOM later. */
+ * PGDBM__SIGNAL_ROOM later. Without memory the request ends, with PGDBM_ERR_NOMEM. */
 size_t pgdbm__session_copy(struct pgdbm__session *session, struct pgdbm__request *request, const void *data,
                            size_t bytes);
 /* Its end; `failure` is what the server is told instead of taking it (NULL: all is well). */

@@ -4,6 +4,7 @@
 #include "db/stage.h"
 
 #include <pgdbm/batch.h>
+#include <pgdbm/copy.h>
 #include <pgdbm/future.h>
 #include <pgdbm/listen.h>
 #include <pgdbm/memory.h>
@@ -415,6 +416,53 @@ static pgdbm_status wait_for_futures(struct stage *stage, pgdbm_db *db, pgdbm_er
 static void futures(void **state)
 {
     sweep(state, wait_for_futures, true);
+}
+
+static pgdbm_status give_lines(void *buffer, size_t bytes, size_t *filled, void *context, pgdbm_error *err)
+{
+    int *left = context;
+    (void)err;
+    *filled = 0;
+    while (*left > 0 && *filled + 2 <= bytes) {
+        memcpy((char *)buffer + *filled, "7\n", 2);
+        *filled += 2;
+        --*left;
+    }
+    return PGDBM_OK;
+}
+
+static bool take_piece(const void *data, size_t bytes, void *context)
+{
+    (void)data;
+    *(size_t *)context += bytes;
+    return true;
+}
+
+static pgdbm_status copy_both_ways(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    char sql[200];
+    int left = 1000;
+    int64_t rows = 0;
+    size_t bytes = 0;
+    (void)stage;
+    pgdbm_status status =
+        pgdbm_execute(db, "CREATE TABLE IF NOT EXISTS {{tables.copied}} (n int8)", pgdbm_no_args, NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_copy_in(db, fresh(sql, sizeof sql, "COPY {{tables.copied}} FROM STDIN"), give_lines, &left,
+                               &rows, err);
+    if (status == PGDBM_OK && rows != 1000)
+        fail_msg("1000 rows expected, %lld taken", (long long)rows);
+    if (status == PGDBM_OK)
+        status = pgdbm_copy_out(db, fresh(sql, sizeof sql, "COPY (SELECT generate_series(1, 1000)) TO STDOUT"),
+                                take_piece, &bytes, &rows, err);
+    if (status == PGDBM_OK && (rows != 1000 || bytes != 3893))
+        fail_msg("1000 rows in 3893 bytes expected, %lld in %zu came", (long long)rows, bytes);
+    return status;
+}
+
+static void copying(void **state)
+{
+    sweep(state, copy_both_ways, true);
 }
 
 int main(void)
