@@ -140,10 +140,10 @@ void storm_answered(const pgdbm_outcome *outcome, void *context)
     call->then(call, outcome);
 }
 
-void storm_offer(uint64_t *random, pgdbm_request *request)
+void storm_offer(pgdbm_request *request)
 {
-    size_t place = storm_random(random, STORM_BOX);
     pthread_mutex_lock(&storm.lock);
+    size_t place = storm.n_offered++ % STORM_BOX;
     pgdbm_request *before = storm.box[place];
     storm.box[place] = request;
     pthread_mutex_unlock(&storm.lock);

@@ -70,6 +70,7 @@ struct storm {
     pthread_mutex_t lock; /* guards the rest */
     char complaint[1024];
     pgdbm_request *box[STORM_BOX]; /* handles for whoever cancels */
+    size_t n_offered;
 };
 
 extern struct storm storm;
@@ -93,8 +94,9 @@ struct storm_call *storm_call(struct storm_walker *walker, int64_t id,
 bool storm_submitted(struct storm_call *call, pgdbm_status status, const pgdbm_error *error);
 /* The callback; its context is the call. */
 void storm_answered(const pgdbm_outcome *outcome, void *context);
-/* Puts a handle into the box, to be cancelled perhaps. */
-void storm_offer(uint64_t *random, pgdbm_request *request);
+/* Puts a handle into the box, to be cancelled perhaps. For after it was submitted: the walker may be somebody else's by
+ * then, and its state with it. */
+void storm_offer(pgdbm_request *request);
 pgdbm_request *storm_take(uint64_t *random);
 
 /* A walker's next step, or its end; and what it may step into, false when it was refused. */

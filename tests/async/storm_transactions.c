@@ -16,7 +16,7 @@ static struct storm_call *ask(struct storm_walker *walker, pgdbm_db *db, const c
     pgdbm_status status =
         pgdbm_submit_with(db, &options, sql, pgdbm_args(id), storm_answered, call, handle ? &request : NULL, &err);
     if (request != NULL)
-        storm_offer(&walker->random, request);
+        storm_offer(request);
     (void)storm_submitted(call, status, &err);
     return call;
 }

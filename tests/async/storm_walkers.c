@@ -45,7 +45,7 @@ static bool insert(struct storm_walker *walker)
     bool submitted = storm_submitted(
         call, pgdbm_submit_with(storm.db, &options, STORM_INSERT, pgdbm_args(id), storm_answered, call, &request, &err),
         &err);
-    storm_offer(&walker->random, request);
+    storm_offer(request);
     if (!submitted)
         storm_settle(id, FATE_UNDONE);
     return submitted;
@@ -65,7 +65,7 @@ static bool echo(struct storm_walker *walker)
         return false;
     pgdbm_status status = pgdbm_submit_with(storm.db, &options, texts[storm_random(&walker->random, 4)],
                                             pgdbm_args(number), storm_answered, call, &request, &err);
-    storm_offer(&walker->random, request);
+    storm_offer(request);
     return storm_submitted(call, status, &err);
 }
 
@@ -166,7 +166,7 @@ static bool batch(struct storm_walker *walker)
         status = pgdbm_batch_submit(made, storm_answered, call, &request, &err);
     if (status != PGDBM_OK)
         pgdbm_batch_free(made);
-    storm_offer(&walker->random, request);
+    storm_offer(request);
     if (!storm_submitted(call, status, &err))
         (void)settle_three(id, FATE_UNDONE);
     return status == PGDBM_OK;
