@@ -178,7 +178,7 @@ static bool has_work(const struct pgdbm_pool *pool, bool dispatches)
     return pool->quiet || (dispatches && (pool->stop_dispatch || has_callbacks(pool)));
 }
 
-/* Another thread drives: whatever happens ends its turn. Locked. */
+/* Another thread drives: whatever happens from now on ends its turn. Locked. */
 static void await_turn(struct pgdbm_pool *pool, int64_t deadline)
 {
     struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000)};
@@ -214,16 +214,16 @@ void pgdbm__pool_turn(struct pgdbm_pool *pool, int64_t deadline)
     struct pgdbm__poll_event events[EVENTS];
     struct pgdbm_pool *outer = driving_here;
     int cancel_state = pgdbm__cancel_defer();
+    bool dispatches = outer == pool && pool->calling != pgdbm__thread_token();
     if (pool->driving) {
         if (left_here && driving_here == pool)
             pgdbm__poller_wake(&pool->poller);
         left_here = left_here && driving_here != pool;
-        await_turn(pool, deadline);
+        await_turn(pool, has_work(pool, dispatches) ? 0 : deadline);
         pthread_mutex_unlock(&pool->lock);
         pgdbm__cancel_restore(cancel_state);
         return;
     }
-    bool dispatches = outer == pool && pool->calling != pgdbm__thread_token();
     driving_here = pool;
     pool->driving = pool->handling = true;
     pthread_mutex_unlock(&pool->lock);

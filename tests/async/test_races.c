@@ -153,6 +153,32 @@ static void a_callback_that_waits_is_served_while_another_thread_drives(void **s
     pgdbm_future_free(future);
 }
 
+/* The turn in which they became ready is over when the dispatcher comes: it must not wait for the end of the next. */
+static void callbacks_that_are_ready_do_not_wait_for_another_thread_that_drives(void **state)
+{
+    static struct crew crew;
+    struct stage *stage = play_open(state, (pgdbm_config){.max_connections = 2, .max_pipeline = 1});
+    pgdbm_error err;
+    pgdbm_future *future = NULL;
+    stage_gate_shut(stage);
+    assert_ok(pgdbm_future_new(stage->pool, &future, &err));
+    assert_ok(pgdbm_submit(stage->db, STAGE_PASS, pgdbm_no_args, pgdbm_future_done, future, &err));
+    crew_start(&crew, wait_at_the_gate, future);
+    play_gate_awaited(1);
+    for (int round = 0; round < 20; round++) {
+        struct answer *answer = play_submit(stage->db, "SELECT 1::int8");
+        int64_t give_up = stage_clock_ms() + 30000;
+        while (stage_stats(stage).shared > 1 && stage_clock_ms() < give_up)
+            usleep(1000); /* it is answered when only the one at the gate is left */
+        if (!play.background)
+            assert_int_equal(pgdbm_dispatch(stage->pool, -1), 1);
+        play_ok(answer);
+    }
+    stage_gate_open(stage);
+    crew_join(&crew);
+    pgdbm_future_free(future);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +188,7 @@ int main(void)
         PLAY_BOTH(a_lost_pinned_session_fails_thousands_of_requests),
         PLAY_BOTH(a_future_of_a_refused_request_is_not_waited_for),
         PLAY_BOTH(a_callback_that_waits_is_served_while_another_thread_drives),
+        PLAY_BOTH(callbacks_that_are_ready_do_not_wait_for_another_thread_that_drives),
     };
     return cmocka_run_group_tests_name("races", tests, NULL, NULL);
 }
