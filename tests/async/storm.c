@@ -38,10 +38,18 @@ void storm_check(void)
 
 /* --- rows --- */
 
+int64_t storm_rows(size_t count)
+{
+    size_t first = atomic_fetch_add(&storm.n_rows, count) + 1;
+    if (first >
+        STORM_ROWS / 2) /* hands whose calls fail at once are fast: it ends early, and the rest is for what is open */
+        atomic_store(&storm.stop, true);
+    return first + count <= STORM_ROWS ? (int64_t)first : 0;
+}
+
 int64_t storm_row(void)
 {
-    size_t id = atomic_fetch_add(&storm.n_rows, 1) + 1;
-    return id < STORM_ROWS ? (int64_t)id : 0;
+    return storm_rows(1);
 }
 
 void storm_settle(int64_t id, enum storm_fate fate)

@@ -82,6 +82,7 @@ void storm_complain(const char *format, ...) __attribute__((format(printf, 1, 2)
 
 /* A row's number; 0 when there are no more. What became of it must be told. */
 int64_t storm_row(void);
+int64_t storm_rows(size_t count); /* the first of so many */
 void storm_settle(int64_t id, enum storm_fate fate);
 /* What the end of a request says of its effect; complains when it ended in a way that no storm explains. */
 enum storm_fate storm_fate_of(pgdbm_status status, const pgdbm_error *error, const char *what);

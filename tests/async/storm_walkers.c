@@ -104,12 +104,6 @@ static bool settle_three(int64_t first, enum storm_fate fate)
     return false;
 }
 
-static int64_t three_rows(void)
-{
-    size_t first = atomic_fetch_add(&storm.n_rows, 3) + 1;
-    return first + 3 < STORM_ROWS ? (int64_t)first : 0;
-}
-
 static void many_done(struct storm_call *call, const pgdbm_outcome *outcome)
 {
     if (outcome->status == PGDBM_OK && outcome->affected != 3)
@@ -135,7 +129,7 @@ static void independent_done(struct storm_call *call, const pgdbm_outcome *outco
 static bool many(struct storm_walker *walker)
 {
     pgdbm_error err;
-    int64_t id = three_rows();
+    int64_t id = storm_rows(3);
     struct storm_call *call = id != 0 ? storm_call(walker, id, many_done) : NULL;
     if (call == NULL)
         return id != 0 && settle_three(id, FATE_UNDONE);
@@ -155,7 +149,7 @@ static bool batch(struct storm_walker *walker)
     bool independent = storm_random(&walker->random, 2) == 0;
     pgdbm_batch_options options = {.independent = independent,
                                    .timeout_ms = storm_some_call(&walker->random).timeout_ms};
-    int64_t id = three_rows();
+    int64_t id = storm_rows(3);
     struct storm_call *call = id != 0 ? storm_call(walker, id, independent ? independent_done : many_done) : NULL;
     if (call == NULL)
         return id != 0 && settle_three(id, FATE_UNDONE);
