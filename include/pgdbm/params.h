@@ -13,12 +13,19 @@
  * | pgdbm_text(p, n)      | the same, with a length; a NUL byte inside is refused                               |
  * | pgdbm_bytes(p, n)     | bytea                                                                               |
  * | pgdbm_null, NULL text | NULL of any type                                                                    |
+ * | &timestamp, &uuid, .. | the type of that name: a C type of <pgdbm/types.h>, by its address (NULL: NULL)     |
+ * | pgdbm_array_of(...)   | arrays: `pgdbm_array_of(1, 2, pgdbm_null)`; of arrays, with one more dimension      |
+ * | pgdbm_array(v, n)     | the same, from an array of parameters                                               |
+ * | pgdbm_int64s(p, n) .. | arrays, from a C array: also _int32s, _doubles, _bools, _texts                      |
+ * | pgdbm_row_of(...)     | composite types: a value for each field; also pgdbm_row(v, n)                       |
+ * | &range                | ranges: a pgdbm_range by its address; multiranges: an array of them                 |
  *
+ * An hstore is an array of texts: key, value, key, value. Arrays whose inner arrays differ in length are refused.
  * The values are read during the call only; nothing is copied or kept. */
 #ifndef PGDBM_PARAMS_H
 #define PGDBM_PARAMS_H
 
-#include <pgdbm/export.h>
+#include <pgdbm/types.h>
 
 typedef enum pgdbm_param_kind {
     PGDBM_PARAM_NULL = 0,
@@ -27,7 +34,27 @@ typedef enum pgdbm_param_kind {
     PGDBM_PARAM_UINT64,
     PGDBM_PARAM_DOUBLE,
     PGDBM_PARAM_TEXT,
-    PGDBM_PARAM_BYTES
+    PGDBM_PARAM_BYTES,
+    /* By address, in the order of pgdbm_field_kind. */
+    PGDBM_PARAM_TIMESTAMP,
+    PGDBM_PARAM_DATE,
+    PGDBM_PARAM_TIME,
+    PGDBM_PARAM_TIMETZ,
+    PGDBM_PARAM_INTERVAL,
+    PGDBM_PARAM_DECIMAL,
+    PGDBM_PARAM_UUID,
+    PGDBM_PARAM_INET,
+    PGDBM_PARAM_MACADDR,
+    PGDBM_PARAM_BITS,
+    /* Made of others. */
+    PGDBM_PARAM_RANGE,
+    PGDBM_PARAM_ARRAY,
+    PGDBM_PARAM_ROW,
+    PGDBM_PARAM_INT32S,
+    PGDBM_PARAM_INT64S,
+    PGDBM_PARAM_DOUBLES,
+    PGDBM_PARAM_BOOLS,
+    PGDBM_PARAM_TEXTS
 } pgdbm_param_kind;
 
 /* `bytes` of a text that is terminated by NUL. */
@@ -35,7 +62,7 @@ typedef enum pgdbm_param_kind {
 
 typedef struct pgdbm_param {
     pgdbm_param_kind kind;
-    size_t bytes; /* TEXT (or PGDBM_TERMINATED) and BYTES */
+    size_t bytes; /* TEXT (or PGDBM_TERMINATED) and BYTES; of arrays and rows: how many values */
     union {
         bool boolean;
         int64_t int64;
@@ -43,8 +70,16 @@ typedef struct pgdbm_param {
         double float64;
         const char *text;
         const void *data;
+        const struct pgdbm_param *values; /* ARRAY and ROW */
     } value;
 } pgdbm_param;
+
+/* A range. A bound that is null is infinite; which ones belong to it says `bounds`, "[)" when NULL. */
+typedef struct pgdbm_range {
+    pgdbm_param lower;
+    pgdbm_param upper;
+    const char *bounds; /* "[)", "[]", "()", "(]" or "empty" */
+} pgdbm_range;
 
 /* A list of parameters, passed by value. At most 65 535 (the protocol's limit). */
 typedef struct pgdbm_params {
@@ -123,6 +158,74 @@ static inline pgdbm_param pgdbm_bytes(const void *data, size_t bytes)
     return param;
 }
 
+static inline pgdbm_param pgdbm_param_counted(pgdbm_param_kind kind, const void *data, size_t count)
+{
+    pgdbm_param param = pgdbm_param_null();
+    if (data != NULL || count == 0) {
+        param.kind = kind;
+        param.bytes = count;
+        param.value.data = data;
+    }
+    return param;
+}
+
+/* An array, and a row of a composite type. The values must stay as long as the parameter is used. A NULL pointer with a
+ * count is SQL NULL; a count of 0 is an empty array. */
+static inline pgdbm_param pgdbm_array(const pgdbm_param *values, size_t count)
+{
+    return pgdbm_param_counted(PGDBM_PARAM_ARRAY, values, count);
+}
+
+static inline pgdbm_param pgdbm_row(const pgdbm_param *values, size_t count)
+{
+    return pgdbm_param_counted(PGDBM_PARAM_ROW, values, count);
+}
+
+/* Arrays without NULLs, from C arrays: `... WHERE id = ANY($1)`. Of texts a NULL pointer is a NULL. */
+static inline pgdbm_param pgdbm_int32s(const int32_t *values, size_t count)
+{
+    return pgdbm_param_counted(PGDBM_PARAM_INT32S, values, count);
+}
+
+static inline pgdbm_param pgdbm_int64s(const int64_t *values, size_t count)
+{
+    return pgdbm_param_counted(PGDBM_PARAM_INT64S, values, count);
+}
+
+static inline pgdbm_param pgdbm_doubles(const double *values, size_t count)
+{
+    return pgdbm_param_counted(PGDBM_PARAM_DOUBLES, values, count);
+}
+
+static inline pgdbm_param pgdbm_bools(const bool *values, size_t count)
+{
+    return pgdbm_param_counted(PGDBM_PARAM_BOOLS, values, count);
+}
+
+static inline pgdbm_param pgdbm_texts(const char *const *values, size_t count)
+{
+    return pgdbm_param_counted(PGDBM_PARAM_TEXTS, values, count);
+}
+
+/* The C types of <pgdbm/types.h>, by address; NULL is SQL NULL. */
+#define PGDBM_PARAM_BY_ADDRESS(name, kind)                                                                             \
+    static inline pgdbm_param pgdbm_param_##name(const pgdbm_##name *value)                                            \
+    {                                                                                                                  \
+        return value != NULL ? pgdbm_param_counted(kind, value, 1) : pgdbm_param_null();                               \
+    }
+PGDBM_PARAM_BY_ADDRESS(timestamp, PGDBM_PARAM_TIMESTAMP)
+PGDBM_PARAM_BY_ADDRESS(date, PGDBM_PARAM_DATE)
+PGDBM_PARAM_BY_ADDRESS(time, PGDBM_PARAM_TIME)
+PGDBM_PARAM_BY_ADDRESS(timetz, PGDBM_PARAM_TIMETZ)
+PGDBM_PARAM_BY_ADDRESS(interval, PGDBM_PARAM_INTERVAL)
+PGDBM_PARAM_BY_ADDRESS(decimal, PGDBM_PARAM_DECIMAL)
+PGDBM_PARAM_BY_ADDRESS(uuid, PGDBM_PARAM_UUID)
+PGDBM_PARAM_BY_ADDRESS(inet, PGDBM_PARAM_INET)
+PGDBM_PARAM_BY_ADDRESS(macaddr, PGDBM_PARAM_MACADDR)
+PGDBM_PARAM_BY_ADDRESS(bits, PGDBM_PARAM_BITS)
+PGDBM_PARAM_BY_ADDRESS(range, PGDBM_PARAM_RANGE)
+#undef PGDBM_PARAM_BY_ADDRESS
+
 static inline pgdbm_param pgdbm_param_same(pgdbm_param param)
 {
     return param;
@@ -169,10 +272,36 @@ static inline pgdbm_params pgdbm_params_array(const pgdbm_param *values, size_t 
         double: pgdbm_param_double,                                                                                    \
         char *: pgdbm_param_text,                                                                                      \
         const char *: pgdbm_param_text,                                                                                \
+        pgdbm_timestamp *: pgdbm_param_timestamp,                                                                      \
+        const pgdbm_timestamp *: pgdbm_param_timestamp,                                                                \
+        pgdbm_date *: pgdbm_param_date,                                                                                \
+        const pgdbm_date *: pgdbm_param_date,                                                                          \
+        pgdbm_time *: pgdbm_param_time,                                                                                \
+        const pgdbm_time *: pgdbm_param_time,                                                                          \
+        pgdbm_timetz *: pgdbm_param_timetz,                                                                            \
+        const pgdbm_timetz *: pgdbm_param_timetz,                                                                      \
+        pgdbm_interval *: pgdbm_param_interval,                                                                        \
+        const pgdbm_interval *: pgdbm_param_interval,                                                                  \
+        pgdbm_decimal *: pgdbm_param_decimal,                                                                          \
+        const pgdbm_decimal *: pgdbm_param_decimal,                                                                    \
+        pgdbm_uuid *: pgdbm_param_uuid,                                                                                \
+        const pgdbm_uuid *: pgdbm_param_uuid,                                                                          \
+        pgdbm_inet *: pgdbm_param_inet,                                                                                \
+        const pgdbm_inet *: pgdbm_param_inet,                                                                          \
+        pgdbm_macaddr *: pgdbm_param_macaddr,                                                                          \
+        const pgdbm_macaddr *: pgdbm_param_macaddr,                                                                    \
+        pgdbm_bits *: pgdbm_param_bits,                                                                                \
+        const pgdbm_bits *: pgdbm_param_bits,                                                                          \
+        pgdbm_range *: pgdbm_param_range,                                                                              \
+        const pgdbm_range *: pgdbm_param_range,                                                                        \
         pgdbm_param: pgdbm_param_same)(x)
 
 /* One to 32 parameters; more go through pgdbm_params_array. The array lives as long as the enclosing block. */
 #define pgdbm_args(...) ((pgdbm_params){PGDBM_COUNT(__VA_ARGS__), (const pgdbm_param[]){PGDBM_MAP(__VA_ARGS__)}})
+
+/* `pgdbm_array_of(1, 2, 3)`, `pgdbm_row_of("Main Street", 5)`: 1 to 32 values, which live as long as the enclosing block. */
+#define pgdbm_array_of(...) (pgdbm_array((const pgdbm_param[]){PGDBM_MAP(__VA_ARGS__)}, PGDBM_COUNT(__VA_ARGS__)))
+#define pgdbm_row_of(...) (pgdbm_row((const pgdbm_param[]){PGDBM_MAP(__VA_ARGS__)}, PGDBM_COUNT(__VA_ARGS__)))
 
 /* Counting and mapping over the arguments, by hand because C has no other way. */
 /* clang-format off */

@@ -16,6 +16,18 @@
  * | pgdbm_get_float, _double        | float4, float8 and the integers; _float refuses a float8 beyond its range   |
  * | pgdbm_get_text                  | every type but bytea, as PostgreSQL prints it; ends with NUL; NULL for NULL |
  * | pgdbm_get_bytes                 | bytea, and the bytes of any text; data NULL for SQL NULL                    |
+ * | pgdbm_get_timestamp             | timestamp and timestamptz, as the C type of <pgdbm/types.h>; and so on:     |
+ * | _date, _time, _timetz, _interval, _uuid, _inet, _macaddr, _bits | the types of these names (_inet also cidr,  |
+ * |                                 | _bits also varbit; what pgdbm_bits points to belongs to the result)         |
+ * | pgdbm_get_decimal               | numeric that fits into 128 bits, and the integers                           |
+ * | pgdbm_get_array                 | arrays: a result with a row for each element, in its column "element"       |
+ * | pgdbm_get_record                | composite types: a result with one row and a column for each field          |
+ * | pgdbm_get_ranges                | ranges and multiranges: a result with a row for each range that is not      |
+ * |                                 | empty: lower, upper (NULL: infinite), lower_inclusive, upper_inclusive      |
+ * | pgdbm_get_hstore                | hstore: a result with a row for each pair: key, value                       |
+ *
+ * A result made of a value is yours to release; it lives by itself. The text of a timestamptz is in UTC, and all texts are
+ * those of PostgreSQL's default settings (DateStyle ISO, IntervalStyle postgres), whatever those of the session are.
  *
  * Reading SQL NULL as bool or number is ERR_TYPE (ask pgdbm_is_null first): a silent zero is how wrong sums are made.
  * Errors of every accessor: ARGUMENT (NULL argument, no such row), TYPE (no such column, type or range does not fit;
@@ -24,14 +36,9 @@
 #define PGDBM_RESULT_H
 
 #include <pgdbm/error.h>
+#include <pgdbm/types.h>
 
 typedef struct pgdbm_result pgdbm_result;
-
-/* Bytes that belong to a result. */
-typedef struct pgdbm_blob {
-    const void *data;
-    size_t bytes;
-} pgdbm_blob;
 
 PGDBM_BEGIN_DECLS
 
@@ -92,6 +99,32 @@ PGDBM_EXPORT pgdbm_status pgdbm_get_bytes_at(const pgdbm_result *result, size_t 
 PGDBM_EXPORT pgdbm_status pgdbm_get_bytes_named(const pgdbm_result *result, size_t row, const char *column,
                                                 pgdbm_blob *value, pgdbm_error *err);
 
+#define PGDBM_ACCESSOR(name, type)                                                                                     \
+    PGDBM_EXPORT pgdbm_status pgdbm_get_##name##_at(const pgdbm_result *result, size_t row, size_t column,             \
+                                                    type *value, pgdbm_error *err);                                    \
+    PGDBM_EXPORT pgdbm_status pgdbm_get_##name##_named(const pgdbm_result *result, size_t row, const char *column,     \
+                                                       type *value, pgdbm_error *err);
+PGDBM_ACCESSOR(timestamp, pgdbm_timestamp)
+PGDBM_ACCESSOR(date, pgdbm_date)
+PGDBM_ACCESSOR(time, pgdbm_time)
+PGDBM_ACCESSOR(timetz, pgdbm_timetz)
+PGDBM_ACCESSOR(interval, pgdbm_interval)
+PGDBM_ACCESSOR(decimal, pgdbm_decimal)
+PGDBM_ACCESSOR(uuid, pgdbm_uuid)
+PGDBM_ACCESSOR(inet, pgdbm_inet)
+PGDBM_ACCESSOR(macaddr, pgdbm_macaddr)
+PGDBM_ACCESSOR(bits, pgdbm_bits)
+PGDBM_ACCESSOR(array, pgdbm_result *)
+PGDBM_ACCESSOR(record, pgdbm_result *)
+PGDBM_ACCESSOR(ranges, pgdbm_result *)
+PGDBM_ACCESSOR(hstore, pgdbm_result *)
+#undef PGDBM_ACCESSOR
+
+/* Of a result that pgdbm_get_array made: its number of dimensions (0: empty), and the length and first subscript of one. */
+PGDBM_EXPORT size_t pgdbm_array_dimensions(const pgdbm_result *array);
+PGDBM_EXPORT size_t pgdbm_array_length(const pgdbm_result *array, size_t dimension);
+PGDBM_EXPORT int32_t pgdbm_array_lower_bound(const pgdbm_result *array, size_t dimension);
+
 PGDBM_END_DECLS
 
 #ifndef __cplusplus
@@ -117,6 +150,34 @@ PGDBM_END_DECLS
     PGDBM_BY_COLUMN(pgdbm_get_text, column)((result), (row), (column), (value), (err))
 #define pgdbm_get_bytes(result, row, column, value, err)                                                               \
     PGDBM_BY_COLUMN(pgdbm_get_bytes, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_timestamp(result, row, column, value, err)                                                           \
+    PGDBM_BY_COLUMN(pgdbm_get_timestamp, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_date(result, row, column, value, err)                                                                \
+    PGDBM_BY_COLUMN(pgdbm_get_date, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_time(result, row, column, value, err)                                                                \
+    PGDBM_BY_COLUMN(pgdbm_get_time, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_timetz(result, row, column, value, err)                                                              \
+    PGDBM_BY_COLUMN(pgdbm_get_timetz, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_interval(result, row, column, value, err)                                                            \
+    PGDBM_BY_COLUMN(pgdbm_get_interval, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_decimal(result, row, column, value, err)                                                             \
+    PGDBM_BY_COLUMN(pgdbm_get_decimal, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_uuid(result, row, column, value, err)                                                                \
+    PGDBM_BY_COLUMN(pgdbm_get_uuid, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_inet(result, row, column, value, err)                                                                \
+    PGDBM_BY_COLUMN(pgdbm_get_inet, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_macaddr(result, row, column, value, err)                                                             \
+    PGDBM_BY_COLUMN(pgdbm_get_macaddr, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_bits(result, row, column, value, err)                                                                \
+    PGDBM_BY_COLUMN(pgdbm_get_bits, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_array(result, row, column, value, err)                                                               \
+    PGDBM_BY_COLUMN(pgdbm_get_array, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_record(result, row, column, value, err)                                                              \
+    PGDBM_BY_COLUMN(pgdbm_get_record, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_ranges(result, row, column, value, err)                                                              \
+    PGDBM_BY_COLUMN(pgdbm_get_ranges, column)((result), (row), (column), (value), (err))
+#define pgdbm_get_hstore(result, row, column, value, err)                                                              \
+    PGDBM_BY_COLUMN(pgdbm_get_hstore, column)((result), (row), (column), (value), (err))
 #endif
 
 #endif

@@ -122,6 +122,26 @@ static void note_failure(struct pgdbm__flights *flights, struct pgdbm__batch_ite
         flights->failed = number;
 }
 
+static bool learn(struct pgdbm__batch_item *item);
+
+/* It has been described, and has types that nobody knows yet. */
+static bool goes_on_to_lookup(struct pgdbm__batch_item *item)
+{
+    struct pgdbm_request *task = item->task;
+    struct pgdbm_pool *pool = task->pool;
+    unsigned number = task->member->session.number;
+    bool ready = atomic_load_explicit(&item->statement->ready, memory_order_acquire);
+    if (item->flight->status != PGDBM_OK || ready || task->canceled || task->timed_out ||
+        atomic_load(&task->member->session.canceling) > 0)
+        return false;
+    pgdbm__task_ref(task); /* it may be answered, and the task gone, before this returns */
+    bool queued = learn(item);
+    if (queued)
+        pgdbm__pool_unpushed(pool, number);
+    pgdbm__task_unref(task);
+    return queued;
+}
+
 static void landed(struct pgdbm__batch_item *item)
 {
     struct pgdbm_request *task = item->task;
@@ -129,20 +149,10 @@ static void landed(struct pgdbm__batch_item *item)
     struct pgdbm__request *flight = item->flight;
     struct pgdbm__session *session = &task->member->session;
     if (flight->kind == PGDBM__REQUEST_DESCRIBE) {
-        if (flight->status == PGDBM_OK &&
-            !pgdbm__statement_describe(item->statement, flight->new_types, flight->n_new_types, flight->description)) {
-            flight->status =
-                pgdbm__fail(&flight->error, PGDBM_ERR_QUERY, "the statement's types changed while it was prepared");
-            flight->stale = true;
-        } else if (flight->status == PGDBM_OK)
-            pgdbm__session_confirm(session, flight);
-        else {
-            pgdbm__free(flight->new_types);
-            pgdbm__description_unref(flight->description);
-        }
-        flight->new_types = NULL;
-        flight->description = NULL;
-    } else {
+        pgdbm__statements_described(task->pool, session, flight);
+        if (goes_on_to_lookup(item))
+            return;
+    } else if (flight->kind == PGDBM__REQUEST_EXECUTE) {
         item->result = flight->result;
         flight->result = NULL;
         item->affected = flight->status == PGDBM_OK ? flight->affected : 0;
@@ -210,6 +220,16 @@ static void clear(struct pgdbm__batch_item *item)
     item->flight->statement = item->statement;
 }
 
+/* Asks for the statement's types, or for what they are. False when it cannot be sent. */
+static bool learn(struct pgdbm__batch_item *item)
+{
+    bool described = atomic_load_explicit(&item->statement->described, memory_order_acquire);
+    clear(item);
+    item->flight->kind = described ? PGDBM__REQUEST_LOOKUP : PGDBM__REQUEST_DESCRIBE;
+    item->flight->catalog = item->task->pool->catalog;
+    return pgdbm__session_enqueue(&item->task->member->session, item->flight, item->task->deadline);
+}
+
 static void execute(struct pgdbm_request *task)
 {
     struct pgdbm__flights *flights = task->flights;
@@ -219,7 +239,8 @@ static void execute(struct pgdbm_request *task)
     for (size_t i = 0; i < flights->count; i++) {
         struct pgdbm__batch_item *item = &flights->items[i];
         struct pgdbm__request *flight = item->flight;
-        if (flight->kind == PGDBM__REQUEST_DESCRIBE && flight->status != PGDBM_OK)
+        bool learning = flight->kind == PGDBM__REQUEST_DESCRIBE || flight->kind == PGDBM__REQUEST_LOOKUP;
+        if (learning && flight->status != PGDBM_OK)
             item->todo = false; /* that was its end; the others of an independent batch are not touched */
         if (!item->todo)
             continue;
@@ -272,12 +293,11 @@ static void start(struct pgdbm_request *task)
     for (size_t i = 0; i < flights->count; i++) {
         struct pgdbm__batch_item *item = &flights->items[i];
         item->flight->status = item->todo ? PGDBM_OK : item->flight->status;
-        if (!item->todo || atomic_load_explicit(&item->statement->described, memory_order_acquire))
+        if (!item->todo || atomic_load_explicit(&item->statement->ready, memory_order_acquire))
             continue;
-        clear(item);
-        item->flight->kind = PGDBM__REQUEST_DESCRIBE;
         atomic_fetch_add(&flights->in_flight, 1);
-        enqueue(item);
+        if (!learn(item))
+            landed(item);
     }
     all_sent(task, number);
 }

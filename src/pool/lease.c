@@ -48,8 +48,7 @@ static bool may_follow(const struct pgdbm__member *member, const struct pgdbm_re
     if (!task->in_transaction || !member->ordered_flow || atomic_load(&member->session.lost))
         return false;
     return task->kind == PGDBM__TASK_COMMAND ||
-           (task->kind == PGDBM__TASK_STATEMENT &&
-            atomic_load_explicit(&task->statement->described, memory_order_acquire));
+           (task->kind == PGDBM__TASK_STATEMENT && atomic_load_explicit(&task->statement->ready, memory_order_acquire));
 }
 
 void pgdbm__lease_advance(struct pgdbm_pool *pool, struct pgdbm__member *member)
@@ -63,9 +62,8 @@ void pgdbm__lease_advance(struct pgdbm_pool *pool, struct pgdbm__member *member)
             break;
         pgdbm__lease_leave(member, task);
         pool->n_queued--;
-        bool described =
-            task->statement != NULL && atomic_load_explicit(&task->statement->described, memory_order_acquire);
-        member->ordered_flow = task->in_transaction && (task->kind == PGDBM__TASK_COMMAND || described);
+        bool ready = task->statement != NULL && atomic_load_explicit(&task->statement->ready, memory_order_acquire);
+        member->ordered_flow = task->in_transaction && (task->kind == PGDBM__TASK_COMMAND || ready);
         member->ordered_in_flight++;
         task->member = member;
         pgdbm__task_board(pool, task);

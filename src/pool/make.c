@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "types/param.h"
 
 #include <string.h>
 
@@ -54,15 +55,6 @@ void pgdbm__flight_give(struct pgdbm_pool *pool, struct pgdbm__request *flight)
     pthread_mutex_unlock(&pool->lock);
 }
 
-static size_t text_bytes(const pgdbm_param *value)
-{
-    if (value->kind == PGDBM_PARAM_BYTES)
-        return value->bytes;
-    if (value->kind != PGDBM_PARAM_TEXT || value->value.text == NULL)
-        return 0;
-    return value->bytes == PGDBM_TERMINATED ? strlen(value->value.text) + 1 : value->bytes;
-}
-
 /* What copies of the sets take behind the task; false when it is more than there can be. */
 static bool measure(const pgdbm_params *sets, size_t n_sets, size_t *total)
 {
@@ -70,7 +62,7 @@ static bool measure(const pgdbm_params *sets, size_t n_sets, size_t *total)
     for (size_t i = 0; i < n_sets; i++) {
         sum += sizeof *sets + sets[i].count * sizeof *sets[i].values;
         for (size_t j = 0; j < sets[i].count; j++) {
-            size_t bytes = text_bytes(&sets[i].values[j]);
+            size_t bytes = pgdbm__param_copy_bytes(&sets[i].values[j]);
             if (bytes > SIZE_MAX / 4 || sum > SIZE_MAX / 4)
                 return false;
             sum += bytes;
@@ -88,22 +80,12 @@ static void copy_sets(const pgdbm_params *sets, size_t n_sets, char *space, cons
     size_t n_values = 0;
     for (size_t i = 0; i < n_sets; i++)
         n_values += sets[i].count;
-    char *bytes = (char *)(values + n_values);
+    space = (char *)(values + n_values);
     for (size_t i = 0; i < n_sets; i++) {
         lists[i] = (pgdbm_params){.count = sets[i].count, .values = values};
         for (size_t j = 0; j < sets[i].count; j++, values++) {
             *values = sets[i].values[j];
-            size_t length = text_bytes(values);
-            if (values->kind != PGDBM_PARAM_TEXT && values->kind != PGDBM_PARAM_BYTES)
-                continue;
-            const void *from = values->kind == PGDBM_PARAM_TEXT ? values->value.text : values->value.data;
-            if (length > 0)
-                memcpy(bytes, from, length);
-            if (from != NULL && values->kind == PGDBM_PARAM_TEXT)
-                values->value.text = bytes;
-            else if (from != NULL)
-                values->value.data = bytes;
-            bytes += length;
+            pgdbm__param_copy(values, &space);
         }
     }
     *copy = lists;

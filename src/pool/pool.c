@@ -37,6 +37,7 @@ void pgdbm__pool_unref(struct pgdbm_pool *pool)
         }
     pgdbm__registry_remove(pool->registration);
     pgdbm__statements_free(pool);
+    pgdbm__catalog_unref(pool->catalog);
     pgdbm__poller_destroy(&pool->poller);
     while (pool->spare_flights != NULL) {
         struct pgdbm__request *flight = pool->spare_flights;
@@ -366,7 +367,8 @@ static struct pgdbm_pool *build(const pgdbm_config *config, size_t config_bytes,
         return NULL;
     }
     pgdbm_status status = PGDBM_OK;
-    if (!pgdbm__statements_init(made))
+    made->catalog = pgdbm__catalog_new();
+    if (made->catalog == NULL || !pgdbm__statements_init(made))
         status = pgdbm__fail_nomem(err, "opening a pool");
     if (status == PGDBM_OK)
         status = pgdbm__config_copy(config, config_bytes, &made->config, err);

@@ -217,6 +217,7 @@ struct pgdbm_pool {
     bool connector_runs, housekeeper_runs, background_runs;
     _Atomic bool housekeeper_drives; /* it waits in the poller and not for its pipe */
 
+    struct pgdbm__catalog *catalog; /* types that users made; one reference */
     _Atomic uint64_t next_statement;
     _Atomic uint64_t statements, statements_failed, statements_repeated;
     uint64_t hash_seed;
@@ -325,6 +326,10 @@ pgdbm_status pgdbm__statements_find(struct pgdbm_pool *pool, const char *schema,
 /* The same, made for the caller alone: nobody else describes or forgets it. */
 pgdbm_status pgdbm__statements_make(struct pgdbm_pool *pool, const char *schema, const char *sql,
                                     struct pgdbm__statement **statement, pgdbm_error *err);
+/* What a DESCRIBE of the statement has learned; request->status says whether it is good for anything. Another request may be
+ * needed (LOOKUP) until the statement is ready. */
+void pgdbm__statements_described(struct pgdbm_pool *pool, struct pgdbm__session *session,
+                                 struct pgdbm__request *request);
 /* Forgets it, so that the next one who asks gets a new one. */
 void pgdbm__statements_forget(struct pgdbm_pool *pool, const struct pgdbm__statement *statement);
 

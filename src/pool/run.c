@@ -52,36 +52,42 @@ pgdbm_status pgdbm__run_check_counts(struct pgdbm__request *request, pgdbm_error
     return PGDBM_OK;
 }
 
-/* Learns the statement's types, the first time anybody uses it. */
-static pgdbm_status describe(struct pgdbm__session *session, struct pgdbm__statement *statement, int64_t deadline,
-                             struct pgdbm__request *outcome)
+/* Learns the statement's types, the first time anybody uses it: asks for them, or what those of users are. */
+static pgdbm_status learn(struct pgdbm_pool *pool, struct pgdbm__session *session, enum pgdbm__request_kind kind,
+                          int64_t deadline, struct pgdbm__request *outcome)
 {
-    struct pgdbm__request request = {.kind = PGDBM__REQUEST_DESCRIBE,
-                                     .statement = statement,
+    struct pgdbm__request request = {.kind = kind,
+                                     .statement = outcome->statement,
+                                     .catalog = pool->catalog,
                                      .context = outcome->context,
                                      .make_stand_in = outcome->make_stand_in,
                                      .drop_stand_in = outcome->drop_stand_in};
-    pgdbm_status status = pgdbm__session_perform(session, &request, deadline);
-    if (status == PGDBM_OK) {
-        if (pgdbm__statement_describe(statement, request.new_types, request.n_new_types, request.description)) {
-            pgdbm__session_confirm(session, &request);
-            return PGDBM_OK;
-        }
-        status = pgdbm__fail(&request.error, PGDBM_ERR_QUERY, "the statement's types changed while it was prepared");
-        request.stale = true;
-    } else {
-        pgdbm__free(request.new_types);
-        pgdbm__description_unref(request.description);
-    }
+    (void)pgdbm__session_perform(session, &request, deadline);
+    if (kind == PGDBM__REQUEST_DESCRIBE)
+        pgdbm__statements_described(pool, session, &request);
+    if (request.status == PGDBM_OK)
+        return PGDBM_OK;
     if (request.left)
         request.error.outcome = PGDBM_OUTCOME_NOT_SENT; /* it was only looked at */
-    outcome->status = status;
+    outcome->status = request.status;
     outcome->error = request.error;
     outcome->lost = request.lost;
     outcome->left = request.left;
     outcome->gone = request.gone;
     outcome->stale = request.stale;
     outcome->canceled_by_other = request.canceled_by_other;
+    return outcome->status;
+}
+
+static pgdbm_status make_ready(struct pgdbm_pool *pool, struct pgdbm__session *session, int64_t deadline,
+                               struct pgdbm__request *request)
+{
+    struct pgdbm__statement *statement = request->statement;
+    pgdbm_status status = PGDBM_OK;
+    if (!atomic_load_explicit(&statement->described, memory_order_acquire))
+        status = learn(pool, session, PGDBM__REQUEST_DESCRIBE, deadline, request);
+    if (status == PGDBM_OK && !atomic_load_explicit(&statement->ready, memory_order_acquire))
+        status = learn(pool, session, PGDBM__REQUEST_LOOKUP, deadline, request);
     return status;
 }
 
@@ -127,8 +133,8 @@ static pgdbm_status perform_on(const struct pgdbm__run *run, struct pgdbm__sessi
 {
     struct pgdbm__statement *statement = request->statement;
     pgdbm__run_mark_effects(run->lease != NULL, session, statement->effects);
-    if (!atomic_load_explicit(&statement->described, memory_order_acquire) &&
-        describe(session, statement, run->deadline, request) != PGDBM_OK)
+    if (!atomic_load_explicit(&statement->ready, memory_order_acquire) &&
+        make_ready(run->pool, session, run->deadline, request) != PGDBM_OK)
         return request->status;
     request->status = pgdbm__run_check_counts(request, &request->error);
     if (request->status == PGDBM_OK)

@@ -166,6 +166,13 @@ static struct pgdbm__statement *keep(struct pgdbm__statement_stripe *stripe, uin
     return statement;
 }
 
+/* It has types of users that may not be what they were. */
+static bool is_outdated(const struct pgdbm_pool *pool, struct pgdbm__statement *statement)
+{
+    uint32_t generation = atomic_load_explicit(&statement->generation, memory_order_relaxed);
+    return generation != 0 && generation != pgdbm__catalog_generation(pool->catalog);
+}
+
 pgdbm_status pgdbm__statements_find(struct pgdbm_pool *pool, const char *schema, const char *sql,
                                     struct pgdbm__statement **statement, pgdbm_error *err)
 {
@@ -178,6 +185,10 @@ pgdbm_status pgdbm__statements_find(struct pgdbm_pool *pool, const char *schema,
     struct pgdbm__statement_stripe *stripe = &pool->stripes[hash % PGDBM__STATEMENT_STRIPES];
     pthread_mutex_lock(&stripe->lock);
     struct pgdbm__statement_entry *entry = look(stripe, hash, schema, schema_bytes, sql, sql_bytes);
+    if (entry != NULL && is_outdated(pool, entry->statement)) {
+        drop(stripe, entry);
+        entry = NULL;
+    }
     if (entry != NULL) {
         if (entry != stripe->newest) {
             unlink_age(stripe, entry);
@@ -194,8 +205,28 @@ pgdbm_status pgdbm__statements_find(struct pgdbm_pool *pool, const char *schema,
     return status;
 }
 
+void pgdbm__statements_described(struct pgdbm_pool *pool, struct pgdbm__session *session,
+                                 struct pgdbm__request *request)
+{
+    if (request->status != PGDBM_OK) {
+        pgdbm__free(request->new_types);
+        pgdbm__description_unref(request->description);
+    } else if (pgdbm__statement_describe(request->statement, request->new_types, request->n_new_types,
+                                         request->description)) {
+        pgdbm__session_confirm(session, request);
+        (void)pgdbm__statement_resolve(request->statement, pool->catalog, NULL, NULL);
+    } else {
+        request->status =
+            pgdbm__fail(&request->error, PGDBM_ERR_QUERY, "the statement's types changed while it was prepared");
+        request->stale = true;
+    }
+    request->new_types = NULL;
+    request->description = NULL;
+}
+
 void pgdbm__statements_forget(struct pgdbm_pool *pool, const struct pgdbm__statement *statement)
 {
+    pgdbm__catalog_forget(pool->catalog); /* what changed may be a type */
     for (size_t i = 0; i < PGDBM__STATEMENT_STRIPES; i++) {
         struct pgdbm__statement_stripe *stripe = &pool->stripes[i];
         pthread_mutex_lock(&stripe->lock);

@@ -202,8 +202,10 @@ static pgdbm_status load(struct pgdbm_request *task, struct pgdbm__request *flig
         pgdbm__copy_load(task, flight);
         return PGDBM_OK;
     }
-    if (!atomic_load_explicit(&statement->described, memory_order_acquire)) {
-        flight->kind = PGDBM__REQUEST_DESCRIBE;
+    if (!atomic_load_explicit(&statement->ready, memory_order_acquire)) {
+        bool described = atomic_load_explicit(&statement->described, memory_order_acquire);
+        flight->kind = described ? PGDBM__REQUEST_LOOKUP : PGDBM__REQUEST_DESCRIBE;
+        flight->catalog = task->pool->catalog;
         task->describing = true;
         return PGDBM_OK;
     }
@@ -439,23 +441,13 @@ static void ask_again(struct pgdbm_request *task)
     pgdbm__pool_unlock(pool);
 }
 
-/* The types of its statement have come. True when its execution is on its way. */
+/* The types of its statement have come. True when it has gone on: to what they are, or to be executed. */
 static bool described(struct pgdbm_request *task)
 {
     struct pgdbm__request *flight = task->flight;
     struct pgdbm__session *session = &task->member->session;
-    if (flight->status != PGDBM_OK) {
-        pgdbm__free(flight->new_types);
-        pgdbm__description_unref(flight->description);
-    } else if (!pgdbm__statement_describe(task->statement, flight->new_types, flight->n_new_types,
-                                          flight->description)) {
-        flight->status =
-            pgdbm__fail(&flight->error, PGDBM_ERR_QUERY, "the statement's types changed while it was prepared");
-        flight->stale = true;
-    } else
-        pgdbm__session_confirm(session, flight);
-    flight->new_types = NULL;
-    flight->description = NULL;
+    if (flight->kind == PGDBM__REQUEST_DESCRIBE)
+        pgdbm__statements_described(task->pool, session, flight);
     if (flight->status != PGDBM_OK || task->canceled || task->timed_out ||
         atomic_load_explicit(&session->canceling, memory_order_relaxed) > 0)
         return false;
@@ -467,7 +459,7 @@ static bool described(struct pgdbm_request *task)
 static void landed(struct pgdbm_request *task)
 {
     struct pgdbm__request *flight = task->flight;
-    bool half = task->describing && flight->kind == PGDBM__REQUEST_DESCRIBE;
+    bool half = task->describing;
     if (half && described(task))
         return;
     if (!half)

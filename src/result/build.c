@@ -6,8 +6,8 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "result/text.h"
 #include "types/number.h"
-#include "types/param.h"
 
 #include <string.h>
 
@@ -59,6 +59,7 @@ pgdbm_status pgdbm__description_parse(const unsigned char *body, size_t bytes, s
     if (made == NULL)
         return pgdbm__fail_nomem(err, "reading a statement's columns");
     atomic_init(&made->references, 1);
+    made->catalog = NULL;
     made->n_columns = n_columns;
     char *name = (char *)made + head;
     const unsigned char *at = body + 2;
@@ -67,7 +68,9 @@ pgdbm_status pgdbm__description_parse(const unsigned char *body, size_t bytes, s
         memcpy(name, at, length);
         at += length;
         uint32_t type = pgdbm__get_uint32(at + 6);
-        made->columns[i] = (struct pgdbm__column){name, type, pgdbm__result_format(type)};
+        const struct pgdbm__type *info = pgdbm__type_builtin(type);
+        made->columns[i] = (struct pgdbm__column){
+            .name = name, .type = type, .format = info != NULL, .info = info != NULL ? info : &pgdbm__type_unknown};
         at += COLUMN_TAIL_BYTES;
         name += length;
     }
@@ -84,8 +87,30 @@ struct pgdbm__description *pgdbm__description_ref(struct pgdbm__description *des
 
 void pgdbm__description_unref(struct pgdbm__description *description)
 {
-    if (description != NULL && atomic_fetch_sub_explicit(&description->references, 1, memory_order_acq_rel) == 1)
-        pgdbm__free(description);
+    if (description == NULL || atomic_fetch_sub_explicit(&description->references, 1, memory_order_acq_rel) != 1)
+        return;
+    pgdbm__catalog_unref(description->catalog);
+    pgdbm__free(description);
+}
+
+bool pgdbm__description_resolve(struct pgdbm__description *description, struct pgdbm__catalog *catalog,
+                                void (*missing)(void *context, uint32_t oid), void *context)
+{
+    bool all = true;
+    for (size_t i = 0; description != NULL && i < description->n_columns; i++) {
+        struct pgdbm__column *column = &description->columns[i];
+        const struct pgdbm__type *info = pgdbm__catalog_find(catalog, column->type);
+        all = all && info != NULL;
+        if (info == NULL && missing != NULL)
+            missing(context, column->type);
+        if (info == NULL)
+            continue;
+        if (description->catalog == NULL && pgdbm__type_builtin(column->type) == NULL)
+            description->catalog = pgdbm__catalog_ref(catalog);
+        column->info = info;
+        column->format = pgdbm__type_is_binary(info);
+    }
+    return all;
 }
 
 bool pgdbm__description_equal(const struct pgdbm__description *a, const struct pgdbm__description *b)
@@ -114,15 +139,6 @@ pgdbm_result *pgdbm__result_new(struct pgdbm__description *description)
     return result;
 }
 
-static void free_made_texts(pgdbm_result *result)
-{
-    while (result->made_texts != NULL) {
-        struct pgdbm__made_text *text = result->made_texts;
-        result->made_texts = text->next;
-        pgdbm__free(text);
-    }
-}
-
 pgdbm_result *pgdbm_result_keep(pgdbm_result *result)
 {
     if (result != NULL)
@@ -134,7 +150,7 @@ void pgdbm_result_free(pgdbm_result *result)
 {
     if (result == NULL || atomic_fetch_sub_explicit(&result->references, 1, memory_order_acq_rel) != 1)
         return;
-    free_made_texts(result);
+    pgdbm__texts_clear(result);
     while (result->chunks != &result->inside) {
         struct pgdbm__chunk *chunk = result->chunks;
         result->chunks = chunk->next;
@@ -146,8 +162,8 @@ void pgdbm_result_free(pgdbm_result *result)
     pgdbm__free(result);
 }
 
-/* `bytes` of the arena, aligned for cells; chunks double up to a megabyte. */
-static char *take(pgdbm_result *result, size_t bytes)
+/* Chunks double up to a megabyte. */
+void *pgdbm__result_take(pgdbm_result *result, size_t bytes)
 {
     struct pgdbm__chunk *chunk = result->chunks;
     size_t step = (bytes + 7) & ~(size_t)7;
@@ -186,6 +202,16 @@ static struct pgdbm__row *add_row(pgdbm_result *result)
     return &result->rows[result->n_rows];
 }
 
+bool pgdbm__result_add(pgdbm_result *result, const char *base, const struct pgdbm__cell *cells)
+{
+    struct pgdbm__row *row = add_row(result);
+    if (row == NULL)
+        return false;
+    *row = (struct pgdbm__row){base, cells};
+    result->n_rows++;
+    return true;
+}
+
 /* Finds the values of a row and ends each with NUL, over the length word that has been read by then. */
 static bool cut(char *base, size_t bytes, struct pgdbm__cell *cells, size_t n_columns)
 {
@@ -221,7 +247,7 @@ enum pgdbm__row_status pgdbm__result_append(pgdbm_result *result, const unsigned
         return PGDBM__ROW_MALFORMED;
     size_t n_columns = columns_of(result);
     struct pgdbm__row *row = add_row(result);
-    char *space = row != NULL ? take(result, n_columns * sizeof(struct pgdbm__cell) + bytes + 1) : NULL;
+    char *space = row != NULL ? pgdbm__result_take(result, n_columns * sizeof(struct pgdbm__cell) + bytes + 1) : NULL;
     if (space == NULL)
         return PGDBM__ROW_NOMEM;
     struct pgdbm__cell *cells = (struct pgdbm__cell *)(void *)space;
@@ -254,8 +280,8 @@ enum pgdbm__row_status pgdbm__result_borrow_row(pgdbm_result *result, unsigned c
         result->borrowed = cells;
         result->borrowed_capacity = n_columns;
     }
-    if (result->made_texts != NULL)
-        free_made_texts(result);
+    if (result->made_texts.count > 0)
+        pgdbm__texts_clear(result);
     if (!cut((char *)body, bytes, result->borrowed, n_columns))
         return PGDBM__ROW_MALFORMED;
     result->one = (struct pgdbm__row){(const char *)body, result->borrowed};

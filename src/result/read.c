@@ -2,19 +2,13 @@
 /* Reading results: any number of threads, each value checked against its column's type and range. */
 #include "result/result.h"
 
-#include "base/alloc.h"
 #include "base/error.h"
-#include "types/number.h"
+#include "result/text.h"
 #include "types/oid.h"
+#include "types/value.h"
 
-#include <inttypes.h>
-#include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-
-/* The integers that float8 holds exactly. */
-#define EXACT_DOUBLE (INT64_C(1) << 53)
 
 size_t pgdbm_result_rows(const pgdbm_result *result)
 {
@@ -50,25 +44,33 @@ int pgdbm_result_column(const pgdbm_result *result, const char *name)
     return -1;
 }
 
-/* A value and what is needed to read it and to complain about it. */
-struct value {
-    const struct pgdbm__column *column;
-    const char *data;
-    int32_t length;
-};
-
-static pgdbm_status complain(const struct value *value, const char *wanted, const char *why, pgdbm_error *err)
+pgdbm_status pgdbm__value_refuse(const struct pgdbm__value *value, const char *wanted, const char *why,
+                                 pgdbm_error *err)
 {
+    const struct pgdbm__type *type = value->column->info;
     char scratch[32];
-    pgdbm__fail(err, PGDBM_ERR_TYPE, "column \"%s\" (%s) cannot be read as %s: %s", value->column->name,
-                pgdbm__type_name(value->column->type, scratch), wanted, why);
+    const char *name = type->name;
+    if (type == &pgdbm__type_unknown) {
+        snprintf(scratch, sizeof scratch, "type %lu", (unsigned long)value->column->type);
+        name = scratch;
+    }
+    pgdbm__fail(err, PGDBM_ERR_TYPE, "column \"%s\" (%s) cannot be read as %s: %s", value->column->name, name, wanted,
+                why);
     pgdbm__error_hint(err, "read it with the accessor of its type, or cast it in the statement");
     pgdbm__error_outcome(err, PGDBM_OUTCOME_DONE);
     return PGDBM_ERR_TYPE;
 }
 
-static pgdbm_status find_value(const pgdbm_result *result, size_t row, size_t column, const void *out,
-                               struct value *value, pgdbm_error *err)
+const char *pgdbm__value_malformed(const pgdbm_result *result)
+{
+    struct pgdbm__catalog *catalog = result->description->catalog;
+    pgdbm__catalog_forget(catalog);
+    return catalog != NULL ? "the type has been changed; run the statement again"
+                           : "the server sent a value that is none of its type";
+}
+
+pgdbm_status pgdbm__value_find(const pgdbm_result *result, size_t row, size_t column, const void *out,
+                               struct pgdbm__value *value, pgdbm_error *err)
 {
     if (result == NULL || out == NULL) {
         pgdbm__fail_null(err, "reading a result", result == NULL ? "result" : "value");
@@ -91,224 +93,92 @@ static pgdbm_status find_value(const pgdbm_result *result, size_t row, size_t co
     return PGDBM_OK;
 }
 
-/* As find_value, for what cannot be NULL and must come in binary. */
-static pgdbm_status find_number(const pgdbm_result *result, size_t row, size_t column, const void *out,
-                                const char *wanted, struct value *value, pgdbm_error *err)
-{
-    pgdbm_status status = find_value(result, row, column, out, value, err);
-    if (status != PGDBM_OK)
-        return status;
-    if (value->length < 0)
-        return complain(value, wanted, "it is NULL (ask pgdbm_is_null first)", err);
-    if (value->column->format != 1)
-        return complain(value, wanted, "the types do not go together", err);
-    return PGDBM_OK;
-}
-
-static pgdbm_status read_integer(const struct value *value, const char *wanted, int64_t *number, pgdbm_error *err)
-{
-    switch (value->column->type) {
-    case PGDBM__OID_INT4:
-        if (value->length != 4)
-            break;
-        *number = (int32_t)pgdbm__get_uint32(value->data);
-        return PGDBM_OK;
-    case PGDBM__OID_INT8:
-        if (value->length != 8)
-            break;
-        *number = (int64_t)pgdbm__get_uint64(value->data);
-        return PGDBM_OK;
-    case PGDBM__OID_INT2:
-        if (value->length != 2)
-            break;
-        *number = (int16_t)pgdbm__get_uint16(value->data);
-        return PGDBM_OK;
-    case PGDBM__OID_OID:
-        if (value->length != 4)
-            break;
-        *number = pgdbm__get_uint32(value->data);
-        return PGDBM_OK;
-    default:
-        return complain(value, wanted, "the types do not go together", err);
-    }
-    return complain(value, wanted, "the server sent a value of the wrong size", err);
-}
-
-static pgdbm_status get_integer(const pgdbm_result *result, size_t row, size_t column, const void *out,
-                                const char *wanted, int64_t low, int64_t high, int64_t *number, pgdbm_error *err)
-{
-    struct value value;
-    pgdbm_status status = find_number(result, row, column, out, wanted, &value, err);
-    if (status == PGDBM_OK)
-        status = read_integer(&value, wanted, number, err);
-    if (status == PGDBM_OK && (*number < low || *number > high))
-        status = complain(&value, wanted, "the value is out of range", err);
-    return status;
-}
-
-static pgdbm_status read_double(const struct value *value, const char *wanted, double *number, pgdbm_error *err)
-{
-    if (value->column->type == PGDBM__OID_FLOAT8 && value->length == 8) {
-        uint64_t bits = pgdbm__get_uint64(value->data);
-        memcpy(number, &bits, sizeof *number);
-        return PGDBM_OK;
-    }
-    if (value->column->type == PGDBM__OID_FLOAT4 && value->length == 4) {
-        uint32_t bits = pgdbm__get_uint32(value->data);
-        float single;
-        memcpy(&single, &bits, sizeof single);
-        *number = (double)single;
-        return PGDBM_OK;
-    }
-    int64_t integer;
-    pgdbm_status status = read_integer(value, wanted, &integer, err);
-    if (status == PGDBM_OK && (integer > EXACT_DOUBLE || integer < -EXACT_DOUBLE))
-        status = complain(value, wanted, "the integer has more digits than a double holds", err);
-    if (status == PGDBM_OK)
-        *number = (double)integer;
-    return status;
-}
-
 pgdbm_status pgdbm_is_null_at(const pgdbm_result *result, size_t row, size_t column, bool *value, pgdbm_error *err)
 {
-    struct value found;
-    pgdbm_status status = find_value(result, row, column, value, &found, err);
+    struct pgdbm__value found;
+    pgdbm_status status = pgdbm__value_find(result, row, column, value, &found, err);
     if (status == PGDBM_OK)
         *value = found.length < 0;
     return status;
 }
 
-pgdbm_status pgdbm_get_bool_at(const pgdbm_result *result, size_t row, size_t column, bool *value, pgdbm_error *err)
+/* What cannot be NULL and must come in binary. */
+static pgdbm_status get(const pgdbm_result *result, size_t row, size_t column, pgdbm_field_kind kind, void *value,
+                        pgdbm_error *err)
 {
-    struct value found;
-    pgdbm_status status = find_number(result, row, column, value, "bool", &found, err);
-    if (status == PGDBM_OK && (found.column->type != PGDBM__OID_BOOL || found.length != 1))
-        status = complain(&found, "bool", "the types do not go together", err);
-    if (status == PGDBM_OK)
-        *value = found.data[0] != 0;
-    return status;
+    struct pgdbm__value found;
+    pgdbm_status status = pgdbm__value_find(result, row, column, value, &found, err);
+    if (status != PGDBM_OK)
+        return status;
+    const char *reason = "the types do not go together";
+    if (found.length < 0)
+        reason = "it is NULL (ask pgdbm_is_null first)";
+    else if (found.column->format == 1)
+        reason = pgdbm__value_read(found.column->info, found.data, (size_t)found.length, kind, value);
+    return reason != NULL ? pgdbm__value_refuse(&found, pgdbm__kind_name(kind), reason, err) : PGDBM_OK;
 }
 
-#define INTEGER_ACCESSOR(name, type, low, high)                                                                        \
+#define ACCESSOR(name, type, kind)                                                                                     \
     pgdbm_status pgdbm_get_##name##_at(const pgdbm_result *result, size_t row, size_t column, type *value,             \
                                        pgdbm_error *err)                                                               \
     {                                                                                                                  \
-        int64_t number = 0;                                                                                            \
-        pgdbm_status status = get_integer(result, row, column, value, #name, low, high, &number, err);                 \
-        if (status == PGDBM_OK)                                                                                        \
-            *value = (type)number;                                                                                     \
-        return status;                                                                                                 \
+        return get(result, row, column, kind, value, err);                                                             \
     }
 
-INTEGER_ACCESSOR(int16, int16_t, INT16_MIN, INT16_MAX)
-INTEGER_ACCESSOR(int32, int32_t, INT32_MIN, INT32_MAX)
-INTEGER_ACCESSOR(int64, int64_t, INT64_MIN, INT64_MAX)
-
-pgdbm_status pgdbm_get_double_at(const pgdbm_result *result, size_t row, size_t column, double *value, pgdbm_error *err)
-{
-    struct value found;
-    pgdbm_status status = find_number(result, row, column, value, "double", &found, err);
-    return status == PGDBM_OK ? read_double(&found, "double", value, err) : status;
-}
-
-pgdbm_status pgdbm_get_float_at(const pgdbm_result *result, size_t row, size_t column, float *value, pgdbm_error *err)
-{
-    struct value found;
-    double number = 0;
-    pgdbm_status status = find_number(result, row, column, value, "float", &found, err);
-    if (status == PGDBM_OK)
-        status = read_double(&found, "float", &number, err);
-    if (status == PGDBM_OK && isfinite(number) && isinf((float)number))
-        status = complain(&found, "float", "the value is out of range", err);
-    if (status == PGDBM_OK)
-        *value = (float)number;
-    return status;
-}
-
-/* A binary value as PostgreSQL prints it; false when the type is none of ours. */
-static bool print_value(const struct value *value, char text[PGDBM__NUMBER_BYTES])
-{
-    int64_t integer;
-    double number;
-    if (value->column->type == PGDBM__OID_BOOL && value->length == 1)
-        snprintf(text, PGDBM__NUMBER_BYTES, "%s", value->data[0] != 0 ? "t" : "f");
-    else if (value->column->type == PGDBM__OID_FLOAT4 && read_double(value, "", &number, NULL) == PGDBM_OK)
-        pgdbm__float_text((float)number, text);
-    else if (value->column->type == PGDBM__OID_FLOAT8 && read_double(value, "", &number, NULL) == PGDBM_OK)
-        pgdbm__double_text(number, text);
-    else if (read_integer(value, "", &integer, NULL) == PGDBM_OK)
-        snprintf(text, PGDBM__NUMBER_BYTES, "%" PRId64, integer);
-    else
-        return false;
-    return true;
-}
-
-/* A result has no lock of its own, because nearly none ever needs one; these are shared by address. */
-#define LOCK_ROW                                                                                                       \
-    PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER
-static pthread_mutex_t text_locks[] = {LOCK_ROW, LOCK_ROW};
-
-static pthread_mutex_t *lock_of(const pgdbm_result *result)
-{
-    return &text_locks[((uintptr_t)result >> 6) % (sizeof text_locks / sizeof *text_locks)];
-}
-
-/* The text made for this value before, or a new one. A result looks unchanging from outside: that is why it may be cast
- * here. */
-static const char *made_text(const pgdbm_result *constant, size_t row, size_t column, const char *text)
-{
-    pgdbm_result *result = (pgdbm_result *)constant;
-    size_t bytes = strlen(text) + 1;
-    pthread_mutex_lock(lock_of(result));
-    struct pgdbm__made_text *made = result->made_texts;
-    while (made != NULL && (made->row != row || made->column != column))
-        made = made->next;
-    if (made == NULL && (made = pgdbm__alloc(sizeof *made + bytes)) != NULL) {
-        made->row = row;
-        made->column = column;
-        memcpy(made->text, text, bytes);
-        made->next = result->made_texts;
-        result->made_texts = made;
-    }
-    pthread_mutex_unlock(lock_of(result));
-    return made != NULL ? made->text : NULL;
-}
+ACCESSOR(bool, bool, PGDBM_BOOL)
+ACCESSOR(int16, int16_t, PGDBM_INT16)
+ACCESSOR(int32, int32_t, PGDBM_INT32)
+ACCESSOR(int64, int64_t, PGDBM_INT64)
+ACCESSOR(float, float, PGDBM_FLOAT)
+ACCESSOR(double, double, PGDBM_DOUBLE)
+ACCESSOR(timestamp, pgdbm_timestamp, PGDBM_TIMESTAMP)
+ACCESSOR(date, pgdbm_date, PGDBM_DATE)
+ACCESSOR(time, pgdbm_time, PGDBM_TIME)
+ACCESSOR(timetz, pgdbm_timetz, PGDBM_TIMETZ)
+ACCESSOR(interval, pgdbm_interval, PGDBM_INTERVAL)
+ACCESSOR(decimal, pgdbm_decimal, PGDBM_DECIMAL)
+ACCESSOR(uuid, pgdbm_uuid, PGDBM_UUID)
+ACCESSOR(inet, pgdbm_inet, PGDBM_INET)
+ACCESSOR(macaddr, pgdbm_macaddr, PGDBM_MACADDR)
+ACCESSOR(bits, pgdbm_bits, PGDBM_BITS)
 
 pgdbm_status pgdbm_get_text_at(const pgdbm_result *result, size_t row, size_t column, const char **value,
                                pgdbm_error *err)
 {
-    struct value found;
-    char text[PGDBM__NUMBER_BYTES];
-    pgdbm_status status = find_value(result, row, column, value, &found, err);
+    struct pgdbm__value found;
+    pgdbm_status status = pgdbm__value_find(result, row, column, value, &found, err);
     if (status != PGDBM_OK)
         return status;
+    const struct pgdbm__type *type = found.column->info;
+    const char *text = NULL;
     if (found.length < 0)
         *value = NULL;
-    else if (found.column->format == 0 || pgdbm__type_is_text(found.column->type))
+    else if (found.column->format == 0)
         *value = found.data;
-    else if (print_value(&found, text)) {
-        const char *made = made_text(result, row, column, text);
-        if (made == NULL)
-            return pgdbm__fail_nomem(err, "printing a value");
-        *value = made;
-    } else
-        return complain(&found, "text", "its bytes are not text (use pgdbm_get_bytes)", err);
-    return PGDBM_OK;
+    else if (pgdbm__type_base(type)->oid == PGDBM__OID_BYTEA)
+        status = pgdbm__value_refuse(&found, "text", "its bytes are not text (use pgdbm_get_bytes)", err);
+    else if (pgdbm__value_read(type, found.data, (size_t)found.length, PGDBM_TEXT, &text) == NULL)
+        *value = text;
+    else
+        status = pgdbm__text_make(result, row, column, &found, value, err);
+    return status;
 }
 
 pgdbm_status pgdbm_get_bytes_at(const pgdbm_result *result, size_t row, size_t column, pgdbm_blob *value,
                                 pgdbm_error *err)
 {
-    struct value found;
-    pgdbm_status status = find_value(result, row, column, value, &found, err);
+    struct pgdbm__value found;
+    pgdbm_status status = pgdbm__value_find(result, row, column, value, &found, err);
     if (status != PGDBM_OK)
         return status;
-    bool plain =
-        found.column->format == 0 || found.column->type == PGDBM__OID_BYTEA || pgdbm__type_is_text(found.column->type);
-    if (!plain)
-        return complain(&found, "bytes", "the types do not go together", err);
-    *value = found.length < 0 ? (pgdbm_blob){NULL, 0} : (pgdbm_blob){found.data, (size_t)found.length};
-    return PGDBM_OK;
+    const char *reason = NULL;
+    if (found.length < 0)
+        *value = (pgdbm_blob){NULL, 0};
+    else if (found.column->format == 0)
+        *value = (pgdbm_blob){found.data, (size_t)found.length};
+    else
+        reason = pgdbm__value_read(found.column->info, found.data, (size_t)found.length, PGDBM_BYTES, value);
+    return reason != NULL ? pgdbm__value_refuse(&found, "bytes", reason, err) : PGDBM_OK;
 }
 
 static pgdbm_status find_column(const pgdbm_result *result, const char *name, size_t *column, pgdbm_error *err)
@@ -345,3 +215,17 @@ BY_NAME(get_float, float)
 BY_NAME(get_double, double)
 BY_NAME(get_text, const char *)
 BY_NAME(get_bytes, pgdbm_blob)
+BY_NAME(get_timestamp, pgdbm_timestamp)
+BY_NAME(get_date, pgdbm_date)
+BY_NAME(get_time, pgdbm_time)
+BY_NAME(get_timetz, pgdbm_timetz)
+BY_NAME(get_interval, pgdbm_interval)
+BY_NAME(get_decimal, pgdbm_decimal)
+BY_NAME(get_uuid, pgdbm_uuid)
+BY_NAME(get_inet, pgdbm_inet)
+BY_NAME(get_macaddr, pgdbm_macaddr)
+BY_NAME(get_bits, pgdbm_bits)
+BY_NAME(get_array, pgdbm_result *)
+BY_NAME(get_record, pgdbm_result *)
+BY_NAME(get_ranges, pgdbm_result *)
+BY_NAME(get_hstore, pgdbm_result *)

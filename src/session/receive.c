@@ -108,6 +108,13 @@ static void fill_server_error(pgdbm_error *error, const struct pgdbm__wire_error
     pgdbm__error_statement(error, sql);
 }
 
+/* A value of a type that a user made, and perhaps changed since: sent in its old form it is malformed, or of other types. */
+static bool is_changed_type(const struct pgdbm__request *request, const char *sqlstate)
+{
+    return request->statement != NULL && atomic_load(&request->statement->generation) != 0 &&
+           (strcmp(sqlstate, "22P03") == 0 || strcmp(sqlstate, "42804") == 0);
+}
+
 /* False when the message is malformed. A FATAL error ends the session: *fatal. */
 static bool server_error(struct pgdbm__session *session, struct pgdbm__request *request,
                          const struct pgdbm__message *message, pgdbm_error *last_words, bool *fatal)
@@ -129,8 +136,10 @@ static bool server_error(struct pgdbm__session *session, struct pgdbm__request *
         request->failed = true;
         request->cancel_possible = atomic_load(&session->canceling) > 0;
         request->gone = strcmp(server.sqlstate, "26000") == 0;
-        request->stale = request->stale || (strcmp(server.sqlstate, "0A000") == 0 &&
-                                            strcmp(server.routine, "RevalidateCachedQuery") == 0);
+        request->stale =
+            request->stale ||
+            (strcmp(server.sqlstate, "0A000") == 0 && strcmp(server.routine, "RevalidateCachedQuery") == 0) ||
+            is_changed_type(request, server.sqlstate);
     }
     return true;
 }
@@ -179,6 +188,8 @@ static bool row_description(struct pgdbm__request *request, const struct pgdbm__
         request->kind == PGDBM__REQUEST_EXECUTE ? request->statement->description : NULL;
     for (size_t i = 0; description != NULL && asked != NULL && i < description->n_columns && i < asked->n_columns; i++)
         description->columns[i].format = asked->columns[i].format;
+    for (size_t i = 0; description != NULL && request->kind == PGDBM__REQUEST_LOOKUP && i < description->n_columns; i++)
+        description->columns[i].format = 0; /* the simple protocol's */
     return true;
 }
 
@@ -689,6 +700,8 @@ bool pgdbm__session_leave(struct pgdbm__session *session, struct pgdbm__request 
     if (found) {
         stand_in->kind = request->kind;
         stand_in->statement = request->statement;
+        stand_in->catalog = request->catalog;
+        stand_in->rows = request->kind == PGDBM__REQUEST_LOOKUP ? request->rows : PGDBM__ROWS_DISCARD;
         stand_in->queued_ns = request->queued_ns;
         stand_in->deadline = request->deadline;
         stand_in->sent_end = request->sent_end;

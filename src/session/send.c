@@ -35,8 +35,7 @@ static pgdbm_status encode_bind(struct pgdbm__session *session, const struct pgd
     pgdbm__wire_int16(out, (int16_t)params->count);
     for (size_t i = 0; i < params->count; i++) {
         int16_t format = 0;
-        pgdbm_status status =
-            pgdbm__param_encode(&params->values[i], statement->param_types[i], i + 1, out, &format, err);
+        pgdbm_status status = pgdbm__param_encode(&params->values[i], statement->types[i], i + 1, out, &format, err);
         if (status != PGDBM_OK)
             return status;
         if (!out->failed)
@@ -59,7 +58,7 @@ pgdbm_status pgdbm__session_check_params(const struct pgdbm__statement *statemen
     int16_t format;
     for (size_t i = 0; status == PGDBM_OK && i < params->count; i++) {
         scratch.length = 0;
-        status = pgdbm__param_encode(&params->values[i], statement->param_types[i], i + 1, &scratch, &format, err);
+        status = pgdbm__param_encode(&params->values[i], statement->types[i], i + 1, &scratch, &format, err);
     }
     if (status == PGDBM_OK && scratch.failed)
         status = pgdbm__fail_nomem(err, "composing the messages of a batch");
@@ -147,6 +146,10 @@ pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm_
         break;
     case PGDBM__REQUEST_EXECUTE:
         status = encode_execute(session, request, &request->error);
+        break;
+    case PGDBM__REQUEST_LOOKUP:
+        request->rows = PGDBM__ROWS_ALL;
+        pgdbm__lookup_encode(request, &session->out);
         break;
     case PGDBM__REQUEST_SIMPLE:
     case PGDBM__REQUEST_COPY:

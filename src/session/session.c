@@ -313,11 +313,14 @@ pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm
 pgdbm_status pgdbm__request_conclude(struct pgdbm__request *request)
 {
     request->status = conclude(request);
+    if (request->kind == PGDBM__REQUEST_LOOKUP && request->status == PGDBM_OK)
+        request->status = pgdbm__lookup_learn(request);
     if (request->rows == PGDBM__ROWS_STREAM)
-        request->result = NULL; /* it was the session's */
-    pgdbm__description_unref(request->kind == PGDBM__REQUEST_EXECUTE ? request->description : NULL);
-    if (request->kind == PGDBM__REQUEST_EXECUTE)
+        request->result = NULL;                     /* it was the session's */
+    if (request->kind != PGDBM__REQUEST_DESCRIBE) { /* else it is what was asked for */
+        pgdbm__description_unref(request->description);
         request->description = NULL;
+    }
     if (request->status != PGDBM_OK && request->result != NULL) {
         pgdbm_result_free(request->result);
         request->result = NULL;

@@ -29,6 +29,7 @@
 
 enum pgdbm__request_kind {
     PGDBM__REQUEST_DESCRIBE, /* Parse and Describe, to learn a statement's types */
+    PGDBM__REQUEST_LOOKUP,   /* and then what those of them are that users made (lookup.c) */
     PGDBM__REQUEST_EXECUTE,  /* one execution, or several of the same statement (n_sets) as one transaction */
     PGDBM__REQUEST_SIMPLE,   /* simple protocol */
     PGDBM__REQUEST_COPY,     /* the same, with a COPY: needs a `notify` function */
@@ -46,6 +47,7 @@ struct pgdbm__request {
     /* What is asked: the caller's, read while the request is being sent. */
     enum pgdbm__request_kind kind;
     struct pgdbm__statement *statement;
+    struct pgdbm__catalog *catalog; /* LOOKUP */
     const pgdbm_params *sets;
     size_t n_sets;
     const char *simple_sql;
@@ -205,6 +207,11 @@ void pgdbm__session_unlisten(struct pgdbm__session *session);
 
 /* What a DESCRIBE learned is what the pool believes: the statement may be used there without a further look. */
 void pgdbm__session_confirm(struct pgdbm__session *session, const struct pgdbm__request *described);
+
+/* lookup.c: the message that asks for the types of a statement that are not known; and what the answer says, after which
+ * the statement is ready. */
+void pgdbm__lookup_encode(struct pgdbm__request *request, struct pgdbm__buffer *out);
+pgdbm_status pgdbm__lookup_learn(struct pgdbm__request *request);
 
 /* One simple-protocol command for the engine's own purposes. */
 pgdbm_status pgdbm__session_command(struct pgdbm__session *session, const char *sql, int64_t deadline,

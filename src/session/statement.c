@@ -34,6 +34,7 @@ struct pgdbm__statement *pgdbm__statement_new(uint64_t id, const char *sql, cons
     }
     atomic_init(&statement->references, 1);
     atomic_init(&statement->described, false);
+    atomic_init(&statement->ready, false);
     pthread_mutex_init(&statement->lock, NULL);
     statement->id = id;
     snprintf(statement->name, sizeof statement->name, "pgdbm_%llx", (unsigned long long)id);
@@ -62,6 +63,7 @@ void pgdbm__statement_unref(struct pgdbm__statement *statement)
         return;
     pgdbm__description_unref(statement->description);
     pgdbm__free(statement->param_types);
+    pgdbm__free(statement->types);
     pthread_mutex_destroy(&statement->lock);
     free_texts(statement);
     pgdbm__free(statement);
@@ -93,4 +95,47 @@ bool pgdbm__statement_describe(struct pgdbm__statement *statement, uint32_t *par
         pgdbm__description_unref(description);
     }
     return same;
+}
+
+/* The parameters' types, as far as they are known. Locked. */
+static bool resolve_params(struct pgdbm__statement *statement, struct pgdbm__catalog *catalog,
+                           void (*missing)(void *context, uint32_t oid), void *context)
+{
+    if (statement->types == NULL && statement->n_params > 0)
+        statement->types = pgdbm__alloc_zero(statement->n_params, sizeof(const struct pgdbm__type *));
+    if (statement->types == NULL && statement->n_params > 0)
+        return false;
+    bool all = true;
+    for (size_t i = 0; i < statement->n_params; i++) {
+        statement->types[i] = pgdbm__catalog_find(catalog, statement->param_types[i]);
+        all = all && statement->types[i] != NULL;
+        if (statement->types[i] == NULL && missing != NULL)
+            missing(context, statement->param_types[i]);
+    }
+    return all;
+}
+
+static bool uses_catalog(const struct pgdbm__statement *statement)
+{
+    bool uses = statement->description != NULL && statement->description->catalog != NULL;
+    for (size_t i = 0; !uses && i < statement->n_params; i++)
+        uses = pgdbm__type_builtin(statement->param_types[i]) == NULL;
+    return uses;
+}
+
+bool pgdbm__statement_resolve(struct pgdbm__statement *statement, struct pgdbm__catalog *catalog,
+                              void (*missing)(void *context, uint32_t oid), void *context)
+{
+    pthread_mutex_lock(&statement->lock);
+    bool ready = atomic_load_explicit(&statement->ready, memory_order_relaxed);
+    uint32_t generation = pgdbm__catalog_generation(catalog);
+    if (!ready) {
+        ready = resolve_params(statement, catalog, missing, context);
+        ready = pgdbm__description_resolve(statement->description, catalog, missing, context) && ready;
+    }
+    if (ready && uses_catalog(statement))
+        atomic_store(&statement->generation, generation);
+    atomic_store_explicit(&statement->ready, ready, memory_order_release);
+    pthread_mutex_unlock(&statement->lock);
+    return ready;
 }

@@ -27,6 +27,9 @@ struct pgdbm__statement {
     size_t n_params;
     uint32_t *param_types;
     struct pgdbm__description *description; /* NULL: no rows */
+    _Atomic bool ready;                     /* the types that users made are known, too: it can be executed */
+    const struct pgdbm__type **types;       /* of the parameters; written once, before `ready` is set */
+    _Atomic uint32_t generation;            /* of the catalog that has its users' types; 0: it has none */
 };
 
 /* A statement with one reference, its texts copied: `sql` for `schema` has been expanded to `text`. NULL when memory is
@@ -42,5 +45,10 @@ void pgdbm__statement_unref(struct pgdbm__statement *statement);
  * session had learned something else: the world has changed in between. */
 bool pgdbm__statement_describe(struct pgdbm__statement *statement, uint32_t *param_types, size_t n_params,
                                struct pgdbm__description *description);
+
+/* Makes a described statement ready, when all its types are in the catalog. Otherwise it calls `missing` (may be NULL) for
+ * each that is not; false also when memory is short (then for none). */
+bool pgdbm__statement_resolve(struct pgdbm__statement *statement, struct pgdbm__catalog *catalog,
+                              void (*missing)(void *context, uint32_t oid), void *context);
 
 #endif

@@ -4,6 +4,8 @@
 #ifndef PGDBM_TYPES_NUMBER_H
 #define PGDBM_TYPES_NUMBER_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -26,8 +28,30 @@ static inline uint64_t pgdbm__get_uint64(const void *at)
     return (uint64_t)pgdbm__get_uint32(at) << 32 | pgdbm__get_uint32((const unsigned char *)at + 4);
 }
 
+static inline char *pgdbm__put_uint16(char *at, uint16_t value)
+{
+    at[0] = (char)(value >> 8);
+    at[1] = (char)value;
+    return at + 2;
+}
+
+static inline char *pgdbm__put_uint32(char *at, uint32_t value)
+{
+    return pgdbm__put_uint16(pgdbm__put_uint16(at, (uint16_t)(value >> 16)), (uint16_t)value);
+}
+
+static inline char *pgdbm__put_uint64(char *at, uint64_t value)
+{
+    return pgdbm__put_uint32(pgdbm__put_uint32(at, (uint32_t)(value >> 32)), (uint32_t)value);
+}
+
 /* Writes the text with its NUL; returns its length. */
 int pgdbm__double_text(double value, char text[PGDBM__NUMBER_BYTES]);
 int pgdbm__float_text(float value, char text[PGDBM__NUMBER_BYTES]);
+
+/* Reads what those write, and plain decimal numbers of moderate length. False for all others, and for what the type can
+ * only hold as infinity or zero: PostgreSQL refuses that. */
+bool pgdbm__double_scan(const char *text, size_t bytes, double *value);
+bool pgdbm__float_scan(const char *text, size_t bytes, float *value);
 
 #endif
