@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A million rows of four columns, read one by one: CPU and memory of the client. Each side runs in a process of its
- * own. */
+/* A million rows of four columns, read one by one: CPU and memory of the client; and memory for ten times as many. Each
+ * side runs in a process of its own. */
 #include "bench.h"
 
 #include <arpa/inet.h>
@@ -11,7 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define STREAM_SQL "SELECT i, b, f, t FROM wide LIMIT $1::int8"
+/* The table's rows as often as it takes. */
+#define STREAM_SQL "SELECT i, b, f, t FROM generate_series(1, 10), wide LIMIT $1::int8"
+
+enum side { BY_STREAM, BY_CURSOR, BY_LIBPQ };
 
 struct cost {
     double cpu;    /* seconds, of the client */
@@ -51,6 +54,20 @@ static void stream_pgdbm(pgdbm_db *db, int rows)
     pgdbm_error err;
     struct sum sum = {0};
     bench_must(pgdbm_stream(db, STREAM_SQL, pgdbm_args(rows), add_row, &sum, &err), &err, "streaming");
+    check(&sum, rows);
+}
+
+static void read_cursor(pgdbm_db *db, int rows)
+{
+    pgdbm_error err;
+    pgdbm_cursor *cursor = NULL;
+    const pgdbm_result *row = NULL;
+    struct sum sum = {0};
+    bench_must(pgdbm_cursor_open(db, STREAM_SQL, pgdbm_args(rows), NULL, &cursor, &err), &err, "opening a cursor");
+    do {
+        bench_must(pgdbm_cursor_next(cursor, &row, &err), &err, "reading a cursor");
+    } while (row != NULL && add_row(row, &sum));
+    pgdbm_cursor_close(cursor);
     check(&sum, rows);
 }
 
@@ -111,32 +128,37 @@ static double status_mb(const char *key)
     return found;
 }
 
-static struct cost measure(const struct bench *bench, bool mine, int rows)
+static void read_rows(enum side side, pgdbm_db *db, PGconn *connection, int rows)
+{
+    if (side == BY_STREAM)
+        stream_pgdbm(db, rows);
+    else if (side == BY_CURSOR)
+        read_cursor(db, rows);
+    else
+        stream_libpq(connection, rows);
+}
+
+static struct cost measure(const struct bench *bench, enum side side, int rows)
 {
     pgdbm_error err;
     pgdbm_db *db = NULL;
     PGconn *connection = NULL;
     pgdbm_config config = {.connection_string = bench->url, .min_connections = 1, .max_connections = 1};
-    if (mine) {
-        bench_must(pgdbm_open(&config, &db, &err), &err, "opening");
-        stream_pgdbm(db, 10);
-    } else {
+    if (side == BY_LIBPQ)
         connection = bench_connect(bench);
-        stream_libpq(connection, 10);
-    }
+    else
+        bench_must(pgdbm_open(&config, &db, &err), &err, "opening");
+    read_rows(side, db, connection, 10);
     double idle = status_mb("VmRSS:");
     double since = cpu_seconds();
-    if (mine)
-        stream_pgdbm(db, rows);
-    else
-        stream_libpq(connection, rows);
+    read_rows(side, db, connection, rows);
     struct cost cost = {.cpu = cpu_seconds() - since, .memory = status_mb("VmHWM:") - idle};
     pgdbm_close(db);
     PQfinish(connection);
     return cost;
 }
 
-static struct cost measure_in_child(const struct bench *bench, bool mine, int rows)
+static struct cost measure_in_child(const struct bench *bench, enum side side, int rows)
 {
     int ends[2];
     struct cost cost = {0};
@@ -145,7 +167,7 @@ static struct cost measure_in_child(const struct bench *bench, bool mine, int ro
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        cost = measure(bench, mine, rows);
+        cost = measure(bench, side, rows);
         _exit(write(ends[1], &cost, sizeof cost) == (ssize_t)sizeof cost ? 0 : 1);
     }
     close(ends[1]);
@@ -165,15 +187,30 @@ void bench_stream(struct bench *bench)
     int rows = bench->quick ? 20000 : 1000000;
     for (int round = 0; round < 10; round++) {
         bool mine = (round + round / 2) % 2 == 0;
-        bench_add(mine ? &ours : &theirs, measure_in_child(bench, mine, rows).cpu / rows * 1e6);
+        bench_add(mine ? &ours : &theirs, measure_in_child(bench, mine ? BY_STREAM : BY_LIBPQ, rows).cpu / rows * 1e6);
     }
     bench_report_cost(bench, "stream-1m", "libpq-single-row", 0.6, "us/row", &ours, &theirs);
 }
 
-void bench_stream_memory(struct bench *bench)
+static void report_memory(struct bench *bench, const char *name, enum side side, int rows, int runs)
 {
     struct samples ours = {0};
-    for (int round = 0; round < 3; round++)
-        bench_add(&ours, measure_in_child(bench, true, bench->quick ? 20000 : 1000000).memory);
-    bench_report_value(bench, "stream-memory", 16, "MB", &ours);
+    for (int run = 0; run < runs; run++)
+        bench_add(&ours, measure_in_child(bench, side, bench->quick ? 20000 : rows).memory);
+    bench_report_value(bench, name, 16, "MB", &ours);
+}
+
+void bench_stream_memory(struct bench *bench)
+{
+    report_memory(bench, "stream-memory", BY_STREAM, 1000000, 3);
+}
+
+void bench_stream_10m(struct bench *bench)
+{
+    report_memory(bench, "stream-10m", BY_STREAM, 10000000, 1);
+}
+
+void bench_cursor_10m(struct bench *bench)
+{
+    report_memory(bench, "cursor-10m", BY_CURSOR, 10000000, 1);
 }

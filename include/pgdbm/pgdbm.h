@@ -17,6 +17,7 @@
 #include <pgdbm/batch.h>
 #include <pgdbm/config.h>
 #include <pgdbm/copy.h>
+#include <pgdbm/cursor.h>
 #include <pgdbm/db.h>
 #include <pgdbm/error.h>
 #include <pgdbm/future.h>

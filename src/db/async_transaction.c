@@ -182,6 +182,7 @@ static pgdbm_status end(pgdbm_db *tx, const char *sql, bool commits, pgdbm_done_
     task->ends_lease = pgdbm__db_holds_lease(tx);
     pthread_mutex_lock(&tx->pool->lock);
     tx->ended = true; /* whoever uses it from now on is told */
+    pgdbm__db_orphan_cursors(tx);
     pthread_mutex_unlock(&tx->pool->lock);
     status = pgdbm__db_submit(task, on_done, context, NULL, err);
     if (status != PGDBM_OK) {

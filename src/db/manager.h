@@ -18,9 +18,10 @@ struct pgdbm_db {
     bool has_schema;
     char schema[64];
 
-    /* Of transactions, savepoints and pinned sessions. `inner` and `ended` are guarded by the pool's lock. */
+    /* Of transactions, savepoints and pinned sessions. `inner`, `cursors` and `ended` are guarded by the pool's lock. */
     struct pgdbm__member *member; /* NULL: a plain manager */
     pgdbm_db *outer, *inner;
+    struct pgdbm_cursor *cursors; /* that are open on it */
     bool ended;
     unsigned depth;
     struct pgdbm__spot spot;
@@ -41,8 +42,8 @@ pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgd
 /* A list of parameters that can be sent: not NULL where it says it has some, and not more than the protocol holds. */
 pgdbm_status pgdbm__db_check_params(const pgdbm_params *params, const char *function, pgdbm_error *err);
 
-/* Unlinks the handle from the one around it, and ends those inside it, which somebody may still hold. True when one was
- * open. */
+/* Unlinks the handle from the one around it, and ends its cursors and the handles inside it, which somebody may still
+ * hold. True when such a handle was open. */
 bool pgdbm__db_detach(pgdbm_db *db);
 
 /* The handle is a transaction or a savepoint; and whether it is the one that holds the lease. */
@@ -53,6 +54,9 @@ void pgdbm__db_release(pgdbm_db *db);
 /* The SQL that begins: BEGIN with its modes, or a savepoint of this depth. */
 pgdbm_status pgdbm__begin_compose(const pgdbm_tx_options *options, bool savepoint, unsigned depth, char *sql,
                                   size_t sql_bytes, pgdbm_error *err);
+
+/* cursor.c: the handle is about to end: its cursors let go of it, and stay their owners' to close. Locked. */
+void pgdbm__db_orphan_cursors(pgdbm_db *db);
 
 /* One simple-protocol command on the handle's own session. */
 pgdbm_status pgdbm__db_command(pgdbm_db *db, const char *sql, pgdbm_error *err);

@@ -114,6 +114,7 @@ bool pgdbm__db_detach(pgdbm_db *tx)
 {
     pthread_mutex_lock(&tx->pool->lock);
     bool had_inner = tx->inner != NULL;
+    pgdbm__db_orphan_cursors(tx);
     for (pgdbm_db *inner = tx->inner; inner != NULL; inner = inner->inner)
         inner->ended = true;
     if (tx->inner != NULL)

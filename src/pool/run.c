@@ -128,6 +128,14 @@ void pgdbm__run_measured(struct pgdbm__request *request)
         pgdbm__statement_measured(request->statement, request->service_ns);
 }
 
+static pgdbm_status refuse_portal(const struct pgdbm__statement *statement, pgdbm_error *err)
+{
+    pgdbm__fail(err, PGDBM_ERR_QUERY, "the statement returns no rows: there is nothing for a cursor to read");
+    pgdbm__error_hint(err, "use pgdbm_execute, or let the statement return something (RETURNING)");
+    pgdbm__error_statement(err, statement->text);
+    return PGDBM_ERR_QUERY;
+}
+
 static pgdbm_status perform_on(const struct pgdbm__run *run, struct pgdbm__session *session,
                                struct pgdbm__request *request)
 {
@@ -137,6 +145,8 @@ static pgdbm_status perform_on(const struct pgdbm__run *run, struct pgdbm__sessi
         make_ready(run->pool, session, run->deadline, request) != PGDBM_OK)
         return request->status;
     request->status = pgdbm__run_check_counts(request, &request->error);
+    if (request->status == PGDBM_OK && request->max_rows > 0 && statement->description == NULL)
+        request->status = refuse_portal(statement, &request->error);
     if (request->status == PGDBM_OK)
         request->status = pgdbm__session_perform(session, request, run->deadline);
     if (!request->left)
@@ -172,6 +182,7 @@ static void clear_answer(struct pgdbm__request *request)
     request->affected = 0;
     request->commands_complete = 0;
     request->lost = request->gone = request->stale = request->canceled_by_other = request->skipped = false;
+    request->suspended = false;
     request->parse_sent = request->parse_complete = request->cancel_possible = request->leads = false;
     request->timed_out = request->stopped = request->row_seen = request->left = false;
     request->result_bytes = 0;

@@ -288,3 +288,19 @@ enum pgdbm__row_status pgdbm__result_borrow_row(pgdbm_result *result, unsigned c
     result->n_rows = 1;
     return PGDBM__ROW_OK;
 }
+
+void pgdbm__result_view_row(pgdbm_result *result, const pgdbm_result *piece, size_t row)
+{
+    if (result->made_texts.count > 0)
+        pgdbm__texts_clear(result);
+    result->one = piece->rows != NULL ? piece->rows[row] : piece->one;
+    result->n_rows = 1;
+}
+
+void pgdbm__result_drop_rows(pgdbm_result *result, size_t n_rows)
+{
+    pgdbm__texts_clear(result); /* they have the rows' numbers */
+    result->n_rows -= n_rows;
+    if (result->rows != NULL)
+        memmove(result->rows, result->rows + n_rows, result->n_rows * sizeof *result->rows);
+}

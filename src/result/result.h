@@ -97,4 +97,9 @@ void pgdbm__result_init_borrowed(pgdbm_result *result, struct pgdbm__description
  * which the caller puts back afterwards. */
 enum pgdbm__row_status pgdbm__result_borrow_row(pgdbm_result *result, unsigned char *body, size_t bytes);
 
+/* For cursors: makes `result` one whose single row is that row of `piece`, which must outlive it; no bytes are moved. */
+void pgdbm__result_view_row(pgdbm_result *result, const pgdbm_result *piece, size_t row);
+/* Forgets the first rows, of which nothing has been asked. */
+void pgdbm__result_drop_rows(pgdbm_result *result, size_t n_rows);
+
 #endif

@@ -170,6 +170,8 @@ static bool row_description(struct pgdbm__request *request, const struct pgdbm__
     struct pgdbm__description *description = NULL;
     if (request->kind == PGDBM__REQUEST_SIMPLE)
         return true;
+    if (request->kind == PGDBM__REQUEST_FETCH || request->kind == PGDBM__REQUEST_CLOSE)
+        return false;
     pgdbm_status status = pgdbm__description_parse(message->body, message->bytes, &description, NULL);
     if (status == PGDBM_ERR_NOMEM)
         fail_request(request, status, "out of memory while reading a statement's columns");
@@ -246,7 +248,9 @@ static void fail_too_large(struct pgdbm__request *request)
     snprintf(message, sizeof message, "the result is larger than max_result_bytes (%zu)", request->max_result_bytes);
     fail_request(request, PGDBM_ERR_NOMEM, message);
     pgdbm__error_hint(&request->error,
-                      "ask for fewer rows (LIMIT), read them by pgdbm_stream, or raise max_result_bytes");
+                      request->max_rows > 0
+                          ? "make the cursor's chunk_rows smaller, or raise max_result_bytes"
+                          : "ask for fewer rows (LIMIT), read them by pgdbm_stream, or raise max_result_bytes");
     if (request->rows != PGDBM__ROWS_STREAM) {
         pgdbm_result_free(request->result);
         request->result = NULL;
@@ -358,6 +362,10 @@ static bool handle(struct pgdbm__session *session, struct pgdbm__request *reques
         return data_row(session, request, message);
     case 'C':
         return command_complete(session, request, message);
+    case 's':
+        request->suspended = true;
+        request->commands_complete++;
+        return request->max_rows > 0;
     case '1':
         request->parse_complete = true;
         return true;

@@ -21,12 +21,12 @@
 #define ROLE_CHECK_NS (INT64_C(20) * PGDBM__MS)
 
 static pgdbm_status encode_bind(struct pgdbm__session *session, const struct pgdbm__request *request,
-                                const pgdbm_params *params, const char *name, pgdbm_error *err)
+                                const pgdbm_params *params, const char *portal, const char *name, pgdbm_error *err)
 {
     const struct pgdbm__statement *statement = request->statement;
     struct pgdbm__buffer *out = &session->out;
     size_t begin = pgdbm__wire_begin(out, 'B');
-    pgdbm__wire_string(out, "", 0);
+    pgdbm__wire_string(out, portal, strlen(portal));
     pgdbm__wire_string(out, name, strlen(name));
     pgdbm__wire_int16(out, (int16_t)params->count);
     size_t formats = out->length;
@@ -111,21 +111,42 @@ static void take_sync_back(struct pgdbm__session *session, struct pgdbm__request
     before->syncs = false;
 }
 
+enum { PORTAL_NAME_BYTES = 32 };
+
+static const char *portal_name(uint64_t number, char name[PORTAL_NAME_BYTES])
+{
+    snprintf(name, PORTAL_NAME_BYTES, "pgdbm_cursor_%llx", (unsigned long long)number);
+    return name;
+}
+
 static pgdbm_status encode_execute(struct pgdbm__session *session, struct pgdbm__request *request, pgdbm_error *err)
 {
     const char *name = encode_parse(session, request);
+    char named[PORTAL_NAME_BYTES];
+    const char *portal = request->max_rows > 0 ? portal_name(request->portal = ++session->last_portal, named) : "";
     request->syncs = !request->keeps_sync_open;
     for (size_t i = 0; i < request->n_sets; i++) {
-        pgdbm_status status = encode_bind(session, request, &request->sets[i], name, err);
+        pgdbm_status status = encode_bind(session, request, &request->sets[i], portal, name, err);
         if (status != PGDBM_OK) {
             request->commands_complete = i;
             return status;
         }
-        pgdbm__wire_execute(&session->out, 0);
+        pgdbm__wire_execute(&session->out, portal, request->max_rows);
     }
     if (request->syncs)
         pgdbm__wire_sync(&session->out);
     return PGDBM_OK;
+}
+
+static void encode_portal(struct pgdbm__session *session, const struct pgdbm__request *request)
+{
+    char name[PORTAL_NAME_BYTES];
+    portal_name(request->portal, name);
+    if (request->kind == PGDBM__REQUEST_FETCH)
+        pgdbm__wire_execute(&session->out, name, request->max_rows);
+    else
+        pgdbm__wire_close_portal(&session->out, name);
+    pgdbm__wire_sync(&session->out);
 }
 
 static void encode_describe(struct pgdbm__session *session, struct pgdbm__request *request)
@@ -150,6 +171,10 @@ pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm_
     case PGDBM__REQUEST_LOOKUP:
         request->rows = PGDBM__ROWS_ALL;
         pgdbm__lookup_encode(request, &session->out);
+        break;
+    case PGDBM__REQUEST_FETCH:
+    case PGDBM__REQUEST_CLOSE:
+        encode_portal(session, request);
         break;
     case PGDBM__REQUEST_SIMPLE:
     case PGDBM__REQUEST_COPY:

@@ -317,7 +317,7 @@ pgdbm_status pgdbm__request_conclude(struct pgdbm__request *request)
         request->status = pgdbm__lookup_learn(request);
     if (request->rows == PGDBM__ROWS_STREAM)
         request->result = NULL;                     /* it was the session's */
-    if (request->kind != PGDBM__REQUEST_DESCRIBE) { /* else it is what was asked for */
+    if (request->kind == PGDBM__REQUEST_EXECUTE || request->kind == PGDBM__REQUEST_LOOKUP) {
         pgdbm__description_unref(request->description);
         request->description = NULL;
     }

@@ -31,6 +31,8 @@ enum pgdbm__request_kind {
     PGDBM__REQUEST_DESCRIBE, /* Parse and Describe, to learn a statement's types */
     PGDBM__REQUEST_LOOKUP,   /* and then what those of them are that users made (lookup.c) */
     PGDBM__REQUEST_EXECUTE,  /* one execution, or several of the same statement (n_sets) as one transaction */
+    PGDBM__REQUEST_FETCH,    /* the next rows of a portal that an execution has left open */
+    PGDBM__REQUEST_CLOSE,    /* the end of such a portal */
     PGDBM__REQUEST_SIMPLE,   /* simple protocol */
     PGDBM__REQUEST_COPY,     /* the same, with a COPY: needs a `notify` function */
     PGDBM__REQUEST_SYNC      /* nothing but a round trip */
@@ -50,6 +52,10 @@ struct pgdbm__request {
     struct pgdbm__catalog *catalog; /* LOOKUP */
     const pgdbm_params *sets;
     size_t n_sets;
+    /* EXECUTE: rows to be given, in a portal that stays open until it is closed or its transaction ends; 0: all rows, and
+     * no such portal. FETCH: the same of the next ones. */
+    int32_t max_rows;
+    uint64_t portal; /* its number on the session; given to an EXECUTE when it is sent */
     const char *simple_sql;
     enum pgdbm__rows rows;
     pgdbm_row_callback on_row;
@@ -72,6 +78,7 @@ struct pgdbm__request {
     pgdbm_result *result;
     int64_t affected;
     size_t commands_complete; /* of the sets; after a failure, those before the one that failed */
+    bool suspended;           /* max_rows have come, and the portal may have more */
     bool lost;                /* the session died under it; error.outcome says what is known */
     bool canceled_by_other;   /* 57014 that this request did not ask for */
     bool stale;               /* the statement's types are no longer what the pool believes */
@@ -99,7 +106,7 @@ struct pgdbm__request {
     uint32_t parse;       /* the number of that Parse on its session */
     bool leads;           /* its thread has taken the reader's role */
     bool cancel_possible; /* a cancel was under way when its error came: 57014 may be meant for another */
-    struct pgdbm__description *description; /* of the rows that are arriving, when not the statement's */
+    struct pgdbm__description *description; /* of the rows that arrive, when not the statement's; FETCH: the caller's */
     uint32_t *new_types;                    /* DESCRIBE: as they arrive */
     size_t n_new_types;
     size_t result_bytes;
@@ -140,6 +147,7 @@ struct pgdbm__session {
     pgdbm_error broken_error;
     struct pgdbm__prepared prepared;
     uint64_t statements_prepared;
+    uint64_t last_portal; /* the number of the last one that was opened */
 
     /* The reader's alone; the role is handed over under the lock. */
     unsigned char *in;

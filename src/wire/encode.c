@@ -64,28 +64,34 @@ void pgdbm__wire_parse(struct pgdbm__buffer *out, const char *name, const char *
     pgdbm__wire_end(out, begin);
 }
 
-static void statement_message(struct pgdbm__buffer *out, char type, const char *name)
+/* `what` is S for a statement, P for a portal. */
+static void named_message(struct pgdbm__buffer *out, char type, char what, const char *name)
 {
     size_t begin = pgdbm__wire_begin(out, type);
-    pgdbm__buffer_append(out, "S", 1);
+    pgdbm__buffer_append(out, &what, 1);
     pgdbm__wire_string(out, name, strlen(name));
     pgdbm__wire_end(out, begin);
 }
 
 void pgdbm__wire_describe_statement(struct pgdbm__buffer *out, const char *name)
 {
-    statement_message(out, 'D', name);
+    named_message(out, 'D', 'S', name);
 }
 
 void pgdbm__wire_close_statement(struct pgdbm__buffer *out, const char *name)
 {
-    statement_message(out, 'C', name);
+    named_message(out, 'C', 'S', name);
 }
 
-void pgdbm__wire_execute(struct pgdbm__buffer *out, int32_t max_rows)
+void pgdbm__wire_close_portal(struct pgdbm__buffer *out, const char *portal)
+{
+    named_message(out, 'C', 'P', portal);
+}
+
+void pgdbm__wire_execute(struct pgdbm__buffer *out, const char *portal, int32_t max_rows)
 {
     size_t begin = pgdbm__wire_begin(out, 'E');
-    pgdbm__wire_string(out, "", 0);
+    pgdbm__wire_string(out, portal, strlen(portal));
     pgdbm__wire_int32(out, max_rows);
     pgdbm__wire_end(out, begin);
 }

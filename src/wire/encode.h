@@ -20,8 +20,9 @@ void pgdbm__wire_parse(struct pgdbm__buffer *out, const char *name, const char *
                        const uint32_t *types, size_t n_types);
 void pgdbm__wire_describe_statement(struct pgdbm__buffer *out, const char *name);
 void pgdbm__wire_close_statement(struct pgdbm__buffer *out, const char *name);
-/* Execute of the unnamed portal; 0 rows means all. */
-void pgdbm__wire_execute(struct pgdbm__buffer *out, int32_t max_rows);
+/* The portal without a name is "". 0 rows means all. */
+void pgdbm__wire_execute(struct pgdbm__buffer *out, const char *portal, int32_t max_rows);
+void pgdbm__wire_close_portal(struct pgdbm__buffer *out, const char *portal);
 void pgdbm__wire_sync(struct pgdbm__buffer *out);
 /* Query: the simple protocol. */
 void pgdbm__wire_query(struct pgdbm__buffer *out, const char *sql, size_t sql_bytes);

@@ -6,6 +6,7 @@
 #include <pgdbm/batch.h>
 #include <pgdbm/future.h>
 #include <pgdbm/listen.h>
+#include <pgdbm/types.h>
 #include <stdlib.h>
 
 static pgdbm_error err;
@@ -130,6 +131,26 @@ static void fetching_refuses_null(void **state)
     assert_ok(pgdbm_execute_with(db, NULL, sql, none, NULL, &err));
     assert_ok(pgdbm_execute_simple_with(db, NULL, sql, &err));
     assert_ok(pgdbm_stream_with(db, NULL, sql, none, on_row, NULL, &err));
+}
+
+static void cursors_refuse_null(void **state)
+{
+    pgdbm_db *db = ((struct stage *)*state)->db;
+    const pgdbm_params lacking = {.count = 1, .values = NULL};
+    pgdbm_cursor *cursor;
+    const pgdbm_result *row;
+    pgdbm_result *piece;
+    REFUSES("db", pgdbm_cursor_open(NULL, sql, none, NULL, &cursor, out));
+    REFUSES("sql", pgdbm_cursor_open(db, NULL, none, NULL, &cursor, out));
+    REFUSES("params", pgdbm_cursor_open(db, sql, lacking, NULL, &cursor, out));
+    REFUSES("cursor", pgdbm_cursor_open(db, sql, none, NULL, NULL, out));
+    REFUSES("cursor", pgdbm_cursor_next(NULL, &row, out));
+    REFUSES("cursor", pgdbm_cursor_fetch(NULL, &piece, out));
+    assert_ok(pgdbm_cursor_open(db, sql, none, NULL, &cursor, &err));
+    REFUSES("row", pgdbm_cursor_next(cursor, NULL, out));
+    REFUSES("result", pgdbm_cursor_fetch(cursor, NULL, out));
+    pgdbm_cursor_close(cursor);
+    pgdbm_cursor_close(NULL);
 }
 
 static void transactions_refuse_null(void **state)
@@ -378,6 +399,40 @@ static void the_test_kit_refuses_null(void **state)
     assert_true(pgdbm_testserver_pid(NULL) <= 0);
 }
 
+static void conversions_refuse_null(void **state)
+{
+    const struct timespec now = {0};
+    pgdbm_timestamp timestamp = {0};
+    pgdbm_date date = {0};
+    pgdbm_time clock;
+    pgdbm_decimal decimal;
+    pgdbm_uuid uuid;
+    pgdbm_inet inet;
+    int part;
+    (void)state;
+    REFUSES("time", pgdbm_timestamp_from_timespec(NULL, &timestamp, out));
+    REFUSES("timestamp", pgdbm_timestamp_from_timespec(&now, NULL, out));
+    REFUSES("time", pgdbm_timestamp_to_timespec(timestamp, NULL, out));
+    REFUSES("text", pgdbm_timestamp_parse(NULL, &timestamp, out));
+    REFUSES("timestamp", pgdbm_timestamp_parse("infinity", NULL, out));
+    REFUSES("date", pgdbm_date_from_ymd(2026, 1, 31, NULL, out));
+    REFUSES("year", pgdbm_date_to_ymd(date, NULL, &part, &part, out));
+    REFUSES("month", pgdbm_date_to_ymd(date, &part, NULL, &part, out));
+    REFUSES("day", pgdbm_date_to_ymd(date, &part, &part, NULL, out));
+    REFUSES("text", pgdbm_date_parse(NULL, &date, out));
+    REFUSES("date", pgdbm_date_parse("infinity", NULL, out));
+    REFUSES("text", pgdbm_time_parse(NULL, &clock, out));
+    REFUSES("time", pgdbm_time_parse("12:00", NULL, out));
+    REFUSES("text", pgdbm_decimal_parse(NULL, &decimal, out));
+    REFUSES("decimal", pgdbm_decimal_parse("1", NULL, out));
+    REFUSES("text", pgdbm_uuid_parse(NULL, &uuid, out));
+    REFUSES("uuid", pgdbm_uuid_parse("00000000000000000000000000000000", NULL, out));
+    REFUSES("text", pgdbm_inet_parse(NULL, &inet, out));
+    REFUSES("inet", pgdbm_inet_parse("::1", NULL, out));
+    assert_int_equal(pgdbm_uuid_format(NULL, NULL, 0), 0);
+    assert_int_equal(pgdbm_inet_format(NULL, NULL, 0), 0);
+}
+
 static void *reallocate(void *memory, size_t bytes, void *context)
 {
     (void)context;
@@ -409,11 +464,13 @@ int main(void)
 #define ON_ONE(test) cmocka_unit_test_setup_teardown(test, stage_setup_one, stage_teardown)
         ON_ONE(verbs_refuse_null),
         ON_ONE(fetching_refuses_null),
+        ON_ONE(cursors_refuse_null),
         ON_ONE(transactions_refuse_null),
         ON_ONE(pools_and_managers_refuse_null),
         ON_ONE(results_refuse_null),
         ON_ONE(migrations_and_modules_refuse_null),
         ON_ONE(the_test_kit_refuses_null),
+        ON_ONE(conversions_refuse_null),
         ON_ONE(memory_and_errors_take_null),
         ON_ONE(asynchronous_verbs_refuse_null),
         ON_ONE(driving_and_offloading_take_or_refuse_null),

@@ -295,6 +295,42 @@ static void a_transaction_that_is_ended_inside_its_stream_does_no_harm(void **st
     STAGE_UNTIL(stage, stats.leased == 0);
 }
 
+struct dawdler {
+    struct stage *stage;
+    size_t rows;
+    int64_t made; /* rows that the server had made when it could not go on */
+};
+
+/* At the tenth row: does nothing until the server waits for us. */
+static bool dawdle(const pgdbm_result *row, void *context)
+{
+    struct dawdler *dawdler = context;
+    (void)row;
+    if (++dawdler->rows < 10)
+        return true;
+    int64_t give_up = stage_clock_ms() + 20000;
+    while (stage_number(dawdler->stage->db, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite' "
+                                            "AND datname = current_database()") != 1)
+        if (stage_clock_ms() > give_up)
+            return false;
+    dawdler->made = stage_number(dawdler->stage->db, "SELECT last_value FROM made");
+    return false;
+}
+
+static void a_slow_callback_holds_the_server_back_and_can_stop_it(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    struct dawdler dawdler = {.stage = stage};
+    stage_run(stage->db, "CREATE SEQUENCE made");
+    assert_ok(pgdbm_stream(stage->db, "SELECT nextval('made'), repeat('x', 10000) FROM generate_series(1, 1000000)",
+                           pgdbm_no_args, dawdle, &dawdler, &err));
+    assert_int_equal(dawdler.rows, 10);
+    assert_true(dawdler.made >= 10);
+    assert_true(dawdler.made < 20000); /* 200 MB of 10 GB: what sockets hold is much less */
+    stage_expect_number(stage->db, "SELECT 1", 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +345,7 @@ int main(void)
         ON_ONE(stopping_at_the_last_row_is_success),
         ON_ONE(an_error_in_the_middle_comes_after_the_rows_before_it),
         ON_ONE(the_streaming_transaction_refuses_work_inside_its_callback),
+        ON_FOUR(a_slow_callback_holds_the_server_back_and_can_stop_it),
         ON_FOUR(another_manager_works_inside_the_callback),
         ON_ONE(a_stream_in_a_transaction_sees_it),
         ON_ONE(stopping_early_in_a_transaction_leaves_it_to_be_rolled_back),

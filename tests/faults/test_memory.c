@@ -218,6 +218,52 @@ static void transactions_savepoints_and_streams(void **state)
     sweep(state, run_transaction, true);
 }
 
+static pgdbm_status read_cursor(pgdbm_db *db, pgdbm_error *err)
+{
+    char sql[200];
+    pgdbm_cursor *cursor = NULL;
+    pgdbm_result *piece = NULL;
+    const pgdbm_result *row = NULL;
+    const char *text = NULL;
+    size_t rows = 0;
+    const pgdbm_cursor_options options = {.chunk_rows = 20};
+    pgdbm_status status =
+        pgdbm_cursor_open(db, fresh(sql, sizeof sql, "SELECT generate_series(1, $1::int8), repeat('x', 500)"),
+                          pgdbm_args(50), &options, &cursor, err);
+    while (status == PGDBM_OK && (status = pgdbm_cursor_next(cursor, &row, err)) == PGDBM_OK && row != NULL &&
+           rows < 30)
+        if ((status = pgdbm_get_text(row, 0, 0, &text, err)) == PGDBM_OK)
+            rows++;
+    while (status == PGDBM_OK && (status = pgdbm_cursor_fetch(cursor, &piece, err)) == PGDBM_OK &&
+           pgdbm_result_rows(piece) > 0) {
+        rows += pgdbm_result_rows(piece);
+        pgdbm_result_free(piece);
+    }
+    pgdbm_result_free(piece);
+    pgdbm_cursor_close(cursor);
+    if (status == PGDBM_OK && rows != 49) /* the one that ended the first loop is not counted */
+        fail_msg("49 rows expected, %zu came", rows);
+    return status;
+}
+
+static pgdbm_status run_cursors(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    pgdbm_db *tx = NULL;
+    (void)stage;
+    pgdbm_status status = read_cursor(db, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_begin(db, NULL, &tx, err);
+    if (status == PGDBM_OK)
+        status = read_cursor(tx, err);
+    pgdbm_close(tx);
+    return status;
+}
+
+static void cursors(void **state)
+{
+    sweep(state, run_cursors, true);
+}
+
 static pgdbm_status insert_pair(pgdbm_db *tx, void *context, pgdbm_error *err)
 {
     char sql[200];
@@ -475,6 +521,7 @@ int main(void)
         STAGED(opening_attaching_and_closing),
         STAGED(executing_fetching_and_expanding),
         STAGED(transactions_savepoints_and_streams),
+        STAGED(cursors),
         STAGED(transacting_and_many),
         STAGED(opening_a_module_and_migrating),
         STAGED(submitting_statements_and_batches),
