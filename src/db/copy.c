@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The COPY verbs. The blocking ones are the asynchronous ones with a caller that drives until it is its turn. */
-#include "pool/copy.h"
+#include "db/copy.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "db/async.h"
+#include "pool/copy.h"
 #include "sql/effects.h"
 #include "sql/scan.h"
 
 #include <string.h>
-
-#define PIECE_BYTES ((size_t)64 * 1024)
 
 /* Whether this word is in the text, outside of quotes and comments. */
 static bool has_word(const struct pgdbm__statement *statement, const char *word)
@@ -184,14 +183,15 @@ static bool is_my_turn(void *context)
     return waiting->done || waiting->copy->ready || waiting->copy->first != NULL;
 }
 
-static pgdbm_status start(pgdbm_db *db, const char *function, const char *sql, bool in, struct waiting *waiting,
-                          pgdbm_error *err)
+static pgdbm_status start(pgdbm_db *db, const char *function, const char *sql, bool in, bool joins,
+                          struct waiting *waiting, pgdbm_error *err)
 {
     pgdbm_status status = make(db, function, sql, in, &waiting->copy, err);
     if (status != PGDBM_OK)
         return status;
     struct pgdbm_copy *copy = waiting->copy;
     copy->blocking = copy->task->direct = true;
+    copy->joins = joins;
     copy->on_done = note_outcome;
     copy->context = waiting;
     atomic_fetch_add(&copy->references, 1);
@@ -234,80 +234,145 @@ static bool is_done(void *context)
     return ((const struct waiting *)context)->done;
 }
 
-static pgdbm_status fail_source(struct waiting *waiting, pgdbm_status status, const pgdbm_error *failure,
-                                pgdbm_error *err)
+/* Whoever drives may have seen its end. */
+static bool is_over(struct waiting *waiting)
 {
-    if (waiting->status == PGDBM_OK || waiting->status == PGDBM_ERR_CONNECTION)
-        return waiting->status; /* it had ended otherwise */
+    struct pgdbm_pool *pool = waiting->copy->pool;
+    pthread_mutex_lock(&pool->lock);
+    bool over = waiting->done;
+    pthread_mutex_unlock(&pool->lock);
+    return over;
+}
+
+/* The COPY ended because of the caller's side, and that is what it ends with. */
+static void fail_ours(struct waiting *waiting, pgdbm_status status, const pgdbm_error *failure)
+{
     waiting->status = status;
     waiting->error = *failure;
     waiting->error.status = status;
-    waiting->error.outcome = PGDBM_OUTCOME_ROLLED_BACK;
-    (void)err;
-    return status;
 }
 
-pgdbm_status pgdbm_copy_in(pgdbm_db *db, const char *sql, pgdbm_copy_source source, void *context, int64_t *rows,
-                           pgdbm_error *err)
+/* Sends a piece. False: the COPY is over. */
+static bool send_piece(struct waiting *waiting, const char *data, size_t bytes)
+{
+    bool open = !is_over(waiting);
+    for (size_t sent = 0; open && sent < bytes;) {
+        sent += pgdbm_copy_write(waiting->copy, data + sent, bytes - sent);
+        if (sent < bytes)
+            open = await_room(waiting);
+    }
+    return open;
+}
+
+pgdbm_status pgdbm__db_copy_in(pgdbm_db *db, const char *function, const char *sql, pgdbm__copy_feed feed,
+                               void *context, int64_t *rows, pgdbm_error *err)
 {
     struct waiting waiting = {0};
     pgdbm_error failure;
     pgdbm_status given = PGDBM_OK;
-    if (source == NULL)
-        return pgdbm__fail_null(err, "pgdbm_copy_in", "source");
-    char *buffer = pgdbm__alloc(PIECE_BYTES);
-    if (buffer == NULL)
-        return pgdbm__fail_nomem(err, "starting a COPY");
-    pgdbm_status status = start(db, "pgdbm_copy_in", sql, true, &waiting, err);
-    if (status != PGDBM_OK) {
-        pgdbm__free(buffer);
+    pgdbm_status status = start(db, function, sql, true, false, &waiting, err);
+    if (status != PGDBM_OK)
         return status;
-    }
-    size_t filled = 1;
+    const void *data = NULL;
+    size_t bytes = 1;
     bool open = await_room(&waiting);
-    while (open && filled > 0 && given == PGDBM_OK) {
-        filled = 0;
+    while (open && bytes > 0) {
+        bytes = 0;
         pgdbm__fail(&failure, PGDBM_ERR_QUERY, "the source of the data failed");
-        given = source(buffer, PIECE_BYTES, &filled, context, &failure);
-        filled = filled < PIECE_BYTES ? filled : PIECE_BYTES;
-        for (size_t sent = 0; open && given == PGDBM_OK && sent < filled;) {
-            size_t taken = pgdbm_copy_write(waiting.copy, buffer + sent, filled - sent);
-            sent += taken;
-            if (sent < filled)
-                open = await_room(&waiting);
-        }
+        given = feed(&data, &bytes, context, &failure);
+        if (given != PGDBM_OK)
+            break;
+        open = send_piece(&waiting, data, bytes);
     }
     pgdbm_copy_end(waiting.copy, given != PGDBM_OK ? "the source of the data failed" : NULL);
     pgdbm__pool_drive_until(db->pool, is_done, &waiting, PGDBM__NEVER);
-    if (given != PGDBM_OK)
-        (void)fail_source(&waiting, given, &failure, err);
-    pgdbm__free(buffer);
+    failure.outcome = PGDBM_OUTCOME_ROLLED_BACK;
+    if (given != PGDBM_OK && waiting.status != PGDBM_OK && waiting.status != PGDBM_ERR_CONNECTION)
+        fail_ours(&waiting, given, &failure); /* else it had ended otherwise */
     return finish(&waiting, rows, err);
 }
 
-pgdbm_status pgdbm_copy_out(pgdbm_db *db, const char *sql, pgdbm_copy_sink sink, void *context, int64_t *rows,
-                            pgdbm_error *err)
+pgdbm_status pgdbm__db_copy_out(pgdbm_db *db, const char *function, const char *sql, bool joins,
+                                pgdbm__copy_drain drain, void *context, int64_t *rows, pgdbm_error *err)
 {
     struct waiting waiting = {0};
-    if (sink == NULL)
-        return pgdbm__fail_null(err, "pgdbm_copy_out", "sink");
-    pgdbm_status status = start(db, "pgdbm_copy_out", sql, false, &waiting, err);
+    pgdbm_error failure;
+    pgdbm_status given = PGDBM_OK;
+    pgdbm_status status = start(db, function, sql, false, joins, &waiting, err);
     if (status != PGDBM_OK)
         return status;
     struct pgdbm_pool *pool = waiting.copy->pool;
     bool over = false;
-    bool wanted = true;
+    bool more = true;
     while (!over) {
         pgdbm__pool_drive_until(pool, is_my_turn, &waiting, PGDBM__NEVER);
         pthread_mutex_lock(&pool->lock);
         struct pgdbm__piece *piece = pgdbm__copy_take(waiting.copy);
         over = piece == NULL && waiting.done;
         pthread_mutex_unlock(&pool->lock);
-        if (piece != NULL && wanted && !sink(piece->data, piece->bytes, context)) {
-            wanted = false;
-            pgdbm__copy_stop(waiting.copy);
+        if (piece != NULL && more) {
+            pgdbm__fail(&failure, PGDBM_ERR_QUERY, "the taker of the data failed");
+            given = drain(piece->data, piece->bytes, &more, context, &failure);
+            more = more && given == PGDBM_OK;
+            if (!more)
+                pgdbm__copy_stop(waiting.copy);
         }
         pgdbm__free(piece);
     }
+    if (given != PGDBM_OK)
+        fail_ours(&waiting, given, &failure);
     return finish(&waiting, rows, err);
+}
+
+/* --- callbacks of the caller's --- */
+
+struct source {
+    pgdbm_copy_source fill;
+    void *context;
+    char *buffer;
+};
+
+static pgdbm_status feed_from_source(const void **data, size_t *bytes, void *context, pgdbm_error *err)
+{
+    struct source *source = context;
+    pgdbm_status status = source->fill(source->buffer, PGDBM__COPY_PIECE_BYTES, bytes, source->context, err);
+    *bytes = *bytes < PGDBM__COPY_PIECE_BYTES ? *bytes : PGDBM__COPY_PIECE_BYTES;
+    *data = source->buffer;
+    return status;
+}
+
+pgdbm_status pgdbm_copy_in(pgdbm_db *db, const char *sql, pgdbm_copy_source source, void *context, int64_t *rows,
+                           pgdbm_error *err)
+{
+    struct source wrapped = {source, context, NULL};
+    if (source == NULL)
+        return pgdbm__fail_null(err, "pgdbm_copy_in", "source");
+    wrapped.buffer = pgdbm__alloc(PGDBM__COPY_PIECE_BYTES);
+    if (wrapped.buffer == NULL)
+        return pgdbm__fail_nomem(err, "starting a COPY");
+    pgdbm_status status = pgdbm__db_copy_in(db, "pgdbm_copy_in", sql, feed_from_source, &wrapped, rows, err);
+    pgdbm__free(wrapped.buffer);
+    return status;
+}
+
+struct sink {
+    pgdbm_copy_sink take;
+    void *context;
+};
+
+static pgdbm_status drain_into_sink(char *data, size_t bytes, bool *more, void *context, pgdbm_error *err)
+{
+    const struct sink *sink = context;
+    (void)err;
+    *more = sink->take(data, bytes, sink->context);
+    return PGDBM_OK;
+}
+
+pgdbm_status pgdbm_copy_out(pgdbm_db *db, const char *sql, pgdbm_copy_sink sink, void *context, int64_t *rows,
+                            pgdbm_error *err)
+{
+    struct sink wrapped = {sink, context};
+    if (sink == NULL)
+        return pgdbm__fail_null(err, "pgdbm_copy_out", "sink");
+    return pgdbm__db_copy_out(db, "pgdbm_copy_out", sql, false, drain_into_sink, &wrapped, rows, err);
 }

@@ -122,14 +122,8 @@ static char *with_returning(const char *sql)
     size_t bytes = strlen(sql);
     if ((pgdbm__sql_effects(sql, bytes) & PGDBM__EFFECT_RETURNING) != 0)
         return pgdbm__memdup(sql, bytes);
-    struct pgdbm__scanner scanner = {.text = sql, .bytes = bytes};
-    struct pgdbm__token token;
-    size_t end = 0;
-    for (pgdbm__scan_next(&scanner, &token); token.kind != PGDBM__TOKEN_END; pgdbm__scan_next(&scanner, &token))
-        if (!pgdbm__token_is_symbol(sql, &token, ';'))
-            end = token.offset + token.bytes;
     struct pgdbm__buffer text = {0};
-    pgdbm__buffer_append(&text, sql, end);
+    pgdbm__buffer_append(&text, sql, pgdbm__scan_end(sql, bytes));
     pgdbm__buffer_text(&text, " RETURNING id");
     char *made = pgdbm__buffer_take(&text);
     pgdbm__buffer_free(&text);

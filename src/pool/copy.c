@@ -11,6 +11,8 @@
 
 /* Pieces beyond this stop the reading. */
 #define HELD_BYTES ((size_t)1024 * 1024)
+/* What is put together. */
+#define JOINED_BYTES ((size_t)32 * 1024)
 
 void pgdbm__copy_release(struct pgdbm_copy *copy)
 {
@@ -77,22 +79,40 @@ void pgdbm__copy_stop(struct pgdbm_copy *copy)
         pgdbm_cancel(copy->task);
 }
 
+/* Whether it found room in the newest piece. */
+static bool join(struct pgdbm_copy *copy, const void *data, size_t bytes)
+{
+    struct pgdbm__piece *last = copy->last;
+    if (!copy->joins || copy->nomem || last == NULL || bytes > last->capacity - last->bytes)
+        return false;
+    memcpy(last->data + last->bytes, data, bytes);
+    last->bytes += bytes;
+    copy->bytes += bytes;
+    return true;
+}
+
 /* A piece of a COPY TO, in the thread that reads. */
 static void came(struct pgdbm__request *flight, const void *data, size_t bytes)
 {
     struct pgdbm_request *task = flight->context;
     struct pgdbm_copy *copy = task->owner;
-    struct pgdbm__piece *piece = pgdbm__alloc(sizeof *piece + bytes);
+    pthread_mutex_lock(&copy->pool->lock);
+    bool joined = join(copy, data, bytes);
+    pthread_mutex_unlock(&copy->pool->lock);
+    if (joined)
+        return;
+    size_t capacity = copy->joins && bytes < JOINED_BYTES ? JOINED_BYTES : bytes;
+    struct pgdbm__piece *piece = pgdbm__alloc(sizeof *piece + capacity + 1);
     if (piece != NULL) {
-        *piece = (struct pgdbm__piece){.bytes = bytes};
+        *piece = (struct pgdbm__piece){.bytes = bytes, .capacity = capacity};
         memcpy(piece->data, data, bytes);
     }
     pthread_mutex_lock(&copy->pool->lock);
     copy->member = task->member;
-    if (copy->stopped) {
+    if (copy->stopped || copy->nomem) {
         pgdbm__free(piece);
     } else if (piece == NULL)
-        copy->nomem = true; /* said at the end; what comes is read to its end */
+        copy->nomem = true; /* said at the end; what comes is read to its end, and nothing behind a gap is handed on */
     else {
         if (copy->last != NULL)
             copy->last->next = piece;

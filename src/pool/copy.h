@@ -4,13 +4,14 @@
 #define PGDBM_POOL_COPY_H
 
 #include "pool/task.h"
+#include "result/tuple.h"
 
 #include <pgdbm/copy.h>
 
 struct pgdbm__piece {
     struct pgdbm__piece *next;
-    size_t bytes;
-    char data[];
+    size_t bytes, capacity;
+    char data[]; /* and one byte more, which a reader of rows writes to */
 };
 
 /* The public handle, too. Guarded by the pool's lock, except what is set before it is submitted. */
@@ -27,6 +28,7 @@ struct pgdbm_copy {
     bool ready;   /* FROM: there is room */
     bool posted;  /* a post is on its way */
     bool stopped; /* TO: its consumer has had enough */
+    bool joins;   /* TO: what comes may be put together in one piece; otherwise each is a row */
     bool nomem, paused, over;
     struct pgdbm__piece *first, *last; /* TO: come, and not yet handed on */
     size_t bytes;

@@ -375,6 +375,8 @@ void pgdbm__run_measured(struct pgdbm__request *request);
 /* Waits until the asynchronous requests of a lease, which came before, are complete. */
 void pgdbm__lease_quiesce(struct pgdbm_pool *pool, struct pgdbm__member *member);
 pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request *request, pgdbm_error *err);
+/* The statement of `run`, with its types, which are asked for the first time only. A new reference; NULL after an error. */
+pgdbm_status pgdbm__pool_describe(const struct pgdbm__run *run, struct pgdbm__statement **statement, pgdbm_error *err);
 
 /* pool.c */
 /* For simulations: a pool without threads, whose steps (above) its owner takes, and without sessions at first. */

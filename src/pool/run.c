@@ -128,6 +128,11 @@ void pgdbm__run_measured(struct pgdbm__request *request)
         pgdbm__statement_measured(request->statement, request->service_ns);
 }
 
+static bool is_ready(const struct pgdbm__statement *statement)
+{
+    return atomic_load_explicit(&statement->ready, memory_order_acquire);
+}
+
 static pgdbm_status refuse_portal(const struct pgdbm__statement *statement, pgdbm_error *err)
 {
     pgdbm__fail(err, PGDBM_ERR_QUERY, "the statement returns no rows: there is nothing for a cursor to read");
@@ -141,14 +146,21 @@ static pgdbm_status perform_on(const struct pgdbm__run *run, struct pgdbm__sessi
 {
     struct pgdbm__statement *statement = request->statement;
     pgdbm__run_mark_effects(run->lease != NULL, session, statement->effects);
-    if (!atomic_load_explicit(&statement->ready, memory_order_acquire) &&
-        make_ready(run->pool, session, run->deadline, request) != PGDBM_OK)
+    if (!is_ready(statement) && make_ready(run->pool, session, run->deadline, request) != PGDBM_OK)
         return request->status;
+    if (request->kind == PGDBM__REQUEST_DESCRIBE)
+        return request->status = PGDBM_OK;
     request->status = pgdbm__run_check_counts(request, &request->error);
     if (request->status == PGDBM_OK && request->max_rows > 0 && statement->description == NULL)
         request->status = refuse_portal(statement, &request->error);
+    if (request->status == PGDBM_OK && request->rows == PGDBM__ROWS_STRUCTS)
+        request->status = pgdbm__structs_new(statement->description, request->shape, &request->result, &request->error);
     if (request->status == PGDBM_OK)
         request->status = pgdbm__session_perform(session, request, run->deadline);
+    if (request->status != PGDBM_OK) { /* also what was made before it could be sent */
+        pgdbm_result_free(request->result);
+        request->result = NULL;
+    }
     if (!request->left)
         pgdbm__run_measured(request);
     return request->status;
@@ -163,6 +175,8 @@ static bool may_repeat(const struct pgdbm__run *run, const struct pgdbm__request
             return false;
         return request->error.outcome != PGDBM_OUTCOME_UNKNOWN || run->idempotent;
     }
+    if (request->error.outcome == PGDBM_OUTCOME_DONE) /* it ran; what came could not be read */
+        return pgdbm__run_should_ask_again(request, transaction_before);
     return transaction_before == 'I' &&
            (request->gone || request->stale || request->canceled_by_other || request->skipped);
 }
@@ -261,9 +275,12 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
             atomic_fetch_add_explicit(&run->pool->statements_repeated, 1, memory_order_relaxed);
         repeat = false;
         again = true;
-        if (status == PGDBM_OK)
+        bool known = request->kind == PGDBM__REQUEST_DESCRIBE && is_ready(request->statement);
+        if (status == PGDBM_OK && !known)
             status = attempt(run, request, &repeat, &failure);
         doubtful = doubtful || (repeat && status != PGDBM_OK && failure.outcome == PGDBM_OUTCOME_UNKNOWN);
+        if (request->kind == PGDBM__REQUEST_DESCRIBE && status == PGDBM_OK)
+            break; /* the statement is what was asked for */
         pgdbm__statement_unref(request->statement);
         request->statement = NULL;
     }
@@ -275,5 +292,13 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
         if (err != NULL)
             *err = failure;
     }
+    return status;
+}
+
+pgdbm_status pgdbm__pool_describe(const struct pgdbm__run *run, struct pgdbm__statement **statement, pgdbm_error *err)
+{
+    struct pgdbm__request request = {.kind = PGDBM__REQUEST_DESCRIBE};
+    pgdbm_status status = pgdbm__pool_run(run, &request, err);
+    *statement = request.statement;
     return status;
 }

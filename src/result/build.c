@@ -158,20 +158,20 @@ void pgdbm_result_free(pgdbm_result *result)
     }
     pgdbm__free(result->rows);
     pgdbm__free(result->borrowed);
+    pgdbm__structs_free(result->structs);
     pgdbm__description_unref(result->description);
     pgdbm__free(result);
 }
 
 /* Chunks double up to a megabyte. */
-void *pgdbm__result_take(pgdbm_result *result, size_t bytes)
+char *pgdbm__result_take_bytes(pgdbm_result *result, size_t bytes)
 {
     struct pgdbm__chunk *chunk = result->chunks;
-    size_t step = (bytes + 7) & ~(size_t)7;
-    if ((size_t)(chunk->end - chunk->at) < step) {
+    if ((size_t)(chunk->end - chunk->at) < bytes) {
         size_t last = chunk == &result->inside ? FIRST_CHUNK_BYTES / 2 : (size_t)(chunk->end - (char *)chunk);
         size_t size = last < LARGEST_CHUNK_BYTES ? last * 2 : LARGEST_CHUNK_BYTES;
-        if (size < step + sizeof *chunk)
-            size = step + sizeof *chunk;
+        if (size < bytes + sizeof *chunk)
+            size = bytes + sizeof *chunk;
         struct pgdbm__chunk *grown = pgdbm__alloc(size);
         if (grown == NULL)
             return NULL;
@@ -181,8 +181,13 @@ void *pgdbm__result_take(pgdbm_result *result, size_t bytes)
         result->chunks = chunk = grown;
     }
     char *taken = chunk->at;
-    chunk->at += step;
+    chunk->at += bytes;
     return taken;
+}
+
+void *pgdbm__result_take(pgdbm_result *result, size_t bytes)
+{
+    return pgdbm__result_take_bytes(result, (bytes + 7) & ~(size_t)7);
 }
 
 static struct pgdbm__row *add_row(pgdbm_result *result)

@@ -76,6 +76,11 @@ pgdbm_status pgdbm__value_find(const pgdbm_result *result, size_t row, size_t co
         pgdbm__fail_null(err, "reading a result", result == NULL ? "result" : "value");
         return PGDBM_ERR_ARGUMENT;
     }
+    if (result->structs != NULL) {
+        pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "the result's rows are structs");
+        pgdbm__error_hint(err, "read them with pgdbm_result_structs, or fetch rows with pgdbm_fetch_all");
+        return PGDBM_ERR_ARGUMENT;
+    }
     if (row >= result->n_rows) {
         pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "there is no row %zu in a result of %zu", row, result->n_rows);
         return PGDBM_ERR_ARGUMENT;

@@ -61,6 +61,8 @@ struct pgdbm__made_texts {
     size_t n_buckets, count;
 };
 
+struct pgdbm__structs;
+
 struct pgdbm_result {
     _Atomic int references;
     struct pgdbm__description *description;
@@ -70,14 +72,15 @@ struct pgdbm_result {
     struct pgdbm__row one;
     struct pgdbm__cell *borrowed; /* of a stream's row */
     size_t borrowed_capacity;
-    struct pgdbm__chunk *chunks; /* the newest first; the oldest is `inside` */
+    struct pgdbm__structs *structs; /* NULL: its rows are rows, else structs (shape.h) */
+    struct pgdbm__chunk *chunks;    /* the newest first; the oldest is `inside` */
     struct pgdbm__made_texts made_texts;
     struct pgdbm__array_head *array; /* of one that was made of an array: in its chunks */
     struct pgdbm__chunk inside;
     char space[];
 };
 
-enum pgdbm__row_status { PGDBM__ROW_OK, PGDBM__ROW_NOMEM, PGDBM__ROW_MALFORMED };
+enum pgdbm__row_status { PGDBM__ROW_OK, PGDBM__ROW_NOMEM, PGDBM__ROW_MALFORMED, PGDBM__ROW_REFUSED };
 
 /* An empty result; `description` may be NULL (no columns). NULL when memory is short. A small result needs this one
  * allocation. */
@@ -87,6 +90,9 @@ enum pgdbm__row_status pgdbm__result_append(pgdbm_result *result, const unsigned
 
 /* `bytes` that live as long as the result, aligned to 8; NULL when memory is short. */
 void *pgdbm__result_take(pgdbm_result *result, size_t bytes);
+/* The same, not aligned: for results that take nothing else. */
+char *pgdbm__result_take_bytes(pgdbm_result *result, size_t bytes);
+void pgdbm__structs_free(struct pgdbm__structs *structs);
 
 /* Adds a row of what lies in the result already. False when memory is short. */
 bool pgdbm__result_add(pgdbm_result *result, const char *base, const struct pgdbm__cell *cells);

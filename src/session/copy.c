@@ -4,8 +4,9 @@
 
 #include "wire/encode.h"
 
-/* So much may be queued; more only when the socket has taken all of it. */
-#define QUEUED_BYTES ((size_t)256 * 1024)
+/* So much may be queued; more only when the socket has taken all of it. With the heads of its messages it is within what a
+ * session keeps of its buffers (send.c): a long COPY makes none anew. */
+#define QUEUED_BYTES ((size_t)192 * 1024)
 
 /* There is no memory to go on with it: the server is told so, or, without memory for that, cut off; either undoes it.
  * Locked. */

@@ -108,6 +108,19 @@ static void fill_server_error(pgdbm_error *error, const struct pgdbm__wire_error
     pgdbm__error_statement(error, sql);
 }
 
+/* Where in the data of a COPY it was: "COPY t, line 3, column b: "value"" is a line of the context (its words may be
+ * translated), and the value is nobody's business. */
+static void add_place(pgdbm_error *error, const char *context)
+{
+    char detail[sizeof error->detail];
+    const char *place = strstr(context, "COPY ");
+    if (place == NULL)
+        return;
+    memcpy(detail, error->detail, sizeof detail);
+    pgdbm__error_detail(error, "%.*s%s%.350s", (int)strcspn(place, ":\n"), place, detail[0] != '\0' ? ". " : "",
+                        detail);
+}
+
 /* A value of a type that a user made, and perhaps changed since: sent in its old form it is malformed, or of other types. */
 static bool is_changed_type(const struct pgdbm__request *request, const char *sqlstate)
 {
@@ -133,6 +146,8 @@ static bool server_error(struct pgdbm__session *session, struct pgdbm__request *
     if (!request->failed || request->error.outcome == PGDBM_OUTCOME_DONE) {
         const char *sql = request->statement != NULL ? request->statement->text : request->simple_sql;
         fill_server_error(&request->error, &server, sql);
+        if (request->kind == PGDBM__REQUEST_COPY)
+            add_place(&request->error, server.context);
         request->failed = true;
         request->cancel_possible = atomic_load(&session->canceling) > 0;
         request->gone = strcmp(server.sqlstate, "26000") == 0;
@@ -185,6 +200,10 @@ static bool row_description(struct pgdbm__request *request, const struct pgdbm__
     request->stale = request->stale || request->kind == PGDBM__REQUEST_EXECUTE;
     pgdbm__description_unref(request->description);
     request->description = description;
+    if (request->rows == PGDBM__ROWS_STRUCTS) { /* it was made for what the pool knew */
+        pgdbm_result_free(request->result);
+        request->result = NULL;
+    }
     /* The Bind asked for formats by what was known; where the shape differs only those count. */
     const struct pgdbm__description *asked =
         request->kind == PGDBM__REQUEST_EXECUTE ? request->statement->description : NULL;
@@ -257,6 +276,29 @@ static void fail_too_large(struct pgdbm__request *request)
     }
 }
 
+/* A refusal is in request->error. */
+static enum pgdbm__row_status add_row(struct pgdbm__request *request, const struct pgdbm__message *message)
+{
+    if (request->rows != PGDBM__ROWS_STRUCTS) {
+        if (request->result == NULL)
+            request->result = pgdbm__result_new(columns_of(request));
+        return request->result != NULL ? pgdbm__result_append(request->result, message->body, message->bytes)
+                                       : PGDBM__ROW_NOMEM;
+    }
+    enum pgdbm__row_status status = PGDBM__ROW_OK;
+    if (request->result == NULL &&
+        pgdbm__structs_new(columns_of(request), request->shape, &request->result, &request->error) != PGDBM_OK)
+        status = PGDBM__ROW_REFUSED;
+    if (status == PGDBM__ROW_OK)
+        status = pgdbm__structs_append(request->result, message->body, message->bytes, &request->error);
+    if (status == PGDBM__ROW_REFUSED) {
+        request->failed = true;
+        pgdbm__error_outcome(&request->error, PGDBM_OUTCOME_DONE);
+        pgdbm__error_statement(&request->error, request->statement->text);
+    }
+    return status;
+}
+
 static bool data_row(struct pgdbm__session *session, struct pgdbm__request *request,
                      const struct pgdbm__message *message)
 {
@@ -268,16 +310,13 @@ static bool data_row(struct pgdbm__session *session, struct pgdbm__request *requ
         return stream_row(session, request, message);
     if (request->rows == PGDBM__ROWS_FIRST && request->result != NULL)
         return true; /* it has its row */
-    request->result_bytes += message->bytes;
+    bool as_structs = request->rows == PGDBM__ROWS_STRUCTS && request->shape->bytes > message->bytes;
+    request->result_bytes += as_structs ? request->shape->bytes : message->bytes;
     if (request->max_result_bytes > 0 && request->result_bytes > request->max_result_bytes) {
         fail_too_large(request);
         return true;
     }
-    if (request->result == NULL)
-        request->result = pgdbm__result_new(columns_of(request));
-    enum pgdbm__row_status status = request->result != NULL
-                                        ? pgdbm__result_append(request->result, message->body, message->bytes)
-                                        : PGDBM__ROW_NOMEM;
+    enum pgdbm__row_status status = add_row(request, message);
     if (status == PGDBM__ROW_NOMEM)
         fail_request(request, PGDBM_ERR_NOMEM, "out of memory while reading rows");
     return status != PGDBM__ROW_MALFORMED;

@@ -221,11 +221,17 @@ static void land_cancel(struct pgdbm__session *session)
 /* Rows were asked for: the answer is a result also when there were none, because it knows its columns. */
 static pgdbm_status complete_result(struct pgdbm__request *request)
 {
-    if (request->rows != PGDBM__ROWS_ALL && request->rows != PGDBM__ROWS_FIRST)
+    if (request->rows == PGDBM__ROWS_DISCARD || request->rows == PGDBM__ROWS_STREAM)
         return PGDBM_OK;
-    if (request->result == NULL)
-        request->result =
-            pgdbm__result_new(request->description != NULL ? request->description : request->statement->description);
+    struct pgdbm__description *description =
+        request->description != NULL ? request->description : request->statement->description;
+    if (request->rows == PGDBM__ROWS_STRUCTS && request->result == NULL &&
+        pgdbm__structs_new(description, request->shape, &request->result, &request->error) == PGDBM_ERR_TYPE) {
+        pgdbm__error_outcome(&request->error, PGDBM_OUTCOME_DONE);
+        return PGDBM_ERR_TYPE;
+    }
+    if (request->result == NULL && request->rows != PGDBM__ROWS_STRUCTS)
+        request->result = pgdbm__result_new(description);
     if (request->result == NULL) {
         pgdbm__fail_nomem(&request->error, "receiving an answer");
         pgdbm__error_outcome(&request->error, PGDBM_OUTCOME_DONE);
@@ -316,7 +322,7 @@ pgdbm_status pgdbm__request_conclude(struct pgdbm__request *request)
     if (request->kind == PGDBM__REQUEST_LOOKUP && request->status == PGDBM_OK)
         request->status = pgdbm__lookup_learn(request);
     if (request->rows == PGDBM__ROWS_STREAM)
-        request->result = NULL;                     /* it was the session's */
+        request->result = NULL; /* it was the session's */
     if (request->kind == PGDBM__REQUEST_EXECUTE || request->kind == PGDBM__REQUEST_LOOKUP) {
         pgdbm__description_unref(request->description);
         request->description = NULL;

@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/signal.h"
+#include "result/shape.h"
 #include "session/prepared.h"
 #include "session/statement.h"
 #include "transport/poller.h"
@@ -42,7 +43,8 @@ enum pgdbm__rows {
     PGDBM__ROWS_DISCARD = 0,
     PGDBM__ROWS_ALL,
     PGDBM__ROWS_FIRST, /* the others are read and dropped */
-    PGDBM__ROWS_STREAM
+    PGDBM__ROWS_STREAM,
+    PGDBM__ROWS_STRUCTS /* by `shape` */
 };
 
 struct pgdbm__request {
@@ -58,6 +60,7 @@ struct pgdbm__request {
     uint64_t portal; /* its number on the session; given to an EXECUTE when it is sent */
     const char *simple_sql;
     enum pgdbm__rows rows;
+    const pgdbm_struct *shape;
     pgdbm_row_callback on_row;
     void *context;
     size_t max_result_bytes; /* 0: no limit */

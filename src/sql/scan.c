@@ -320,3 +320,14 @@ bool pgdbm__token_is_symbol(const char *text, const struct pgdbm__token *token, 
 {
     return token->kind == PGDBM__TOKEN_SYMBOL && token->bytes == 1 && text[token->offset] == symbol;
 }
+
+size_t pgdbm__scan_end(const char *sql, size_t bytes)
+{
+    struct pgdbm__scanner scanner = {.text = sql, .bytes = bytes};
+    struct pgdbm__token token;
+    size_t end = 0;
+    for (pgdbm__scan_next(&scanner, &token); token.kind != PGDBM__TOKEN_END; pgdbm__scan_next(&scanner, &token))
+        if (!pgdbm__token_is_symbol(sql, &token, ';'))
+            end = token.offset + token.bytes;
+    return end;
+}

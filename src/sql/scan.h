@@ -45,6 +45,9 @@ struct pgdbm__scanner {
 /* The next token; PGDBM__TOKEN_END again and again at the end. */
 void pgdbm__scan_next(struct pgdbm__scanner *scanner, struct pgdbm__token *token);
 
+/* Where a statement ends, without semicolons and comments behind it. */
+size_t pgdbm__scan_end(const char *sql, size_t bytes);
+
 /* Whether a token is this word (written in lower case) without quotes, in any case. */
 bool pgdbm__token_is_word(const char *text, const struct pgdbm__token *token, const char *word);
 

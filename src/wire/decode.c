@@ -77,7 +77,7 @@ enum pgdbm__wire_found pgdbm__wire_next(unsigned char *data, size_t available, s
 
 bool pgdbm__wire_error(const unsigned char *body, size_t bytes, struct pgdbm__wire_error *error)
 {
-    *error = (struct pgdbm__wire_error){"", "", "", "", "", "", "", 0};
+    *error = (struct pgdbm__wire_error){"", "", "", "", "", "", "", "", 0};
     size_t at = 0;
     const char *translated = "";
     while (at < bytes && body[at] != '\0') {
@@ -111,6 +111,9 @@ bool pgdbm__wire_error(const unsigned char *body, size_t bytes, struct pgdbm__wi
             break;
         case 'R':
             error->routine = text;
+            break;
+        case 'W':
+            error->context = text;
             break;
         case 'P':
             error->position = atoi(text);

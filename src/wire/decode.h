@@ -32,6 +32,7 @@ struct pgdbm__wire_error {
     const char *hint;
     const char *constraint;
     const char *routine;
+    const char *context; /* what the server was at; many lines, perhaps with values */
     int position;
 };
 

@@ -4,6 +4,7 @@
 #include "db/stage.h"
 
 #include <pgdbm/batch.h>
+#include <pgdbm/copy.h>
 #include <pgdbm/future.h>
 #include <pgdbm/listen.h>
 #include <pgdbm/types.h>
@@ -458,6 +459,84 @@ static void memory_and_errors_take_null(void **state)
     assert_string_equal(pgdbm_version(), PGDBM_VERSION_STRING);
 }
 
+struct pair {
+    int32_t a, b;
+};
+
+static const pgdbm_field pair_fields[] = {PGDBM_FIELD(struct pair, a, PGDBM_INT32),
+                                          PGDBM_FIELD(struct pair, b, PGDBM_INT32)};
+static const pgdbm_struct PAIR = PGDBM_STRUCT(struct pair, pair_fields);
+
+static void structs_refuse_null(void **state)
+{
+    pgdbm_db *db = ((struct stage *)*state)->db;
+    const struct pair pair = {1, 2};
+    const pgdbm_struct bare = {.bytes = 8, .n_fields = 1};
+    const pgdbm_field nameless = {.kind = PGDBM_INT32, .bytes = 4, .companion = PGDBM_NO_COMPANION};
+    const pgdbm_struct without_name = {.bytes = 4, .fields = &nameless, .n_fields = 1};
+    static const char *const key[] = {"a"};
+    static const char *const lacking[] = {NULL};
+    const pgdbm_upsert upsert = {.key = key, .n_key = 1};
+    const pgdbm_upsert keyless = {.key = NULL, .n_key = 0};
+    const pgdbm_upsert half = {.key = lacking, .n_key = 1};
+    pgdbm_result *result;
+    REFUSES("db", pgdbm_fetch_structs(NULL, sql, none, &PAIR, &result, out));
+    REFUSES("sql", pgdbm_fetch_structs(db, NULL, none, &PAIR, &result, out));
+    REFUSES("shape", pgdbm_fetch_structs(db, sql, none, NULL, &result, out));
+    REFUSES("fields", pgdbm_fetch_structs(db, sql, none, &bare, &result, out));
+    REFUSES("name", pgdbm_fetch_structs(db, sql, none, &without_name, &result, out));
+    REFUSES("result", pgdbm_fetch_structs(db, sql, none, &PAIR, NULL, out));
+    REFUSES("db", pgdbm_fetch_structs_with(NULL, NULL, sql, none, &PAIR, &result, out));
+    assert_null(pgdbm_result_structs(NULL));
+    REFUSES("db", pgdbm_insert_structs(NULL, "t", &PAIR, &pair, 1, NULL, out));
+    REFUSES("table", pgdbm_insert_structs(db, NULL, &PAIR, &pair, 1, NULL, out));
+    REFUSES("shape", pgdbm_insert_structs(db, "t", NULL, &pair, 1, NULL, out));
+    REFUSES("structs", pgdbm_insert_structs(db, "t", &PAIR, NULL, 1, NULL, out));
+    REFUSES("db", pgdbm_upsert_structs(NULL, "t", &PAIR, &pair, 1, &upsert, NULL, out));
+    REFUSES("table", pgdbm_upsert_structs(db, NULL, &PAIR, &pair, 1, &upsert, NULL, out));
+    REFUSES("shape", pgdbm_upsert_structs(db, "t", NULL, &pair, 1, &upsert, NULL, out));
+    REFUSES("structs", pgdbm_upsert_structs(db, "t", &PAIR, NULL, 1, &upsert, NULL, out));
+    REFUSES("upsert", pgdbm_upsert_structs(db, "t", &PAIR, &pair, 1, NULL, NULL, out));
+    REFUSES("key", pgdbm_upsert_structs(db, "t", &PAIR, &pair, 1, &keyless, NULL, out));
+    REFUSES("key", pgdbm_upsert_structs(db, "t", &PAIR, &pair, 1, &half, NULL, out));
+}
+
+static pgdbm_status no_row(const pgdbm_param **values, void *context, pgdbm_error *error)
+{
+    (void)context;
+    (void)error;
+    *values = NULL;
+    return PGDBM_OK;
+}
+
+static void copies_refuse_null(void **state)
+{
+    pgdbm_db *db = ((struct stage *)*state)->db;
+    const struct pair pair = {1, 2};
+    static const char *const lacking[] = {NULL};
+    const pgdbm_copy_options options = {.columns = lacking, .n_columns = 1};
+    REFUSES("source", pgdbm_copy_in(db, sql, NULL, NULL, NULL, out));
+    REFUSES("sink", pgdbm_copy_out(db, sql, NULL, NULL, NULL, out));
+    REFUSES("db", pgdbm_copy_structs(NULL, "t", &PAIR, &pair, 1, NULL, NULL, out));
+    REFUSES("table", pgdbm_copy_structs(db, NULL, &PAIR, &pair, 1, NULL, NULL, out));
+    REFUSES("shape", pgdbm_copy_structs(db, "t", NULL, &pair, 1, NULL, NULL, out));
+    REFUSES("structs", pgdbm_copy_structs(db, "t", &PAIR, NULL, 1, NULL, NULL, out));
+    REFUSES("columns", pgdbm_copy_structs(db, "t", &PAIR, &pair, 1, &options, NULL, out));
+    REFUSES("db", pgdbm_copy_rows_in(NULL, "t", no_row, NULL, NULL, NULL, out));
+    REFUSES("table", pgdbm_copy_rows_in(db, NULL, no_row, NULL, NULL, NULL, out));
+    REFUSES("next_row", pgdbm_copy_rows_in(db, "t", NULL, NULL, NULL, NULL, out));
+    REFUSES("db", pgdbm_copy_rows_out(NULL, "t", on_row, NULL, NULL, NULL, out));
+    REFUSES("table_or_query", pgdbm_copy_rows_out(db, NULL, on_row, NULL, NULL, NULL, out));
+    REFUSES("on_row", pgdbm_copy_rows_out(db, "t", NULL, NULL, NULL, NULL, out));
+    REFUSES("columns", pgdbm_copy_rows_out(db, "t", on_row, NULL, &options, NULL, out));
+    REFUSES("db", pgdbm_copy_in_fd(NULL, sql, 0, NULL, NULL, out));
+    REFUSES("sql", pgdbm_copy_in_fd(db, NULL, 0, NULL, NULL, out));
+    REFUSES("fd", pgdbm_copy_in_fd(db, sql, -1, NULL, NULL, out));
+    REFUSES("db", pgdbm_copy_out_fd(NULL, sql, 1, NULL, NULL, out));
+    REFUSES("sql", pgdbm_copy_out_fd(db, NULL, 1, NULL, NULL, out));
+    REFUSES("fd", pgdbm_copy_out_fd(db, sql, -1, NULL, NULL, out));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +555,8 @@ int main(void)
         ON_ONE(driving_and_offloading_take_or_refuse_null),
         ON_ONE(batches_refuse_null),
         ON_ONE(futures_and_listeners_refuse_null),
+        ON_ONE(structs_refuse_null),
+        ON_ONE(copies_refuse_null),
     };
     return cmocka_run_group_tests_name("null arguments", tests, NULL, NULL);
 }

@@ -511,6 +511,56 @@ static void copying(void **state)
     sweep(state, copy_both_ways, true);
 }
 
+struct kept {
+    int32_t id;
+    const char *text;
+    pgdbm_decimal number;
+};
+
+static const pgdbm_field kept_fields[] = {PGDBM_FIELD(struct kept, id, PGDBM_INT32),
+                                          PGDBM_FIELD(struct kept, text, PGDBM_TEXT),
+                                          PGDBM_FIELD(struct kept, number, PGDBM_DECIMAL)};
+static const pgdbm_struct KEPT = PGDBM_STRUCT(struct kept, kept_fields);
+
+static pgdbm_status structs_both_ways(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    static const char *const key[] = {"id"};
+    static const struct kept rows[] = {{1, "one", {.low = 1}}, {2, "two", {.low = 2}}};
+    const pgdbm_upsert upsert = {.key = key, .n_key = 1};
+    const pgdbm_copy_options text = {.as_text = true};
+    pgdbm_result *result = NULL;
+    char sql[200];
+    char table[40];
+    size_t n_rows = 0;
+    static int number;
+    (void)stage;
+    snprintf(table, sizeof table, "kept_%d", number++); /* statements of its own */
+    snprintf(sql, sizeof sql, "CREATE TABLE {{tables.%s}} (id int PRIMARY KEY, text text, number numeric)", table);
+    pgdbm_status status = pgdbm_execute(db, sql, pgdbm_no_args, NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_insert_structs(db, table, &KEPT, rows, 1, NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_copy_structs(db, table, &KEPT, rows + 1, 1, NULL, NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_upsert_structs(db, table, &KEPT, rows, 2, &upsert, NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_copy_rows_out(db, table, take_row, &n_rows, NULL, NULL, err);
+    snprintf(sql, sizeof sql, "DELETE FROM {{tables.%s}} RETURNING *", table);
+    if (status == PGDBM_OK)
+        status = pgdbm_fetch_structs(db, sql, pgdbm_no_args, &KEPT, &result, err);
+    if (status == PGDBM_OK && (n_rows != 2 || pgdbm_result_rows(result) != 2))
+        fail_msg("2 rows expected, %zu and %zu came", n_rows, pgdbm_result_rows(result));
+    if (status == PGDBM_OK)
+        status = pgdbm_copy_structs(db, table, &KEPT, rows, 2, &text, NULL, err);
+    pgdbm_result_free(result);
+    return status;
+}
+
+static void structs(void **state)
+{
+    sweep(state, structs_both_ways, true);
+}
+
 int main(void)
 {
     const pgdbm_allocator allocator = {.reallocate = reallocate, .release = release};
@@ -529,6 +579,7 @@ int main(void)
         STAGED(transacting_without_waiting),
         STAGED(futures),
         STAGED(copying),
+        STAGED(structs),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }
