@@ -26,11 +26,24 @@ struct samples {
 
 double bench_now(void);        /* seconds, monotonic */
 double bench_thread_cpu(void); /* seconds of this thread */
+double bench_process_cpu(void);
 void bench_pin(int pid, int cpu);
 void bench_add(struct samples *samples, double value);
 double bench_median(const struct samples *samples);
 /* The value that this fraction of all is not above. Sorts them. */
 double bench_percentile(double *values, size_t count, double fraction);
+
+/* What several sides achieved who took turns. */
+enum { BENCH_SIDES = 4 };
+struct turns {
+    struct samples rates[BENCH_SIDES]; /* rows per second */
+    struct samples cpu[BENCH_SIDES];   /* microseconds of this process per row */
+};
+/* One side's part of a round: the seconds it took, 0 when there is no such side. */
+typedef double (*bench_part)(void *context, int side);
+/* Rounds in which each side has its part, the order shifting by one from round to round. */
+void bench_take_turns(const struct bench *bench, double rows, int sides, bench_part part, void *context,
+                      struct turns *turns);
 
 /* Higher is better: ours / peer, must be at least the bar. */
 void bench_report_ratio(struct bench *bench, const char *name, const char *peer, double bar, const char *unit,
@@ -80,6 +93,16 @@ void bench_pipeline_close(struct bench_pipeline *pipeline);
 bool bench_pgbench_found(void);
 double bench_pgbench_run(const struct bench *bench);
 
+/* asyncpg.c: asyncpg's part of a figure, in a process of its own. NULL when there is no asyncpg. */
+struct bench_asyncpg;
+struct bench_asyncpg *bench_asyncpg_start(const struct bench *bench, const char *workload, int rows);
+/* The seconds that a round took; 0 for NULL. */
+double bench_asyncpg_round(struct bench_asyncpg *peer);
+void bench_asyncpg_stop(struct bench_asyncpg *peer);
+/* Ours beside asyncpg's, or that there is none. */
+void bench_asyncpg_report(struct bench *bench, const char *name, double bar, const struct samples *ours,
+                          const struct samples *theirs);
+
 void bench_point_select(struct bench *bench);
 void bench_threads_64_pool_8(struct bench *bench);
 void bench_threads_8(struct bench *bench);
@@ -90,6 +113,12 @@ void bench_stream_10m(struct bench *bench);
 void bench_cursor_10m(struct bench *bench);
 void bench_insert_many(struct bench *bench);
 void bench_insert_many_cpu(struct bench *bench);
+void bench_copy_in(struct bench *bench);
+void bench_copy_in_cpu(struct bench *bench);
+void bench_copy_in_asyncpg(struct bench *bench);
+void bench_structs(struct bench *bench);
+void bench_structs_cpu(struct bench *bench);
+void bench_structs_asyncpg(struct bench *bench);
 void bench_manager_bytes(struct bench *bench);
 void bench_expand(struct bench *bench);
 void bench_lease(struct bench *bench);

@@ -24,6 +24,11 @@ double bench_thread_cpu(void)
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
+double bench_process_cpu(void)
+{
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 void bench_pin(int pid, int cpu)
 {
     cpu_set_t set;
@@ -59,6 +64,23 @@ double bench_median(const struct samples *samples)
     struct samples copy = sorted(samples);
     int middle = copy.count / 2;
     return copy.count % 2 == 1 ? copy.values[middle] : (copy.values[middle - 1] + copy.values[middle]) / 2;
+}
+
+void bench_take_turns(const struct bench *bench, double rows, int sides, bench_part part, void *context,
+                      struct turns *turns)
+{
+    enum { WARM_UP = 1, ROUNDS = 9 };
+    int rounds = WARM_UP + (bench->quick ? 2 : ROUNDS);
+    for (int turn = 0; turn < rounds * sides; turn++) {
+        int side = (turn + turn / sides) % sides;
+        double cpu = bench_process_cpu();
+        double seconds = part(context, side);
+        cpu = bench_process_cpu() - cpu;
+        if (turn >= WARM_UP * sides && seconds > 0) {
+            bench_add(&turns->rates[side], rows / seconds);
+            bench_add(&turns->cpu[side], cpu / rows * 1e6);
+        }
+    }
 }
 
 double bench_percentile(double *values, size_t count, double fraction)

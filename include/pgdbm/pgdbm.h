@@ -21,6 +21,7 @@
 #include <pgdbm/db.h>
 #include <pgdbm/error.h>
 #include <pgdbm/future.h>
+#include <pgdbm/json.h>
 #include <pgdbm/listen.h>
 #include <pgdbm/log.h>
 #include <pgdbm/memory.h>

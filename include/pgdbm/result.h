@@ -99,26 +99,62 @@ PGDBM_EXPORT pgdbm_status pgdbm_get_bytes_at(const pgdbm_result *result, size_t 
 PGDBM_EXPORT pgdbm_status pgdbm_get_bytes_named(const pgdbm_result *result, size_t row, const char *column,
                                                 pgdbm_blob *value, pgdbm_error *err);
 
-#define PGDBM_ACCESSOR(name, type)                                                                                     \
-    PGDBM_EXPORT pgdbm_status pgdbm_get_##name##_at(const pgdbm_result *result, size_t row, size_t column,             \
-                                                    type *value, pgdbm_error *err);                                    \
-    PGDBM_EXPORT pgdbm_status pgdbm_get_##name##_named(const pgdbm_result *result, size_t row, const char *column,     \
-                                                       type *value, pgdbm_error *err);
-PGDBM_ACCESSOR(timestamp, pgdbm_timestamp)
-PGDBM_ACCESSOR(date, pgdbm_date)
-PGDBM_ACCESSOR(time, pgdbm_time)
-PGDBM_ACCESSOR(timetz, pgdbm_timetz)
-PGDBM_ACCESSOR(interval, pgdbm_interval)
-PGDBM_ACCESSOR(decimal, pgdbm_decimal)
-PGDBM_ACCESSOR(uuid, pgdbm_uuid)
-PGDBM_ACCESSOR(inet, pgdbm_inet)
-PGDBM_ACCESSOR(macaddr, pgdbm_macaddr)
-PGDBM_ACCESSOR(bits, pgdbm_bits)
-PGDBM_ACCESSOR(array, pgdbm_result *)
-PGDBM_ACCESSOR(record, pgdbm_result *)
-PGDBM_ACCESSOR(ranges, pgdbm_result *)
-PGDBM_ACCESSOR(hstore, pgdbm_result *)
-#undef PGDBM_ACCESSOR
+PGDBM_EXPORT pgdbm_status pgdbm_get_timestamp_at(const pgdbm_result *result, size_t row, size_t column,
+                                                 pgdbm_timestamp *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_timestamp_named(const pgdbm_result *result, size_t row, const char *column,
+                                                    pgdbm_timestamp *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_date_at(const pgdbm_result *result, size_t row, size_t column, pgdbm_date *value,
+                                            pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_date_named(const pgdbm_result *result, size_t row, const char *column,
+                                               pgdbm_date *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_time_at(const pgdbm_result *result, size_t row, size_t column, pgdbm_time *value,
+                                            pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_time_named(const pgdbm_result *result, size_t row, const char *column,
+                                               pgdbm_time *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_timetz_at(const pgdbm_result *result, size_t row, size_t column,
+                                              pgdbm_timetz *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_timetz_named(const pgdbm_result *result, size_t row, const char *column,
+                                                 pgdbm_timetz *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_interval_at(const pgdbm_result *result, size_t row, size_t column,
+                                                pgdbm_interval *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_interval_named(const pgdbm_result *result, size_t row, const char *column,
+                                                   pgdbm_interval *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_decimal_at(const pgdbm_result *result, size_t row, size_t column,
+                                               pgdbm_decimal *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_decimal_named(const pgdbm_result *result, size_t row, const char *column,
+                                                  pgdbm_decimal *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_uuid_at(const pgdbm_result *result, size_t row, size_t column, pgdbm_uuid *value,
+                                            pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_uuid_named(const pgdbm_result *result, size_t row, const char *column,
+                                               pgdbm_uuid *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_inet_at(const pgdbm_result *result, size_t row, size_t column, pgdbm_inet *value,
+                                            pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_inet_named(const pgdbm_result *result, size_t row, const char *column,
+                                               pgdbm_inet *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_macaddr_at(const pgdbm_result *result, size_t row, size_t column,
+                                               pgdbm_macaddr *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_macaddr_named(const pgdbm_result *result, size_t row, const char *column,
+                                                  pgdbm_macaddr *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_bits_at(const pgdbm_result *result, size_t row, size_t column, pgdbm_bits *value,
+                                            pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_bits_named(const pgdbm_result *result, size_t row, const char *column,
+                                               pgdbm_bits *value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_array_at(const pgdbm_result *result, size_t row, size_t column,
+                                             pgdbm_result **value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_array_named(const pgdbm_result *result, size_t row, const char *column,
+                                                pgdbm_result **value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_record_at(const pgdbm_result *result, size_t row, size_t column,
+                                              pgdbm_result **value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_record_named(const pgdbm_result *result, size_t row, const char *column,
+                                                 pgdbm_result **value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_ranges_at(const pgdbm_result *result, size_t row, size_t column,
+                                              pgdbm_result **value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_ranges_named(const pgdbm_result *result, size_t row, const char *column,
+                                                 pgdbm_result **value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_hstore_at(const pgdbm_result *result, size_t row, size_t column,
+                                              pgdbm_result **value, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_get_hstore_named(const pgdbm_result *result, size_t row, const char *column,
+                                                 pgdbm_result **value, pgdbm_error *err);
 
 /* Of a result that pgdbm_get_array made: its number of dimensions (0: empty), and the length and first subscript of one. */
 PGDBM_EXPORT size_t pgdbm_array_dimensions(const pgdbm_result *array);

@@ -182,6 +182,8 @@ void pgdbm__error_mask_values(pgdbm_error *err)
     if (strncmp(err->sqlstate, "22", 2) == 0) {
         mask_after(err->message, ": \"", '"');
         mask_after(err->message, "value \"", '"');
+        mask_after(err->detail, "Token \"", '"'); /* of JSON */
+        mask_after(err->detail, "found \"", '"');
     }
 }
 

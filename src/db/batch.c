@@ -85,18 +85,15 @@ pgdbm_status pgdbm_batch_add(pgdbm_batch *batch, const char *sql, pgdbm_params p
         status = pgdbm__run_refuse(batch->db->kind == PGDBM__DB_PINNED && batch->options.independent,
                                    item->statement->effects, err);
     if (status == PGDBM_OK) {
-        const pgdbm_params *copy = NULL;
         item->flight = pgdbm__flight_take(pool);
-        item->space = pgdbm__sets_copy(&params, 1, &copy);
-        if (item->flight == NULL || item->space == NULL)
+        item->params = pgdbm__sets_duplicate(&params, 1);
+        if (item->flight == NULL || item->params == NULL)
             status = pgdbm__fail_nomem(err, "adding to a batch");
-        else
-            item->params = *copy;
     }
     if (status != PGDBM_OK) {
         pgdbm__statement_unref(item->statement);
         pgdbm__flight_give(pool, item->flight);
-        pgdbm__free(item->space);
+        pgdbm__free(item->params);
         return status;
     }
     batch->flights->count++;

@@ -9,24 +9,11 @@
 
 pgdbm_status pgdbm__compose_table(const pgdbm_db *db, const char *table, struct pgdbm__buffer *out, pgdbm_error *err)
 {
-    char schema[PGDBM__IDENTIFIER_BYTES];
-    char name[PGDBM__IDENTIFIER_BYTES];
-    const char *dot = strchr(table, '.');
-    const char *bare = dot != NULL ? dot + 1 : table;
-    const char *in_schema = dot != NULL ? schema : pgdbm_schema(db);
-    pgdbm_status status = PGDBM_OK;
-    if (dot != NULL)
-        status = pgdbm__identifier_fold(table, (size_t)(dot - table), "schema", schema, err);
+    struct pgdbm__table found;
+    pgdbm_status status = pgdbm__db_table(db, table, &found, err);
     if (status == PGDBM_OK)
-        status = pgdbm__identifier_fold(bare, strlen(bare), "table", name, err);
-    if (status != PGDBM_OK)
-        return status;
-    if (in_schema != NULL) {
-        pgdbm__compose_column(out, in_schema);
-        pgdbm__buffer_append(out, ".", 1);
-    }
-    pgdbm__compose_column(out, name);
-    return PGDBM_OK;
+        pgdbm__buffer_text(out, found.quoted);
+    return status;
 }
 
 void pgdbm__compose_column(struct pgdbm__buffer *out, const char *column)

@@ -5,9 +5,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "sql/identifier.h"
 #include "sql/template.h"
 
+#include <stdio.h>
 #include <string.h>
 
 _Static_assert(sizeof(struct pgdbm_db) <= 256, "a manager costs next to nothing: thousands of tenants have one each");
@@ -170,6 +170,23 @@ pgdbm_status pgdbm_expand(pgdbm_db *db, const char *sql, char **text, pgdbm_erro
     *text = pgdbm__memdup(statement->text, statement->text_bytes);
     pgdbm__statement_unref(statement);
     return *text != NULL ? PGDBM_OK : pgdbm__fail_nomem(err, "expanding a template");
+}
+
+pgdbm_status pgdbm__db_table(const pgdbm_db *db, const char *table, struct pgdbm__table *found, pgdbm_error *err)
+{
+    *found = (struct pgdbm__table){0};
+    const char *dot = strchr(table, '.');
+    const char *bare = dot != NULL ? dot + 1 : table;
+    pgdbm_status status = PGDBM_OK;
+    if (dot != NULL)
+        status = pgdbm__identifier_fold(table, (size_t)(dot - table), "schema", found->schema, err);
+    else if (pgdbm_schema(db) != NULL)
+        memcpy(found->schema, db->schema, sizeof found->schema);
+    if (status == PGDBM_OK)
+        status = pgdbm__identifier_fold(bare, strlen(bare), "table", found->name, err);
+    const char *between = found->schema[0] != '\0' ? "\".\"" : "";
+    snprintf(found->quoted, sizeof found->quoted, "\"%s%s%s\"", found->schema, between, found->name);
+    return status;
 }
 
 pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err)

@@ -4,6 +4,7 @@
 #define PGDBM_DB_MANAGER_H
 
 #include "pool/pool.h"
+#include "sql/identifier.h"
 
 #include <pgdbm/transaction.h>
 
@@ -45,6 +46,15 @@ pgdbm_status pgdbm__db_check_params(const pgdbm_params *params, const char *func
 /* Unlinks the handle from the one around it, and ends its cursors and the handles inside it, which somebody may still
  * hold. True when such a handle was open. */
 bool pgdbm__db_detach(pgdbm_db *db);
+
+/* A table as verbs are told it, "users" or "billing.invoices": both names folded. The schema is the manager's when none is
+ * named, and "" when it has none either: the search_path decides then, as it does for templates. */
+struct pgdbm__table {
+    char schema[PGDBM__IDENTIFIER_BYTES];
+    char name[PGDBM__IDENTIFIER_BYTES];
+    char quoted[2 * PGDBM__IDENTIFIER_BYTES + 5]; /* as it stands in a statement */
+};
+pgdbm_status pgdbm__db_table(const pgdbm_db *db, const char *table, struct pgdbm__table *found, pgdbm_error *err);
 
 /* The handle is a transaction or a savepoint; and whether it is the one that holds the lease. */
 pgdbm_status pgdbm__db_check_transaction(const pgdbm_db *tx, const char *function, pgdbm_error *err);

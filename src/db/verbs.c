@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "db/manager.h"
 #include "sql/effects.h"
-#include "sql/identifier.h"
 #include "sql/scan.h"
 
 #include <string.h>
@@ -239,26 +238,17 @@ pgdbm_status pgdbm_stream_sized(const char *file, int line, pgdbm_db *db, const 
 
 pgdbm_status pgdbm_table_exists(pgdbm_db *db, const char *table, bool *exists, pgdbm_error *err)
 {
-    char schema[64] = "public";
-    char name[64];
+    struct pgdbm__table found;
     if (db == NULL || table == NULL || exists == NULL)
         return pgdbm__fail_null(err, "pgdbm_table_exists", db == NULL ? "db" : table == NULL ? "table" : "exists");
-    const char *dot = strchr(table, '.');
-    const char *bare = dot != NULL ? dot + 1 : table;
-    pgdbm_status status = PGDBM_OK;
-    if (dot != NULL)
-        status = pgdbm__identifier_fold(table, (size_t)(dot - table), "schema", schema, err);
-    else if (pgdbm_schema(db) != NULL)
-        memcpy(schema, db->schema, sizeof schema);
-    if (status == PGDBM_OK)
-        status = pgdbm__identifier_fold(bare, strlen(bare), "table", name, err);
+    pgdbm_status status = pgdbm__db_table(db, table, &found, err);
     if (status != PGDBM_OK)
         return status;
     return pgdbm_fetch_value_bool(
         db,
         "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
         "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'v', 'm', 'f', 'p'))",
-        pgdbm_args((const char *)schema, (const char *)name), exists, err);
+        pgdbm_args(found.schema[0] != '\0' ? found.schema : "public", (const char *)found.name), exists, err);
 }
 
 pgdbm_status pgdbm__db_command(pgdbm_db *db, const char *sql, pgdbm_error *err)

@@ -246,14 +246,14 @@ static void execute(struct pgdbm_request *task)
             continue;
         clear(item);
         flight->kind = PGDBM__REQUEST_EXECUTE;
-        flight->sets = &item->params;
+        flight->sets = item->params;
         flight->n_sets = 1;
         flight->rows = flights->discard_rows ? PGDBM__ROWS_DISCARD : PGDBM__ROWS_ALL;
         flight->max_result_bytes = (size_t)task->pool->config->values.max_result_bytes;
         flight->keeps_sync_open = !flights->independent && i + 1 < flights->count;
         flight->status = pgdbm__run_check_counts(flight, &flight->error);
         if (flight->status == PGDBM_OK)
-            flight->status = pgdbm__session_check_params(item->statement, &item->params, &flight->error);
+            flight->status = pgdbm__session_check_params(item->statement, item->params, &flight->error);
         sound = sound && flight->status == PGDBM_OK;
         pgdbm__run_mark_effects(true, &task->member->session, item->statement->effects);
     }
@@ -329,7 +329,7 @@ void pgdbm__flights_free(struct pgdbm_pool *pool, struct pgdbm__flights *flights
         pgdbm_result_free(item->result);
         pgdbm__statement_unref(item->statement);
         pgdbm__flight_give(pool, item->flight);
-        pgdbm__free(item->space);
+        pgdbm__free(item->params);
     }
     pgdbm__free(flights->items);
     pgdbm__free(flights->results);

@@ -4,13 +4,13 @@
 #define PGDBM_POOL_BATCH_H
 
 #include "pool/task.h"
+#include "session/sets.h"
 
 struct pgdbm__batch_item {
     struct pgdbm_request *task;
     struct pgdbm__statement *statement;
     struct pgdbm__request *flight;
-    pgdbm_params params;
-    void *space; /* the parameters' copies */
+    pgdbm_params *params; /* a copy */
     pgdbm_result *result;
     int64_t affected;
     bool todo, outdated; /* to be run (again); its prepared statement was not good any more */

@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "types/param.h"
+#include "session/sets.h"
 
 #include <string.h>
 
@@ -55,65 +55,20 @@ void pgdbm__flight_give(struct pgdbm_pool *pool, struct pgdbm__request *flight)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* What copies of the sets take behind the task; false when it is more than there can be. */
-static bool measure(const pgdbm_params *sets, size_t n_sets, size_t *total)
-{
-    size_t sum = 0;
-    for (size_t i = 0; i < n_sets; i++) {
-        sum += sizeof *sets + sets[i].count * sizeof *sets[i].values;
-        for (size_t j = 0; j < sets[i].count; j++) {
-            size_t bytes = pgdbm__param_copy_bytes(&sets[i].values[j]);
-            if (bytes > SIZE_MAX / 4 || sum > SIZE_MAX / 4)
-                return false;
-            sum += bytes;
-        }
-    }
-    *total = sum;
-    return true;
-}
-
-/* Copies the sets to `space`: first the lists, then the values, then their bytes. */
-static void copy_sets(const pgdbm_params *sets, size_t n_sets, char *space, const pgdbm_params **copy)
-{
-    pgdbm_params *lists = (pgdbm_params *)(void *)space;
-    pgdbm_param *values = (pgdbm_param *)(void *)(lists + n_sets);
-    size_t n_values = 0;
-    for (size_t i = 0; i < n_sets; i++)
-        n_values += sets[i].count;
-    space = (char *)(values + n_values);
-    for (size_t i = 0; i < n_sets; i++) {
-        lists[i] = (pgdbm_params){.count = sets[i].count, .values = values};
-        for (size_t j = 0; j < sets[i].count; j++, values++) {
-            *values = sets[i].values[j];
-            pgdbm__param_copy(values, &space);
-        }
-    }
-    *copy = lists;
-}
-
-void *pgdbm__sets_copy(const pgdbm_params *sets, size_t n_sets, const pgdbm_params **copy)
-{
-    size_t bytes;
-    void *space = measure(sets, n_sets, &bytes) ? pgdbm__alloc(bytes) : NULL;
-    if (space != NULL)
-        copy_sets(sets, n_sets, space, copy);
-    return space;
-}
-
 pgdbm_status pgdbm__task_new(struct pgdbm_pool *pool, enum pgdbm__task_kind kind, const pgdbm_params *sets,
                              size_t n_sets, const char *sql, struct pgdbm_request **task, pgdbm_error *err)
 {
     size_t sets_bytes = 0;
     size_t sql_bytes = sql != NULL ? strlen(sql) + 1 : 0;
     struct pgdbm_request *made = NULL;
-    if (measure(sets, n_sets, &sets_bytes))
+    if (pgdbm__sets_measure(sets, n_sets, &sets_bytes))
         made = pgdbm__alloc(sizeof *made + sets_bytes + sql_bytes);
     if (made == NULL)
         return pgdbm__fail_nomem(err, "submitting a request");
     memset(made, 0, sizeof *made);
     char *behind = (char *)(made + 1);
     if (sets != NULL && n_sets > 0)
-        copy_sets(sets, n_sets, behind, &made->sets);
+        made->sets = pgdbm__sets_copy(sets, n_sets, behind);
     made->n_sets = n_sets;
     if (sql != NULL)
         made->sql = memcpy(behind + sets_bytes, sql, sql_bytes);

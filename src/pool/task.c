@@ -383,8 +383,8 @@ static pgdbm_status find_again(struct pgdbm_request *task, pgdbm_error *err)
 /* It failed for a reason that is not its own, and left no trace. */
 static bool is_undone(const struct pgdbm__request *flight, char transaction_before)
 {
-    return flight->status != PGDBM_OK && !flight->lost && transaction_before == 'I' &&
-           (flight->gone || flight->stale || flight->canceled_by_other || flight->skipped);
+    return flight->status != PGDBM_OK && flight->error.outcome != PGDBM_OUTCOME_DONE && !flight->lost &&
+           transaction_before == 'I' && (flight->gone || flight->stale || flight->canceled_by_other || flight->skipped);
 }
 
 static bool asks_again(struct pgdbm_request *task, struct pgdbm__request *flight, char transaction_before)

@@ -95,8 +95,6 @@ struct pgdbm_request {
 /* A task with room for copies of `sets` and `sql` (each may be NULL). It has one reference, the engine's. */
 pgdbm_status pgdbm__task_new(struct pgdbm_pool *pool, enum pgdbm__task_kind kind, const pgdbm_params *sets,
                              size_t n_sets, const char *sql, struct pgdbm_request **task, pgdbm_error *err);
-/* A copy of sets with everything they point to, in one allocation; NULL when memory is short. */
-void *pgdbm__sets_copy(const pgdbm_params *sets, size_t n_sets, const pgdbm_params **copy);
 /* Takes the task over when it succeeds; else it is still the caller's. */
 pgdbm_status pgdbm__task_submit(struct pgdbm_request *task, pgdbm_error *err);
 /* Before it was submitted, and by the callback's end. */

@@ -296,9 +296,10 @@ static const char *print_text(pgdbm_result *result, const struct step *step, con
                               const char **field)
 {
     struct pgdbm__buffer *printed = &result->structs->printed;
+    const struct pgdbm__type *type = pgdbm__type_base(step->column->info);
     printed->length = 0;
     printed->failed = false;
-    if (!step->column->info->print(step->column->info, data, bytes, printed))
+    if (!type->print(type, data, bytes, printed))
         return "the server sent bytes that are no such value";
     *field = printed->failed ? NULL : keep(result, printed->data, printed->length);
     return *field == NULL ? no_memory : NULL;

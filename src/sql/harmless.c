@@ -126,6 +126,7 @@ const char *const pgdbm__harmless_names[] = {
     "json_object_agg",
     "json_object_keys",
     "json_strip_nulls",
+    "json_to_recordset",
     "json_typeof",
     "jsonb_agg",
     "jsonb_array_elements",

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-struct pgdbm__place pgdbm__place_of(const char *text, size_t bytes, size_t offset)
+struct pgdbm__text_place pgdbm__place_of(const char *text, size_t bytes, size_t offset)
 {
     size_t line = 1;
     size_t column = 1;
@@ -21,7 +21,7 @@ struct pgdbm__place pgdbm__place_of(const char *text, size_t bytes, size_t offse
             character++;
         }
     }
-    return (struct pgdbm__place){line, column, character < INT_MAX ? (int)character : INT_MAX};
+    return (struct pgdbm__text_place){line, column, character < INT_MAX ? (int)character : INT_MAX};
 }
 
 /* Bytes of the UTF-8 character at the beginning of `text`, or 0 when there is none that a terminal may be given:

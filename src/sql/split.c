@@ -79,7 +79,7 @@ static pgdbm_status fail_open(const struct pgdbm__scanner *scanner, size_t offse
                               pgdbm_error *err)
 {
     char shown[64];
-    struct pgdbm__place place = pgdbm__place_of(scanner->text, scanner->bytes, offset);
+    struct pgdbm__text_place place = pgdbm__place_of(scanner->text, scanner->bytes, offset);
     pgdbm__fail(err, PGDBM_ERR_MIGRATION, "line %zu: %s that begins here is never closed: %s", place.line, what,
                 pgdbm__printable(scanner->text + offset, scanner->bytes - offset, shown, sizeof shown));
     pgdbm__error_hint(err, "%s", hint);

@@ -89,7 +89,7 @@ struct expansion {
 static pgdbm_status fail_at(const struct expansion *expansion, size_t opening, struct piece shown, const char *fault)
 {
     char excerpt[96];
-    struct pgdbm__place place = pgdbm__place_of(expansion->text, expansion->bytes, opening);
+    struct pgdbm__text_place place = pgdbm__place_of(expansion->text, expansion->bytes, opening);
     pgdbm__fail(expansion->err, PGDBM_ERR_SCHEMA, "line %zu, column %zu: %s %s", place.line, place.column,
                 pgdbm__printable(shown.data, shown.bytes, excerpt, sizeof excerpt), fault);
     if (expansion->err != NULL)

@@ -6,6 +6,7 @@
 #include <pgdbm/batch.h>
 #include <pgdbm/copy.h>
 #include <pgdbm/future.h>
+#include <pgdbm/json.h>
 #include <pgdbm/listen.h>
 #include <pgdbm/types.h>
 #include <stdlib.h>
@@ -83,6 +84,13 @@ static void verbs_refuse_null(void **state)
     REFUSES("db", pgdbm_table_exists(NULL, "t", &yes, out));
     REFUSES("table", pgdbm_table_exists(db, NULL, &yes, out));
     REFUSES("exists", pgdbm_table_exists(db, "t", NULL, out));
+    REFUSES("db", pgdbm_fetch_json(NULL, sql, none, &text, out));
+    REFUSES("sql", pgdbm_fetch_json(db, NULL, none, &text, out));
+    REFUSES("text", pgdbm_fetch_json(db, sql, none, NULL, out));
+    REFUSES("params", pgdbm_fetch_json(db, sql, lacking, &text, out));
+    REFUSES("db", pgdbm_insert_json(NULL, "t", "[]", &number, out));
+    REFUSES("table", pgdbm_insert_json(db, NULL, "[]", &number, out));
+    REFUSES("json", pgdbm_insert_json(db, "t", NULL, &number, out));
     REFUSES("db", pgdbm_execute_simple(NULL, sql, out));
     REFUSES("sql", pgdbm_execute_simple(db, NULL, out));
     REFUSES("db", pgdbm_execute_simple_with(NULL, NULL, sql, out));

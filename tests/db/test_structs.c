@@ -261,6 +261,28 @@ static void a_statement_whose_columns_change_is_read_in_the_new_shape(void **sta
     fails_to_fetch(stage, PGDBM_ERR_TYPE, sql, "column \"age\" (text)");
 }
 
+/* The second session prepares what the first one described, and finds other columns while it executes. */
+static void a_statement_that_wrote_is_not_repeated_because_its_rows_cannot_be_read(void **state)
+{
+    struct stage *stage = *state;
+    const char *sql = "INSERT INTO changing VALUES (1, 'x', 2) RETURNING id, email, age";
+    pgdbm_db *first;
+    pgdbm_db *second;
+    pgdbm_result *result;
+    pgdbm_error err;
+    stage_run(stage->db, "CREATE TABLE changing (id int8, email text, age int)");
+    assert_ok(pgdbm_pin(stage->db, &first, &err));
+    assert_ok(pgdbm_pin(stage->db, &second, &err));
+    assert_ok(pgdbm_fetch_structs(first, sql, pgdbm_no_args, &USER, &result, &err));
+    pgdbm_result_free(result);
+    stage_run(stage->db, "ALTER TABLE changing ALTER age TYPE text");
+    assert_fails(PGDBM_ERR_TYPE, pgdbm_fetch_structs(second, sql, pgdbm_no_args, &USER, &result, &err));
+    assert_int_equal(err.outcome, PGDBM_OUTCOME_DONE);
+    stage_expect_number(stage->db, "SELECT count(*) FROM changing", 2);
+    pgdbm_close(first);
+    pgdbm_close(second);
+}
+
 static void too_much_is_refused(void **state)
 {
     struct stage *stage = *state;
@@ -398,6 +420,7 @@ int main(void)
         STRUCTS_TEST(texts_are_what_postgresql_prints),
         STRUCTS_TEST(a_wrong_table_is_an_argument_error),
         STRUCTS_TEST(a_statement_whose_columns_change_is_read_in_the_new_shape),
+        STRUCTS_TEST(a_statement_that_wrote_is_not_repeated_because_its_rows_cannot_be_read),
         STRUCTS_TEST(too_much_is_refused),
         STRUCTS_TEST(structs_are_inserted_as_one_transaction),
         STRUCTS_TEST(tables_are_of_the_managers_schema_or_of_the_one_they_name),

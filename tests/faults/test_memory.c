@@ -6,6 +6,7 @@
 #include <pgdbm/batch.h>
 #include <pgdbm/copy.h>
 #include <pgdbm/future.h>
+#include <pgdbm/json.h>
 #include <pgdbm/listen.h>
 #include <pgdbm/memory.h>
 #include <stdatomic.h>
@@ -176,6 +177,28 @@ static pgdbm_status run_statements(struct stage *stage, pgdbm_db *db, pgdbm_erro
 static void executing_fetching_and_expanding(void **state)
 {
     sweep(state, run_statements, true);
+}
+
+static pgdbm_status run_json(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    char sql[200];
+    char *text = NULL;
+    (void)stage;
+    pgdbm_status status =
+        pgdbm_execute(db, fresh(sql, sizeof sql, "CREATE TABLE IF NOT EXISTS {{tables.j}} (n int8, s text)"),
+                      pgdbm_no_args, NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_insert_json(db, "j", "[{\"n\": 1, \"s\": \"one\"}, {}]", NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_fetch_json(db, fresh(sql, sizeof sql, "SELECT n, s FROM {{tables.j}} LIMIT $1"), pgdbm_args(3),
+                                  &text, err);
+    pgdbm_free(text);
+    return status;
+}
+
+static void making_and_reading_json(void **state)
+{
+    sweep(state, run_json, true);
 }
 
 static bool take_row(const pgdbm_result *row, void *context)
@@ -570,6 +593,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STAGED(opening_attaching_and_closing),
         STAGED(executing_fetching_and_expanding),
+        STAGED(making_and_reading_json),
         STAGED(transactions_savepoints_and_streams),
         STAGED(cursors),
         STAGED(transacting_and_many),

@@ -127,7 +127,7 @@ static void a_place_counts_characters_not_bytes(void **state)
 {
     (void)state;
     static const char text[] = "ab\n\xC3\xA4\xC3\xB6x";
-    struct pgdbm__place place = pgdbm__place_of(text, sizeof text - 1, 7);
+    struct pgdbm__text_place place = pgdbm__place_of(text, sizeof text - 1, 7);
     assert_int_equal(place.line, 2);
     assert_int_equal(place.column, 3);
     assert_int_equal(place.character, 6);
