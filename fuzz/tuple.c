@@ -1,86 +1,83 @@
 /* SPDX-License-Identifier: MIT */
-/* A binary COPY of any bytes, in pieces of any size: the tuples that are found in it, as rows and as structs. */
+/* Any bytes as COPY's binary format: in pieces of any size, the same rows are found as in one piece. */
 #include "result/tuple.h"
 
-#include "types/type.h"
-
-#include <pgdbm/types.h>
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct columns {
-    int32_t number;
-    const char *text, *printed;
-    pgdbm_decimal decimal;
-    pgdbm_inet inet;
-    pgdbm_bits bits;
-    bool has;
-};
-
-#define GIVEN(member, kind) PGDBM_FIELD_NULLABLE(struct columns, member, kind, has)
-
-static const pgdbm_field fields[] = {
-    GIVEN(number, PGDBM_INT32),    GIVEN(text, PGDBM_TEXT), GIVEN(printed, PGDBM_TEXT),
-    GIVEN(decimal, PGDBM_DECIMAL), GIVEN(inet, PGDBM_INET), GIVEN(bits, PGDBM_BITS),
-};
-static const pgdbm_struct COLUMNS = PGDBM_STRUCT(struct columns, fields);
-
-#define N_COLUMNS (sizeof fields / sizeof *fields)
-
-/* int8, text, timestamptz, numeric, inet, varbit */
-static const uint32_t types[N_COLUMNS] = {20, 25, 1184, 1700, 869, 1562};
-
-static struct pgdbm__description *describe(void)
+static void require(bool condition)
 {
-    struct pgdbm__description *made =
-        calloc(1, sizeof *made + N_COLUMNS * sizeof *made->columns); /* never unreferenced to its end */
-    made->references = 1;
-    made->n_columns = N_COLUMNS;
-    for (size_t i = 0; i < N_COLUMNS; i++)
-        made->columns[i] = (struct pgdbm__column){
-            .name = fields[i].column, .type = types[i], .format = 1, .info = pgdbm__type_builtin(types[i])};
-    return made;
+    if (!condition)
+        abort();
 }
 
-/* Whether it begins behind the header, then pieces; each is as long as the byte before it says. */
+/* What was found, in order. */
+struct found {
+    uint64_t rows, digest;
+    enum pgdbm__tuple_found end;
+};
+
+static struct pgdbm__description *describe(size_t n_columns)
+{
+    unsigned char body[2 + 4 * 19] = {0, (unsigned char)n_columns}; /* without names */
+    struct pgdbm__description *description = NULL;
+    require(pgdbm__description_parse(body, 2 + n_columns * 19, &description, NULL) == PGDBM_OK);
+    return description;
+}
+
+static void look(struct found *found, pgdbm_result *row, unsigned char *body, size_t bytes)
+{
+    found->rows++;
+    for (size_t i = 0; i < bytes; i++)
+        found->digest = (found->digest ^ body[i]) * UINT64_C(0x100000001b3);
+    unsigned char behind = body[bytes];
+    require(pgdbm__result_borrow_row(row, body, bytes) == PGDBM__ROW_OK);
+    body[bytes] = behind;
+}
+
+/* In pieces of `piece` bytes, each in memory of its own with a byte behind it. */
+static struct found read_in(const uint8_t *data, size_t size, size_t n_columns, size_t piece)
+{
+    struct found found = {.end = PGDBM__TUPLE_MORE};
+    struct pgdbm__tuple_reader reader = {.n_columns = n_columns};
+    struct pgdbm__description *description = describe(n_columns);
+    pgdbm_result *row = pgdbm__result_new(NULL);
+    pgdbm__result_init_borrowed(row, description);
+    for (size_t at = 0; at < size && found.end == PGDBM__TUPLE_MORE; at += piece) {
+        size_t bytes = size - at < piece ? size - at : piece;
+        char *copy = malloc(bytes + 1);
+        unsigned char *body = NULL;
+        size_t length = 0;
+        memcpy(copy, data + at, bytes);
+        require(pgdbm__tuples_feed(&reader, copy, bytes));
+        while ((found.end = pgdbm__tuples_next(&reader, &body, &length)) == PGDBM__TUPLE_ROW)
+            look(&found, row, body, length);
+        require(found.end != PGDBM__TUPLE_NOMEM);
+        free(copy);
+    }
+    pgdbm__buffer_free(&reader.held);
+    pgdbm_result_free(row);
+    pgdbm__description_unref(description);
+    return found;
+}
+
+/* The first byte says how many columns there are, the second how large a piece is; the rest comes behind a header. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct pgdbm__description *description;
-    if (description == NULL)
-        description = describe();
-    if (size < 1)
+    static const uint8_t header[19] = {'P', 'G', 'C', 'O', 'P', 'Y', '\n', 255, '\r', '\n', 0};
+    if (size < 3)
         return 0;
-    struct pgdbm__tuple_reader reader = {.n_columns = N_COLUMNS, .headed = data[0] % 2 == 1};
-    data++;
-    size--;
-    pgdbm_result *row = pgdbm__result_new(description);
-    pgdbm_result *structs = NULL;
-    if (pgdbm__structs_new(description, &COLUMNS, &structs, NULL) != PGDBM_OK)
-        abort();
-    enum pgdbm__tuple_found found = PGDBM__TUPLE_MORE;
-    while (size > 1 && found == PGDBM__TUPLE_MORE) {
-        size_t bytes = data[0] < size - 1 ? data[0] : size - 1;
-        char *piece = malloc(bytes + 1);
-        unsigned char *body;
-        size_t length;
-        memcpy(piece, data + 1, bytes);
-        if (!pgdbm__tuples_feed(&reader, piece, bytes))
-            abort();
-        while ((found = pgdbm__tuples_next(&reader, &body, &length)) == PGDBM__TUPLE_ROW) {
-            unsigned char behind = body[length];
-            (void)pgdbm__structs_append(structs, body, length, NULL);
-            if (pgdbm__result_borrow_row(row, body, length) != PGDBM__ROW_OK)
-                abort();
-            body[length] = behind;
-        }
-        free(piece);
-        data += bytes + 1;
-        size -= bytes + 1;
-    }
-    free(reader.held.data);
-    pgdbm_result_free(row);
-    pgdbm_result_free(structs);
+    size_t n_columns = data[0] % 5;
+    bool headed = data[0] < 128;
+    size_t head = headed ? sizeof header : 0;
+    uint8_t *stream = malloc(head + size - 2);
+    memcpy(stream, header, head);
+    memcpy(stream + head, data + 2, size - 2);
+    struct found whole = read_in(stream, head + size - 2, n_columns, SIZE_MAX / 2);
+    struct found pieces = read_in(stream, head + size - 2, n_columns, 1 + data[1] % 64);
+    require(whole.rows == pieces.rows && whole.digest == pieces.digest && whole.end == pieces.end);
+    free(stream);
     return 0;
 }

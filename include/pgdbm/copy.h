@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* COPY: rows, structs and raw bytes, in and out, with bounded memory on this side.
  *
- * | call                 | data                                                     | format                             |
- * |----------------------|----------------------------------------------------------|------------------------------------|
- * | pgdbm_copy_structs   | an array of structs                                      | binary, text where it must be      |
- * | pgdbm_copy_rows_in   | rows that a callback gives, as parameters                | binary                             |
- * | pgdbm_copy_rows_out  | rows that a callback takes, as results of one row        | binary                             |
- * | pgdbm_copy_in, _out  | raw bytes from and to a callback                         | the statement's                    |
+ * | call                      | data                                                | format                             |
+ * |---------------------------|-----------------------------------------------------|------------------------------------|
+ * | pgdbm_copy_structs        | an array of structs                                 | binary, text where it must be      |
+ * | pgdbm_copy_rows_in        | rows that a callback gives, as parameters           | binary, text when asked for        |
+ * | pgdbm_copy_rows_out       | rows that a callback takes, as results of one row   | binary                             |
+ * | pgdbm_copy_in, _out       | raw bytes from and to a callback                    | the statement's                    |
  * | pgdbm_copy_in_fd, _out_fd | raw bytes from and to a file descriptor             | the statement's                    |
+ * | _in_async, _out_async     | raw bytes, for who must not wait                    | the statement's                    |
  *
  * Raw: the bytes that PostgreSQL's COPY takes and gives, in text, CSV or binary format (PostgreSQL documentation,
  * COPY), in any size of pieces, with bounded memory on this side.

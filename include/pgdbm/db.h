@@ -11,7 +11,8 @@
  * | `{{tables.billing.invoices}}`  | `"billing"."invoices"`  | `"billing"."invoices"`  |
  * | `{{schema}}`                   | `"app"`                 | `"public"`              |
  *
- * Names are folded to lower case: a letter or underscore, then letters, digits, underscores, 63 bytes at most.
+ * Names are folded to lower case: a letter or underscore, then letters, digits, underscores, 63 bytes at most. Whatever
+ * else begins with `{{` is refused, also inside of a literal: write '{ {1,2}}', or pass the array as a parameter.
  *
  * Errors every verb can return: ARGUMENT (a NULL that is not allowed), SCHEMA (a bad template, with line and column;
  * not sent), TYPE (a parameter that does not fit, naming it; not sent), POOL (closed, or no session within

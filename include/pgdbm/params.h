@@ -9,7 +9,7 @@
  * | integers              | int2, int4, int8, oid (range checked), float4, float8, numeric, bool (0 and 1 only) |
  * | bool                  | bool                                                                                |
  * | float, double         | float4, float8, numeric                                                             |
- * | const char *          | every type: text as it is, anything else is parsed by the server ('2026-01-31')     |
+ * | const char *          | every type: a text as it is, anything else is parsed by the server ('2026-01-31')   |
  * | pgdbm_text(p, n)      | the same, with a length; a NUL byte inside is refused                               |
  * | pgdbm_bytes(p, n)     | bytea                                                                               |
  * | pgdbm_null, NULL text | NULL of any type                                                                    |
@@ -21,7 +21,7 @@
  * | &range                | ranges: a pgdbm_range by its address; multiranges: an array of them                 |
  *
  * An hstore is an array of texts: key, value, key, value. Arrays whose inner arrays differ in length are refused.
- * The values are read during the call only; nothing is copied or kept. */
+ * The values are read during the call only; the asynchronous calls copy them. */
 #ifndef PGDBM_PARAMS_H
 #define PGDBM_PARAMS_H
 

@@ -30,7 +30,9 @@
 #include <pgdbm/params.h>
 #include <pgdbm/pool.h>
 #include <pgdbm/result.h>
+#include <pgdbm/structs.h>
 #include <pgdbm/transaction.h>
+#include <pgdbm/types.h>
 #include <pgdbm/version.h>
 
 #endif

@@ -14,8 +14,9 @@
  * | pgdbm_get_bool                  | bool                                                                        |
  * | pgdbm_get_int16, _int32, _int64 | int2, int4, int8, oid: any of them that holds the value, else ERR_TYPE      |
  * | pgdbm_get_float, _double        | float4, float8 and the integers; _float refuses a float8 beyond its range   |
- * | pgdbm_get_text                  | every type but bytea, as PostgreSQL prints it; ends with NUL; NULL for NULL |
- * | pgdbm_get_bytes                 | bytea, and the bytes of any text; data NULL for SQL NULL                    |
+ * | pgdbm_get_text                  | every type but bytea, as PostgreSQL prints it (a bool is `t` or `f`); ends  |
+ * |                                 | with NUL; a NULL pointer for SQL NULL                                       |
+ * | pgdbm_get_bytes                 | bytea, and the bytes of texts, enums, json, jsonb; data NULL for SQL NULL   |
  * | pgdbm_get_timestamp             | timestamp and timestamptz, as the C type of <pgdbm/types.h>; and so on:     |
  * | _date, _time, _timetz, _interval, _uuid, _inet, _macaddr, _bits | the types of these names (_inet also cidr,  |
  * |                                 | _bits also varbit; what pgdbm_bits points to belongs to the result)         |
@@ -26,12 +27,15 @@
  * |                                 | empty: lower, upper (NULL: infinite), lower_inclusive, upper_inclusive      |
  * | pgdbm_get_hstore                | hstore: a result with a row for each pair: key, value                       |
  *
+ * A domain is read as what it is made of. docs/types.md has all types.
+ *
  * A result made of a value is yours to release; it lives by itself. The text of a timestamptz is in UTC, and all texts are
  * those of PostgreSQL's default settings (DateStyle ISO, IntervalStyle postgres), whatever those of the session are.
  *
- * Reading SQL NULL as bool or number is ERR_TYPE (ask pgdbm_is_null first): a silent zero is how wrong sums are made.
- * Errors of every accessor: ARGUMENT (NULL argument, no such row), TYPE (no such column, type or range does not fit;
- * the message names column and types). When a name occurs twice the first column has it. */
+ * Reading SQL NULL as anything but text or bytes is ERR_TYPE (ask pgdbm_is_null first): a silent zero is how wrong sums
+ * are made. Errors of every accessor: ARGUMENT (NULL argument, no such row, rows that are structs), TYPE (no such column,
+ * type or range does not fit: the message names column and types; a user's type that was altered since it was looked up:
+ * the next execution knows it), NOMEM where something is made. When a name occurs twice the first column has it. */
 #ifndef PGDBM_RESULT_H
 #define PGDBM_RESULT_H
 

@@ -30,7 +30,7 @@
  * | PGDBM_FLOAT        | float                   | float4, float8, integers it holds exactly                       |
  * | PGDBM_DOUBLE       | double                  | the same                                                        |
  * | PGDBM_TEXT         | const char *            | every type but bytea, as PostgreSQL prints it                   |
- * | PGDBM_BYTES        | pgdbm_blob              | bytea, the bytes of texts                                       |
+ * | PGDBM_BYTES        | pgdbm_blob              | bytea, the bytes of texts, enums, json, jsonb                   |
  * | PGDBM_TIMESTAMP    | pgdbm_timestamp         | timestamp, timestamptz                                          |
  * | PGDBM_DATE         | pgdbm_date              | date                                                            |
  * | PGDBM_TIME         | pgdbm_time              | time                                                            |
@@ -58,7 +58,7 @@ typedef struct pgdbm_field {
     const char *column;
     pgdbm_field_kind kind;
     size_t offset;
-    size_t bytes;     /* of the field: checked against its kind */
+    size_t bytes;     /* of the field: must be those of its kind's C type */
     size_t companion; /* offset of the bool that says whether there is a value, or PGDBM_NO_COMPANION */
 } pgdbm_field;
 

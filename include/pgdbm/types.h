@@ -19,7 +19,9 @@
  *
  * Texts are those PostgreSQL prints with its default settings; ISO 8601 ('2026-01-31T12:00:00Z') is read, too. Each
  * `_format` writes at most `bytes` bytes with the terminator and returns the length the text needs without it, as snprintf
- * does; 0, and an empty text, for what PostgreSQL has no value for (25:00:00). Each `_parse` wants the whole text to be a value and returns PGDBM_ERR_TYPE otherwise. Any thread. */
+ * does; 0, and an empty text, for what PostgreSQL has no value for (25:00:00). 96 bytes hold every text but that of a
+ * decimal with many decimals. Each `_parse` wants the whole text to be a value and returns PGDBM_ERR_TYPE otherwise. Any
+ * thread. */
 #ifndef PGDBM_TYPES_H
 #define PGDBM_TYPES_H
 
@@ -49,7 +51,7 @@ typedef struct pgdbm_interval {
     int32_t months;
 } pgdbm_interval;
 
-/* The number (high * 2^64 + low) / 10^scale. */
+/* The number (high * 2^64 + low) / 10^scale, a negative one in two's complement: -12.50 is {-1, (uint64_t)-1250, 2}. */
 typedef struct pgdbm_decimal {
     int64_t high;
     uint64_t low;
@@ -61,10 +63,10 @@ typedef struct pgdbm_uuid {
 } pgdbm_uuid;
 
 typedef struct pgdbm_inet {
-    uint8_t family; /* 4 or 6 */
-    uint8_t bits;   /* of the network: 32 or 128 for a host */
-    bool is_cidr;   /* a network: bits behind `bits` are zero */
-    uint8_t bytes[16];
+    uint8_t family;    /* 4 or 6 */
+    uint8_t bits;      /* of the network: 32 or 128 for a host */
+    bool is_cidr;      /* a network: bits behind `bits` are zero */
+    uint8_t bytes[16]; /* of IPv4 the first 4 */
 } pgdbm_inet;
 
 typedef struct pgdbm_macaddr {

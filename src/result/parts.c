@@ -94,7 +94,7 @@ static const char *take_array(const pgdbm_result *from, const struct pgdbm__valu
     struct cutter cutter = {0};
     if (type->kind != PGDBM__TYPE_ARRAY)
         return "the types do not go together";
-    if (!pgdbm__read_array_head(&reader, &head))
+    if (!pgdbm__read_array_head(&reader, type, &head))
         return malformed;
     const struct pgdbm__column column = column_of("element", type->element);
     *made = make(from, &column, 1);
@@ -112,8 +112,15 @@ static const char *take_record(const pgdbm_result *from, const struct pgdbm__val
     struct cutter cutter = {0};
     if (type->kind != PGDBM__TYPE_COMPOSITE)
         return "the types do not go together";
-    if (value->length < 4 || pgdbm__get_uint32(value->data) != type->n_fields)
+    struct pgdbm__reader reader = {value->data, (size_t)value->length};
+    int32_t count;
+    if (!pgdbm__read_int32(&reader, &count) || (uint32_t)count != type->n_fields)
         return malformed;
+    for (size_t i = 0; i < type->n_fields; i++) {
+        const char *data;
+        if (!pgdbm__read_field(&reader, type->fields[i].type, &data, &count))
+            return malformed;
+    }
     struct pgdbm__column *columns = pgdbm__alloc_zero(type->n_fields, sizeof *columns);
     if (columns == NULL && type->n_fields > 0)
         return "";
@@ -134,16 +141,30 @@ static const char *take_hstore(const pgdbm_result *from, const struct pgdbm__val
     struct cutter cutter = {0};
     if (pgdbm__type_base(value->column->info)->kind != PGDBM__TYPE_HSTORE)
         return "the types do not go together";
-    if (value->length < 4 || pgdbm__get_uint32(value->data) > (uint32_t)value->length / 8)
+    struct pgdbm__reader reader = {value->data, (size_t)value->length};
+    int32_t count;
+    if (!pgdbm__read_int32(&reader, &count) || count < 0)
         return malformed;
+    for (int32_t i = 0; i < count; i++) {
+        const char *data;
+        int32_t length;
+        if (!pgdbm__read_item(&reader, &data, &length) || length < 0 || !pgdbm__read_item(&reader, &data, &length))
+            return malformed;
+    }
     *made = make(from, columns, 2);
     if (*made == NULL || !copy_value(*made, value, &cutter))
         return "";
     cutter.at = 4;
-    return cut_rows(*made, &cutter, pgdbm__get_uint32(value->data), 2, 0);
+    return cut_rows(*made, &cutter, (size_t)count, 2, 0);
 }
 
 enum { LOWER, UPPER, LOWER_INCLUSIVE, UPPER_INCLUSIVE, RANGE_COLUMNS };
+
+/* NULL is no bound: an infinite one has a flag, and no value. */
+static bool cut_bound(struct cutter *cutter, struct pgdbm__cell *cell)
+{
+    return cut(cutter, 0, cell) && cell->length >= 0;
+}
 
 /* One range as a row, unless it is empty. */
 static const char *add_range(pgdbm_result *made, const char *data, size_t bytes)
@@ -160,9 +181,9 @@ static const char *add_range(pgdbm_result *made, const char *data, size_t bytes)
     memcpy(base, data, bytes);
     struct cutter cutter = {base, 1, bytes};
     cells[LOWER] = cells[UPPER] = (struct pgdbm__cell){0, -1};
-    if ((flags & PGDBM__RANGE_LOWER_INFINITE) == 0 && !cut(&cutter, 0, &cells[LOWER]))
+    if ((flags & PGDBM__RANGE_LOWER_INFINITE) == 0 && !cut_bound(&cutter, &cells[LOWER]))
         return malformed;
-    if ((flags & PGDBM__RANGE_UPPER_INFINITE) == 0 && !cut(&cutter, 0, &cells[UPPER]))
+    if ((flags & PGDBM__RANGE_UPPER_INFINITE) == 0 && !cut_bound(&cutter, &cells[UPPER]))
         return malformed;
     if (cutter.at != bytes)
         return malformed;

@@ -104,12 +104,13 @@ static enum pgdbm__type_kind kind_of(const char *letter)
     }
 }
 
-/* Whether a part fits into its container: one that travels as text makes the whole travel as text. A range is made of a
- * range by a server that lies; it would be walked as something it is not. */
-static bool is_sound_part(enum pgdbm__type_kind kind, const struct pgdbm__type *part)
+/* Whether a part fits into its whole: one that travels as text makes the whole travel as text. A server that lies could
+ * make a multirange of no ranges; it would be walked as something it is not. */
+static bool fit_part(struct pgdbm__type *whole, const struct pgdbm__type *part)
 {
-    bool range = kind == PGDBM__TYPE_MULTIRANGE;
-    return pgdbm__type_is_binary(part) && (part->kind == PGDBM__TYPE_RANGE || !range);
+    whole->depth = part->depth >= whole->depth ? part->depth + 1 : whole->depth;
+    return pgdbm__type_is_binary(part) && whole->depth <= PGDBM__TYPE_DEPTH &&
+           (part->kind == PGDBM__TYPE_RANGE || whole->kind != PGDBM__TYPE_MULTIRANGE);
 }
 
 enum progress { LEARNED, WAITS, NOMEM };
@@ -131,7 +132,7 @@ static enum progress learn_one(struct pgdbm__catalog *catalog, const pgdbm_resul
             return WAITS;
         if (type.kind == PGDBM__TYPE_DOMAIN)
             type.element = pgdbm__type_base(type.element);
-        sound = is_sound_part(type.kind, type.element);
+        sound = fit_part(&type, type.element);
     }
     if (type.kind == PGDBM__TYPE_COMPOSITE && text_at(rows, first, COLUMN_FIELD)[0] != '\0') {
         fields = pgdbm__alloc_zero(end - first, sizeof *fields);
@@ -145,7 +146,7 @@ static enum progress learn_one(struct pgdbm__catalog *catalog, const pgdbm_resul
         fields[i].name = text_at(rows, first + i, COLUMN_FIELD);
         fields[i].type = pgdbm__catalog_find(catalog, oid_at(rows, first + i, COLUMN_FIELD_TYPE));
         progress = fields[i].type == NULL ? WAITS : LEARNED;
-        sound = sound && fields[i].type != NULL && is_sound_part(type.kind, fields[i].type);
+        sound = sound && fields[i].type != NULL && fit_part(&type, fields[i].type);
     }
     if (!sound)
         type = (struct pgdbm__type){.oid = type.oid, .kind = PGDBM__TYPE_OPAQUE, .name = type.name};

@@ -29,14 +29,22 @@ bool pgdbm__read_item(struct pgdbm__reader *reader, const char **data, int32_t *
     return true;
 }
 
-bool pgdbm__read_array_head(struct pgdbm__reader *reader, struct pgdbm__array_head *head)
+bool pgdbm__read_field(struct pgdbm__reader *reader, const struct pgdbm__type *type, const char **data, int32_t *length)
+{
+    int32_t oid;
+    return pgdbm__read_int32(reader, &oid) && (uint32_t)oid == type->oid && pgdbm__read_item(reader, data, length);
+}
+
+bool pgdbm__read_array_head(struct pgdbm__reader *reader, const struct pgdbm__type *type,
+                            struct pgdbm__array_head *head)
 {
     int32_t dimensions;
     int32_t flags;
     int32_t element;
     *head = (struct pgdbm__array_head){0};
     if (!pgdbm__read_int32(reader, &dimensions) || dimensions < 0 || dimensions > PGDBM__ARRAY_DIMENSIONS ||
-        !pgdbm__read_int32(reader, &flags) || !pgdbm__read_int32(reader, &element))
+        !pgdbm__read_int32(reader, &flags) || !pgdbm__read_int32(reader, &element) ||
+        (uint32_t)element != type->element->oid)
         return false;
     size_t count = dimensions > 0 ? 1 : 0;
     for (int32_t i = 0; i < dimensions; i++) {
@@ -45,7 +53,7 @@ bool pgdbm__read_array_head(struct pgdbm__reader *reader, struct pgdbm__array_he
             return false;
         count *= (size_t)head->sizes[i];
     }
-    head->n_dimensions = (size_t)dimensions;
+    head->n_dimensions = count > 0 ? (size_t)dimensions : 0;
     head->count = count;
     return count <= reader->bytes / 4; /* each element has at least its length */
 }
@@ -165,7 +173,7 @@ bool pgdbm__print_array(const struct pgdbm__type *type, const char *data, size_t
     struct pgdbm__reader reader = {data, bytes};
     struct pgdbm__array_head head;
     struct pgdbm__buffer scratch = {0};
-    if (!pgdbm__read_array_head(&reader, &head))
+    if (!pgdbm__read_array_head(&reader, type, &head))
         return false;
     if (head.count == 0) {
         pgdbm__buffer_append(out, "{}", 2);
@@ -211,9 +219,9 @@ static bool print_bound(const struct pgdbm__type *subtype, struct pgdbm__reader 
 
 bool pgdbm__print_range(const struct pgdbm__type *type, const char *data, size_t bytes, struct pgdbm__buffer *out)
 {
-    struct pgdbm__reader reader = {data + 1, bytes - 1};
     if (bytes < 1)
         return false;
+    struct pgdbm__reader reader = {data + 1, bytes - 1};
     unsigned flags = (unsigned char)data[0];
     if ((flags & PGDBM__RANGE_EMPTY) != 0) {
         pgdbm__buffer_append(out, "empty", 5);
@@ -259,10 +267,9 @@ bool pgdbm__print_composite(const struct pgdbm__type *type, const char *data, si
     for (size_t i = 0; sound && i < type->n_fields; i++) {
         const char *value;
         int32_t length;
-        int32_t oid;
         if (i > 0)
             put(out, ',');
-        sound = pgdbm__read_int32(&reader, &oid) && pgdbm__read_item(&reader, &value, &length) &&
+        sound = pgdbm__read_field(&reader, type->fields[i].type, &value, &length) &&
                 (length < 0 || print_inside(type->fields[i].type, value, length, &scratch));
         if (sound && length >= 0)
             pgdbm__quote_field(scratch.data, scratch.length, out);

@@ -32,10 +32,15 @@ struct pgdbm__reader {
     size_t bytes;
 };
 
-bool pgdbm__read_array_head(struct pgdbm__reader *reader, struct pgdbm__array_head *head);
+/* False also when the elements are of another type than the array's: somebody has changed it since it was looked up. */
+bool pgdbm__read_array_head(struct pgdbm__reader *reader, const struct pgdbm__type *type,
+                            struct pgdbm__array_head *head);
 bool pgdbm__read_int32(struct pgdbm__reader *reader, int32_t *number);
 /* A length and that many bytes; NULL has length -1 and no bytes. */
 bool pgdbm__read_item(struct pgdbm__reader *reader, const char **data, int32_t *length);
+/* The same behind the OID of its type, which must be this one. */
+bool pgdbm__read_field(struct pgdbm__reader *reader, const struct pgdbm__type *type, const char **data,
+                       int32_t *length);
 
 bool pgdbm__print_text(const struct pgdbm__type *type, const char *data, size_t bytes, struct pgdbm__buffer *out);
 bool pgdbm__parse_text(const struct pgdbm__type *type, const char *text, size_t bytes, struct pgdbm__buffer *out);

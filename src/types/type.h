@@ -33,6 +33,10 @@ enum pgdbm__type_kind {
     PGDBM__TYPE_OPAQUE /* unknown here: its values travel as text */
 };
 
+/* How many types may lie in each other: values are walked by recursion, and the text of a composite doubles its quotes at each
+ * level. One that goes deeper travels as text. */
+#define PGDBM__TYPE_DEPTH 16
+
 struct pgdbm__type_field {
     const char *name;
     const struct pgdbm__type *type;
@@ -45,6 +49,7 @@ struct pgdbm__type {
     pgdbm__type_printer print;         /* NULL: OPAQUE */
     pgdbm__type_parser parse;          /* NULL: the server does it */
     const struct pgdbm__type *element; /* of ARRAY; subtype of RANGE; range of MULTIRANGE; base of DOMAIN */
+    unsigned depth;                    /* of a user's: 1 more than what it is made of; 0 of a built-in one */
     char delimiter;                    /* between the elements of its array's text */
     size_t n_fields;                   /* COMPOSITE */
     const struct pgdbm__type_field *fields;

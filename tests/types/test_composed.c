@@ -485,6 +485,53 @@ static void a_changed_type_is_looked_up_again(void **state)
     assert_ok(pgdbm_execute(stage->db, "INSERT INTO t VALUES ($1)", pgdbm_args(pgdbm_row_of(1, "b")), NULL, &err));
 }
 
+/* Four bytes are four bytes; only the OID in front of them tells that they are no longer an int4. */
+static void an_attribute_of_another_type_is_not_taken_for_what_it_was(void **state)
+{
+    struct stage *stage = *state;
+    static const char sql[] = "SELECT '(1)'::single AS v";
+    pgdbm_error err;
+    pgdbm_result *record = NULL;
+    const char *text = NULL;
+    stage_run(stage->db, "CREATE TYPE single AS (a int4)");
+    pgdbm_result *row = fetch(stage->db, sql, pgdbm_no_args);
+    expect_text(row, 0, "v", "(1)");
+    pgdbm_result_free(row);
+    stage_run(stage->db, "ALTER TYPE single ALTER ATTRIBUTE a TYPE float4");
+    row = fetch(stage->db, sql, pgdbm_no_args);
+    assert_fails(PGDBM_ERR_TYPE, pgdbm_get_text(row, 0, "v", &text, &err));
+    assert_fails(PGDBM_ERR_TYPE, pgdbm_get_record(row, 0, "v", &record, &err));
+    pgdbm_result_free(row);
+    row = fetch(stage->db, sql, pgdbm_no_args);
+    expect_text(row, 0, "v", "(1)");
+    pgdbm_result_free(row);
+}
+
+static void types_nested_deeper_than_the_limit_come_as_text(void **state)
+{
+    struct stage *stage = *state;
+    char value[512] = "ROW(1)::nest0";
+    pgdbm_error err;
+    pgdbm_result *record = NULL;
+    stage_run(stage->db, "CREATE TYPE nest0 AS (v int4)");
+    for (int depth = 1; depth <= 16; depth++) {
+        char sql[512];
+        snprintf(sql, sizeof sql, "CREATE TYPE nest%d AS (v nest%d)", depth, depth - 1);
+        stage_run(stage->db, sql);
+        snprintf(sql, sizeof sql, "ROW(%.400s)::nest%d", value, depth);
+        memcpy(value, sql, sizeof value);
+        if (depth < 15)
+            continue;
+        compare(stage->db, value);
+        snprintf(sql, sizeof sql, "SELECT %.450s AS v", value);
+        pgdbm_result *row = fetch(stage->db, sql, pgdbm_no_args);
+        pgdbm_status expected = depth == 15 ? PGDBM_OK : PGDBM_ERR_TYPE;
+        assert_int_equal(pgdbm_get_record(row, 0, "v", &record, &err), expected);
+        pgdbm_result_free(record);
+        pgdbm_result_free(row);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,6 +547,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(unknown_types_are_looked_up_by_asynchronous_requests_and_batches,
                                         stage_setup_four, stage_teardown),
         cmocka_unit_test_setup_teardown(a_changed_type_is_looked_up_again, stage_setup_four, stage_teardown),
+        cmocka_unit_test_setup_teardown(an_attribute_of_another_type_is_not_taken_for_what_it_was, stage_setup_four,
+                                        stage_teardown),
+        cmocka_unit_test_setup_teardown(types_nested_deeper_than_the_limit_come_as_text, stage_setup_four,
+                                        stage_teardown),
     };
     return cmocka_run_group_tests_name("composed", tests, NULL, NULL);
 }
