@@ -217,7 +217,7 @@ static pgdbm_status describe(pgdbm_db *db, const char *function, const char *tab
     if (status == PGDBM_OK)
         status = pgdbm__pool_describe(&run, statement, err);
     if (status == PGDBM_OK && !is_current(*statement, &load->tuples, columns)) {
-        pgdbm__statements_forget(db->pool, *statement);
+        pgdbm__statements_forget(db->pool, *statement, true);
         pgdbm__statement_unref(*statement);
         *statement = NULL;
         status = pgdbm__pool_describe(&run, statement, err);
@@ -252,7 +252,7 @@ static pgdbm_status load_into(pgdbm_db *db, const char *function, const char *de
     if (status == PGDBM_OK)
         status = pgdbm__db_copy_in(db, function, sql, feed, load, rows, err);
     if (status == PGDBM_ERR_QUERY && statement != NULL) /* a type that a user made may not be what it was */
-        pgdbm__statements_forget(db->pool, statement);
+        pgdbm__statements_forget(db->pool, statement, true);
     pgdbm__free(sql);
     pgdbm__statement_unref(statement);
     pgdbm__tuples_free(&load->tuples);

@@ -124,7 +124,7 @@ static void note_failure(struct pgdbm__flights *flights, struct pgdbm__batch_ite
 
 static bool learn(struct pgdbm__batch_item *item);
 
-/* It has been described, and has types that nobody knows yet. */
+/* It has been described, and has types that nobody knows yet, or that were forgotten while they were looked up. */
 static bool goes_on_to_lookup(struct pgdbm__batch_item *item)
 {
     struct pgdbm_request *task = item->task;
@@ -138,6 +138,12 @@ static bool goes_on_to_lookup(struct pgdbm__batch_item *item)
     bool queued = learn(item);
     if (queued)
         pgdbm__pool_unpushed(pool, number);
+    if (queued && (task->canceled || task->timed_out)) { /* since we looked: nobody found it in the FIFO then */
+        pthread_mutex_lock(&pool->lock);
+        if (task->stage == PGDBM__STAGE_FLYING)
+            pgdbm__batch_cancel(pool, task);
+        pgdbm__pool_unlock(pool);
+    }
     pgdbm__task_unref(task);
     return queued;
 }
@@ -148,17 +154,17 @@ static void landed(struct pgdbm__batch_item *item)
     struct pgdbm__flights *flights = task->flights;
     struct pgdbm__request *flight = item->flight;
     struct pgdbm__session *session = &task->member->session;
-    if (flight->kind == PGDBM__REQUEST_DESCRIBE) {
+    if (flight->kind == PGDBM__REQUEST_DESCRIBE)
         pgdbm__statements_described(task->pool, session, flight);
-        if (goes_on_to_lookup(item))
-            return;
-    } else if (flight->kind == PGDBM__REQUEST_EXECUTE) {
+    if (flight->kind != PGDBM__REQUEST_EXECUTE && goes_on_to_lookup(item))
+        return;
+    if (flight->kind == PGDBM__REQUEST_EXECUTE) {
         item->result = flight->result;
         flight->result = NULL;
         item->affected = flight->status == PGDBM_OK ? flight->affected : 0;
     }
     if (flight->stale || flight->gone) {
-        pgdbm__statements_forget(task->pool, item->statement);
+        pgdbm__statements_forget(task->pool, item->statement, flight->stale);
         item->outdated = flight->status != PGDBM_OK;
     }
     pthread_mutex_lock(&task->pool->lock);

@@ -330,8 +330,8 @@ pgdbm_status pgdbm__statements_make(struct pgdbm_pool *pool, const char *schema,
  * needed (LOOKUP) until the statement is ready. */
 void pgdbm__statements_described(struct pgdbm_pool *pool, struct pgdbm__session *session,
                                  struct pgdbm__request *request);
-/* Forgets it, so that the next one who asks gets a new one. */
-void pgdbm__statements_forget(struct pgdbm_pool *pool, const struct pgdbm__statement *statement);
+/* Forgets it, so that the next one who asks gets a new one; and its users' types, when it is stale and not just gone. */
+void pgdbm__statements_forget(struct pgdbm_pool *pool, struct pgdbm__statement *statement, bool stale);
 
 /* left.c: for requests that a thread leaves at its deadline; their context is a pgdbm__stay. */
 struct pgdbm__stay {

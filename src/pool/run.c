@@ -86,7 +86,7 @@ static pgdbm_status make_ready(struct pgdbm_pool *pool, struct pgdbm__session *s
     pgdbm_status status = PGDBM_OK;
     if (!atomic_load_explicit(&statement->described, memory_order_acquire))
         status = learn(pool, session, PGDBM__REQUEST_DESCRIBE, deadline, request);
-    if (status == PGDBM_OK && !atomic_load_explicit(&statement->ready, memory_order_acquire))
+    while (status == PGDBM_OK && !atomic_load_explicit(&statement->ready, memory_order_acquire))
         status = learn(pool, session, PGDBM__REQUEST_LOOKUP, deadline, request);
     return status;
 }
@@ -240,7 +240,7 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
     pgdbm_status status = perform_on(run, &member->session, request);
     if (status != PGDBM_OK || request->stale) {
         if (request->stale || request->gone)
-            pgdbm__statements_forget(run->pool, request->statement);
+            pgdbm__statements_forget(run->pool, request->statement, request->stale);
         if (status != PGDBM_OK)
             *err = request->error;
         *repeat = status != PGDBM_OK ? may_repeat(run, request, transaction_before)

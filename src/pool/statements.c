@@ -224,9 +224,12 @@ void pgdbm__statements_described(struct pgdbm_pool *pool, struct pgdbm__session 
     request->description = NULL;
 }
 
-void pgdbm__statements_forget(struct pgdbm_pool *pool, const struct pgdbm__statement *statement)
+void pgdbm__statements_forget(struct pgdbm_pool *pool, struct pgdbm__statement *statement, bool stale)
 {
-    pgdbm__catalog_forget(pool->catalog); /* what changed may be a type */
+    /* What changed may be a type. The first of many that find it out forgets for all: what is forgotten takes memory, and
+     * has to be looked up again. */
+    if (stale)
+        pgdbm__catalog_forget(pool->catalog, atomic_load_explicit(&statement->generation, memory_order_relaxed));
     for (size_t i = 0; i < PGDBM__STATEMENT_STRIPES; i++) {
         struct pgdbm__statement_stripe *stripe = &pool->stripes[i];
         pthread_mutex_lock(&stripe->lock);

@@ -206,6 +206,7 @@ static pgdbm_status load(struct pgdbm_request *task, struct pgdbm__request *flig
         bool described = atomic_load_explicit(&statement->described, memory_order_acquire);
         flight->kind = described ? PGDBM__REQUEST_LOOKUP : PGDBM__REQUEST_DESCRIBE;
         flight->catalog = task->pool->catalog;
+        flight->max_result_bytes = 0; /* nobody gets what is learned */
         task->describing = true;
         return PGDBM_OK;
     }
@@ -390,7 +391,7 @@ static bool is_undone(const struct pgdbm__request *flight, char transaction_befo
 static bool asks_again(struct pgdbm_request *task, struct pgdbm__request *flight, char transaction_before)
 {
     if (flight->statement != NULL && (flight->stale || flight->gone))
-        pgdbm__statements_forget(task->pool, flight->statement);
+        pgdbm__statements_forget(task->pool, flight->statement, flight->stale);
     if (task->canceled || task->timed_out || task->repeats > PGDBM__REPEATS)
         return false;
     if (task->kind == PGDBM__TASK_COPY && flight->sent_end > 0)

@@ -60,6 +60,7 @@ pgdbm_status pgdbm__description_parse(const unsigned char *body, size_t bytes, s
         return pgdbm__fail_nomem(err, "reading a statement's columns");
     atomic_init(&made->references, 1);
     made->catalog = NULL;
+    made->generation = 0;
     made->n_columns = n_columns;
     char *name = (char *)made + head;
     const unsigned char *at = body + 2;
@@ -97,6 +98,8 @@ bool pgdbm__description_resolve(struct pgdbm__description *description, struct p
                                 void (*missing)(void *context, uint32_t oid), void *context)
 {
     bool all = true;
+    if (description != NULL)
+        description->generation = pgdbm__catalog_generation(catalog);
     for (size_t i = 0; description != NULL && i < description->n_columns; i++) {
         struct pgdbm__column *column = &description->columns[i];
         const struct pgdbm__type *info = pgdbm__catalog_find(catalog, column->type);

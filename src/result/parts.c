@@ -47,6 +47,7 @@ static pgdbm_result *make(const pgdbm_result *from, const struct pgdbm__column *
         return NULL;
     atomic_init(&description->references, 1);
     description->catalog = pgdbm__catalog_ref(from->description->catalog);
+    description->generation = from->description->generation;
     description->n_columns = n_columns;
     if (bytes > 0)
         memcpy(description->columns, columns, bytes);

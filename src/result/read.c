@@ -64,7 +64,7 @@ pgdbm_status pgdbm__value_refuse(const struct pgdbm__value *value, const char *w
 const char *pgdbm__value_malformed(const pgdbm_result *result)
 {
     struct pgdbm__catalog *catalog = result->description->catalog;
-    pgdbm__catalog_forget(catalog);
+    pgdbm__catalog_forget(catalog, result->description->generation);
     return catalog != NULL ? "the type has been changed; run the statement again"
                            : "the server sent a value that is none of its type";
 }

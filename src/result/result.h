@@ -20,6 +20,7 @@ struct pgdbm__column {
 struct pgdbm__description {
     _Atomic int references;
     struct pgdbm__catalog *catalog; /* has what `info` points to; NULL: built-in types only */
+    uint32_t generation;            /* of that catalog */
     size_t n_columns;
     struct pgdbm__column columns[];
 };

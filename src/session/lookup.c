@@ -54,6 +54,7 @@ void pgdbm__lookup_encode(struct pgdbm__request *request, struct pgdbm__buffer *
     struct names names = {.out = out};
     size_t begin = pgdbm__wire_begin(out, 'Q');
     pgdbm__buffer_text(out, before_oids);
+    request->generation = pgdbm__catalog_generation(request->catalog);
     (void)pgdbm__statement_resolve(request->statement, request->catalog, name, &names);
     pgdbm__buffer_append(out, behind_oids, sizeof behind_oids); /* with its NUL */
     pgdbm__wire_end(out, begin);
@@ -116,7 +117,8 @@ static bool fit_part(struct pgdbm__type *whole, const struct pgdbm__type *part)
 enum progress { LEARNED, WAITS, NOMEM };
 
 /* The type in rows `first` to before `end`, when all it is made of is known: so none is ever made of itself. */
-static enum progress learn_one(struct pgdbm__catalog *catalog, const pgdbm_result *rows, size_t first, size_t end)
+static enum progress learn_one(struct pgdbm__catalog *catalog, uint32_t generation, const pgdbm_result *rows,
+                               size_t first, size_t end)
 {
     struct pgdbm__type type = {.oid = oid_at(rows, first, COLUMN_OID),
                                .kind = kind_of(text_at(rows, first, COLUMN_KIND)),
@@ -152,18 +154,18 @@ static enum progress learn_one(struct pgdbm__catalog *catalog, const pgdbm_resul
         type = (struct pgdbm__type){.oid = type.oid, .kind = PGDBM__TYPE_OPAQUE, .name = type.name};
     type.print = printer_of(type.kind);
     type.parse = type.kind == PGDBM__TYPE_TEXT ? pgdbm__parse_text : NULL;
-    if (progress == LEARNED && !pgdbm__catalog_add(catalog, &type))
+    if (progress == LEARNED && !pgdbm__catalog_add(catalog, &type, generation))
         progress = NOMEM;
     pgdbm__free(fields);
     return progress;
 }
 
-/* Round after round, until nothing more is learned. False when memory is short. */
-static bool learn_all(struct pgdbm__catalog *catalog, const pgdbm_result *rows)
+/* Round after round, until nothing more is learned, or it would not be kept. False when memory is short. */
+static bool learn_all(struct pgdbm__catalog *catalog, uint32_t generation, const pgdbm_result *rows)
 {
     size_t n_rows = pgdbm_result_rows(rows);
     bool more = true;
-    while (more) {
+    while (more && pgdbm__catalog_generation(catalog) == generation) {
         more = false;
         for (size_t first = 0, end; first < n_rows; first = end) {
             uint32_t oid = oid_at(rows, first, COLUMN_OID);
@@ -171,7 +173,7 @@ static bool learn_all(struct pgdbm__catalog *catalog, const pgdbm_result *rows)
                 end++;
             if (pgdbm__catalog_find(catalog, oid) != NULL)
                 continue;
-            enum progress progress = learn_one(catalog, rows, first, end);
+            enum progress progress = learn_one(catalog, generation, rows, first, end);
             if (progress == NOMEM)
                 return false;
             more = more || progress == LEARNED;
@@ -186,14 +188,16 @@ static void give_up(void *context, uint32_t oid)
     char text[32];
     snprintf(text, sizeof text, "type %lu", (unsigned long)oid);
     const struct pgdbm__type type = {.oid = oid, .kind = PGDBM__TYPE_OPAQUE, .name = text};
-    (void)pgdbm__catalog_add(context, &type);
+    const struct pgdbm__request *request = context;
+    (void)pgdbm__catalog_add(request->catalog, &type, request->generation);
 }
 
 pgdbm_status pgdbm__lookup_learn(struct pgdbm__request *request)
 {
-    bool sound = learn_all(request->catalog, request->result);
-    if (sound && !pgdbm__statement_resolve(request->statement, request->catalog, give_up, request->catalog))
-        sound = pgdbm__statement_resolve(request->statement, request->catalog, NULL, NULL);
+    bool sound = learn_all(request->catalog, request->generation, request->result);
+    if (sound && !pgdbm__statement_resolve(request->statement, request->catalog, give_up, request))
+        sound = pgdbm__statement_resolve(request->statement, request->catalog, NULL, NULL) ||
+                pgdbm__catalog_generation(request->catalog) != request->generation;
     pgdbm_result_free(request->result);
     request->result = NULL;
     if (!sound) {

@@ -40,7 +40,9 @@ static void fail_all(struct pgdbm__session *session, const pgdbm_error *reason, 
     atomic_store(&session->lost, true);
     for (struct pgdbm__request *request = session->head; request != NULL; request = request->next) {
         pgdbm_outcome_kind outcome = PGDBM_OUTCOME_UNKNOWN;
-        if (request->sent_end > session->bytes_sent)
+        if (request->kind == PGDBM__REQUEST_DESCRIBE || request->kind == PGDBM__REQUEST_LOOKUP)
+            outcome = PGDBM_OUTCOME_NOT_SENT; /* the statement was only looked at */
+        else if (request->sent_end > session->bytes_sent)
             outcome = PGDBM_OUTCOME_NOT_SENT; /* without its Sync the server cannot have committed it */
         else if (fatal && request->commands_complete == 0)
             outcome = PGDBM_OUTCOME_ROLLED_BACK; /* a backend that says FATAL has ended its transaction */
@@ -121,11 +123,13 @@ static void add_place(pgdbm_error *error, const char *context)
                         detail);
 }
 
-/* A value of a type that a user made, and perhaps changed since: sent in its old form it is malformed, or of other types. */
-static bool is_changed_type(const struct pgdbm__request *request, const char *sqlstate)
+/* A value of a type that a user made, and perhaps changed since: sent in its old form it has other fields, or fields of other
+ * types. That is what record_recv and its like complain of; users' functions have mismatches of their own. */
+static bool is_changed_type(const struct pgdbm__request *request, const struct pgdbm__wire_error *server)
 {
+    const char *end = strrchr(server->routine, '_');
     return request->statement != NULL && atomic_load(&request->statement->generation) != 0 &&
-           (strcmp(sqlstate, "22P03") == 0 || strcmp(sqlstate, "42804") == 0);
+           strcmp(server->sqlstate, "42804") == 0 && end != NULL && strcmp(end, "_recv") == 0;
 }
 
 /* False when the message is malformed. A FATAL error ends the session: *fatal. */
@@ -154,7 +158,7 @@ static bool server_error(struct pgdbm__session *session, struct pgdbm__request *
         request->stale =
             request->stale ||
             (strcmp(server.sqlstate, "0A000") == 0 && strcmp(server.routine, "RevalidateCachedQuery") == 0) ||
-            is_changed_type(request, server.sqlstate);
+            is_changed_type(request, &server);
     }
     return true;
 }
@@ -748,6 +752,7 @@ bool pgdbm__session_leave(struct pgdbm__session *session, struct pgdbm__request 
         stand_in->kind = request->kind;
         stand_in->statement = request->statement;
         stand_in->catalog = request->catalog;
+        stand_in->generation = request->generation;
         stand_in->rows = request->kind == PGDBM__REQUEST_LOOKUP ? request->rows : PGDBM__ROWS_DISCARD;
         stand_in->queued_ns = request->queued_ns;
         stand_in->deadline = request->deadline;

@@ -52,6 +52,7 @@ struct pgdbm__request {
     enum pgdbm__request_kind kind;
     struct pgdbm__statement *statement;
     struct pgdbm__catalog *catalog; /* LOOKUP */
+    uint32_t generation;            /* and its generation when the question was put */
     const pgdbm_params *sets;
     size_t n_sets;
     /* EXECUTE: rows to be given, in a portal that stays open until it is closed or its transaction ends; 0: all rows, and
@@ -220,7 +221,7 @@ void pgdbm__session_unlisten(struct pgdbm__session *session);
 void pgdbm__session_confirm(struct pgdbm__session *session, const struct pgdbm__request *described);
 
 /* lookup.c: the message that asks for the types of a statement that are not known; and what the answer says, after which
- * the statement is ready. */
+ * the statement is ready, unless the catalog was forgotten meanwhile: then it has to be asked again. */
 void pgdbm__lookup_encode(struct pgdbm__request *request, struct pgdbm__buffer *out);
 pgdbm_status pgdbm__lookup_learn(struct pgdbm__request *request);
 

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "sql/effects.h"
+#include "types/oid.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -103,24 +104,28 @@ static bool resolve_params(struct pgdbm__statement *statement, struct pgdbm__cat
 {
     if (statement->types == NULL && statement->n_params > 0)
         statement->types = pgdbm__alloc_zero(statement->n_params, sizeof(const struct pgdbm__type *));
-    if (statement->types == NULL && statement->n_params > 0)
-        return false;
-    bool all = true;
+    bool all = statement->types != NULL || statement->n_params == 0;
     for (size_t i = 0; i < statement->n_params; i++) {
-        statement->types[i] = pgdbm__catalog_find(catalog, statement->param_types[i]);
-        all = all && statement->types[i] != NULL;
-        if (statement->types[i] == NULL && missing != NULL)
+        const struct pgdbm__type *type = pgdbm__catalog_find(catalog, statement->param_types[i]);
+        if (statement->types != NULL)
+            statement->types[i] = type;
+        if (type == NULL && missing != NULL)
             missing(context, statement->param_types[i]);
+        all = all && type != NULL;
     }
     return all;
 }
 
-static bool uses_catalog(const struct pgdbm__statement *statement)
+/* The server's own types do not change, whether they are known here or not. */
+static bool has_users_types(const struct pgdbm__statement *statement)
 {
-    bool uses = statement->description != NULL && statement->description->catalog != NULL;
-    for (size_t i = 0; !uses && i < statement->n_params; i++)
-        uses = pgdbm__type_builtin(statement->param_types[i]) == NULL;
-    return uses;
+    const struct pgdbm__description *description = statement->description;
+    bool has = false;
+    for (size_t i = 0; !has && description != NULL && i < description->n_columns; i++)
+        has = description->columns[i].type >= PGDBM__OID_FIRST_OF_USERS;
+    for (size_t i = 0; !has && i < statement->n_params; i++)
+        has = statement->param_types[i] >= PGDBM__OID_FIRST_OF_USERS;
+    return has;
 }
 
 bool pgdbm__statement_resolve(struct pgdbm__statement *statement, struct pgdbm__catalog *catalog,
@@ -128,14 +133,14 @@ bool pgdbm__statement_resolve(struct pgdbm__statement *statement, struct pgdbm__
 {
     pthread_mutex_lock(&statement->lock);
     bool ready = atomic_load_explicit(&statement->ready, memory_order_relaxed);
-    uint32_t generation = pgdbm__catalog_generation(catalog);
-    if (!ready) {
+    if (!ready) { /* else it keeps the generation that its types are of */
+        uint32_t generation = pgdbm__catalog_generation(catalog);
         ready = resolve_params(statement, catalog, missing, context);
         ready = pgdbm__description_resolve(statement->description, catalog, missing, context) && ready;
+        if (ready && has_users_types(statement))
+            atomic_store(&statement->generation, generation);
+        atomic_store_explicit(&statement->ready, ready, memory_order_release);
     }
-    if (ready && uses_catalog(statement))
-        atomic_store(&statement->generation, generation);
-    atomic_store_explicit(&statement->ready, ready, memory_order_release);
     pthread_mutex_unlock(&statement->lock);
     return ready;
 }

@@ -47,7 +47,7 @@ bool pgdbm__statement_describe(struct pgdbm__statement *statement, uint32_t *par
                                struct pgdbm__description *description);
 
 /* Makes a described statement ready, when all its types are in the catalog. Otherwise it calls `missing` (may be NULL) for
- * each that is not; false also when memory is short (then for none). */
+ * each that is not; false also when memory is short. */
 bool pgdbm__statement_resolve(struct pgdbm__statement *statement, struct pgdbm__catalog *catalog,
                               void (*missing)(void *context, uint32_t oid), void *context);
 

@@ -74,7 +74,8 @@ static const struct pgdbm__type *add_opaque(struct pgdbm__catalog *catalog, uint
     char name[32];
     snprintf(name, sizeof name, "type %lu", (unsigned long)oid);
     const struct pgdbm__type type = {.oid = oid, .kind = PGDBM__TYPE_OPAQUE, .name = name};
-    return pgdbm__catalog_add(catalog, &type) ? pgdbm__catalog_find(catalog, oid) : &pgdbm__type_unknown;
+    return pgdbm__catalog_add(catalog, &type, pgdbm__catalog_generation(catalog)) ? pgdbm__catalog_find(catalog, oid)
+                                                                                  : &pgdbm__type_unknown;
 }
 
 const struct pgdbm__type *pgdbm__catalog_find(struct pgdbm__catalog *catalog, uint32_t oid)
@@ -106,7 +107,7 @@ static const char *keep(const char *name, char **space)
     return kept;
 }
 
-bool pgdbm__catalog_add(struct pgdbm__catalog *catalog, const struct pgdbm__type *type)
+bool pgdbm__catalog_add(struct pgdbm__catalog *catalog, const struct pgdbm__type *type, uint32_t generation)
 {
     size_t fields_bytes = type->n_fields * sizeof *type->fields;
     struct entry *entry = pgdbm__alloc(sizeof *entry + fields_bytes + names_bytes(type));
@@ -120,26 +121,29 @@ bool pgdbm__catalog_add(struct pgdbm__catalog *catalog, const struct pgdbm__type
     for (size_t i = 0; i < type->n_fields; i++)
         fields[i] = (struct pgdbm__type_field){keep(type->fields[i].name, &space), type->fields[i].type};
     pthread_mutex_lock(&catalog->lock);
-    bool first = look(catalog, type->oid) == NULL; /* another thread may have been faster */
-    if (first) {
+    bool wanted = pgdbm__catalog_generation(catalog) == generation &&
+                  look(catalog, type->oid) == NULL; /* another thread may have been faster */
+    if (wanted) {
         entry->chain = catalog->buckets[type->oid % BUCKETS];
         catalog->buckets[type->oid % BUCKETS] = entry;
         entry->older = catalog->newest;
         catalog->newest = entry;
     }
     pthread_mutex_unlock(&catalog->lock);
-    if (!first)
+    if (!wanted)
         pgdbm__free(entry);
     return true;
 }
 
-void pgdbm__catalog_forget(struct pgdbm__catalog *catalog)
+void pgdbm__catalog_forget(struct pgdbm__catalog *catalog, uint32_t generation)
 {
     if (catalog == NULL)
         return;
     pthread_mutex_lock(&catalog->lock);
-    memset(catalog->buckets, 0, sizeof catalog->buckets);
-    atomic_fetch_add(&catalog->generation, 1);
+    if (pgdbm__catalog_generation(catalog) == generation) {
+        memset(catalog->buckets, 0, sizeof catalog->buckets);
+        atomic_fetch_add(&catalog->generation, 1);
+    }
     pthread_mutex_unlock(&catalog->lock);
 }
 

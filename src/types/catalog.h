@@ -15,12 +15,13 @@ void pgdbm__catalog_unref(struct pgdbm__catalog *catalog);
 /* The type, built in or known; NULL: a user's that has to be looked up. */
 const struct pgdbm__type *pgdbm__catalog_find(struct pgdbm__catalog *catalog, uint32_t oid);
 
-/* Remembers a copy. False when memory is short. */
-bool pgdbm__catalog_add(struct pgdbm__catalog *catalog, const struct pgdbm__type *type);
+/* Remembers a copy, unless the generation is not that one any more: what was asked before somebody changed a type may be
+ * what was before. False when memory is short. */
+bool pgdbm__catalog_add(struct pgdbm__catalog *catalog, const struct pgdbm__type *type, uint32_t generation);
 
-/* Somebody changed a type: everything is looked up again when it is met next. Statements of an older generation hold what
- * was known then. The first generation is 1. NULL is legal. */
-void pgdbm__catalog_forget(struct pgdbm__catalog *catalog);
+/* Somebody changed a type of this generation: everything is looked up again when it is met next, unless another has seen
+ * to that already. Statements of an older generation hold what was known then. The first generation is 1. NULL is legal. */
+void pgdbm__catalog_forget(struct pgdbm__catalog *catalog, uint32_t generation);
 uint32_t pgdbm__catalog_generation(struct pgdbm__catalog *catalog);
 
 /* For what cannot even be looked up. */

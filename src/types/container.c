@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Walking and printing values made of others. How deep that goes is bounded by the type, which is never made of itself. */
+/* Walking and printing values made of others. How deep that goes is bounded by the type, which is never made of itself, and
+ * never of very many one in another (session/lookup.c). */
 #include "types/container.h"
 
 #include "types/number.h"

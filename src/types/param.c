@@ -12,6 +12,7 @@
 #include "wire/encode.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* PostgreSQL's limit of one value. */
@@ -183,9 +184,35 @@ static const char *encode_parsed(const struct pgdbm__type *type, const char *tex
     return close_item(out, begin);
 }
 
-static const char *encode_double(double value, const struct pgdbm__type *type, struct pgdbm__buffer *out)
+/* A numeric is parsed here only when it is written without an exponent. Of a double that takes 309 digits before the point,
+ * or 324 behind it. */
+static const char *encode_double_as_numeric(double value, const struct pgdbm__type *type, struct pgdbm__buffer *out)
 {
     char text[PGDBM__NUMBER_BYTES];
+    char digits[PGDBM__NUMBER_BYTES];
+    char plain[400];
+    char *at = plain;
+    int count = 0;
+    size_t bytes = (size_t)pgdbm__double_text(value, text);
+    const char *mark = strchr(text, 'e');
+    if (mark == NULL)
+        return encode_parsed(type, text, bytes, out);
+    int exponent = atoi(mark + 1);
+    for (const char *from = text; from < mark; from++)
+        if (*from >= '0' && *from <= '9')
+            digits[count++] = *from;
+    if (text[0] == '-')
+        *at++ = '-';
+    for (int place = exponent < 0 ? exponent : 0; place < count || place <= exponent; place++) {
+        *at++ = place >= 0 && place < count ? digits[place] : '0';
+        if (place == exponent && place + 1 < count)
+            *at++ = '.';
+    }
+    return encode_parsed(type, plain, (size_t)(at - plain), out);
+}
+
+static const char *encode_double(double value, const struct pgdbm__type *type, struct pgdbm__buffer *out)
+{
     switch (type->oid) {
     case PGDBM__OID_FLOAT8:
         put_double(out, value);
@@ -196,7 +223,7 @@ static const char *encode_double(double value, const struct pgdbm__type *type, s
         put_float(out, (float)value);
         return NULL;
     case PGDBM__OID_NUMERIC:
-        return encode_parsed(type, text, (size_t)pgdbm__double_text(value, text), out);
+        return encode_double_as_numeric(value, type, out);
     default:
         return pgdbm__param_no_fit;
     }

@@ -287,6 +287,49 @@ static void cursors(void **state)
     sweep(state, run_cursors, true);
 }
 
+/* A type that nobody knows yet, in each attempt. */
+static pgdbm_status run_types(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    static const char making[] = "DO $$ BEGIN DROP TYPE IF EXISTS app.pair; CREATE TYPE app.pair AS (a int4, b text); "
+                                 "END $$";
+    char sql[200];
+    const char *text = NULL;
+    pgdbm_result *row = NULL;
+    pgdbm_result *pairs = NULL;
+    pgdbm_result *pair = NULL;
+    pgdbm_batch *batch = NULL;
+    (void)stage;
+    pgdbm_status status = pgdbm_execute(db, making, pgdbm_no_args, NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_fetch_one(db, fresh(sql, sizeof sql, "SELECT $1::app.pair AS v, ARRAY[$1::app.pair] AS w"),
+                                 pgdbm_args(pgdbm_row_of(1, "b")), &row, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_get_text(row, 0, "w", &text, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_get_array(row, 0, "w", &pairs, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_get_record(pairs, 0, 0, &pair, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_execute(db, making, pgdbm_no_args, NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_batch_new(db, NULL, &batch, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_batch_add(batch, fresh(sql, sizeof sql, "SELECT $1::app.pair AS v"),
+                                 pgdbm_args(pgdbm_row_of(1, "b")), err);
+    if (status == PGDBM_OK)
+        status = pgdbm_batch_run(batch, err);
+    pgdbm_result_free(pair);
+    pgdbm_result_free(pairs);
+    pgdbm_result_free(row);
+    pgdbm_batch_free(batch);
+    return status;
+}
+
+static void looking_types_up(void **state)
+{
+    sweep(state, run_types, true);
+}
+
 static pgdbm_status insert_pair(pgdbm_db *tx, void *context, pgdbm_error *err)
 {
     char sql[200];
@@ -596,6 +639,7 @@ int main(void)
         STAGED(making_and_reading_json),
         STAGED(transactions_savepoints_and_streams),
         STAGED(cursors),
+        STAGED(looking_types_up),
         STAGED(transacting_and_many),
         STAGED(opening_a_module_and_migrating),
         STAGED(submitting_statements_and_batches),

@@ -532,6 +532,113 @@ static void types_nested_deeper_than_the_limit_come_as_text(void **state)
     }
 }
 
+static void doubles_of_any_size_become_numerics(void **state)
+{
+    struct stage *stage = *state;
+    const double doubles[] = {1e20, -2.5e-7};
+    sends(stage->db, "numeric", pgdbm_param_double(1e20), "100000000000000000000");
+    sends(stage->db, "numeric", pgdbm_param_double(-1.5e-7), "-0.00000015");
+    sends(stage->db, "numeric", pgdbm_param_double(1234567890123456.7), "1234567890123456.8");
+    sends(stage->db, "numeric", pgdbm_param_double(0.5), "0.5");
+    sends(stage->db, "numeric(400, 330)", pgdbm_param_double(5e-324),
+          "0."
+          "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+          "00000"
+          "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+          "000000"
+          "0"
+          "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000005"
+          "00000"
+          "0");
+    sends(stage->db, "numeric[]", pgdbm_doubles(doubles, 2), "{100000000000000000000,-0.00000025}");
+}
+
+/* That the server has lost a statement says nothing of types: others that have such types go on as before. */
+static void a_lost_statement_is_no_reason_to_look_types_up_again(void **state)
+{
+    struct stage *stage = *state;
+    stage_run(stage->db, "CREATE TYPE mood AS ENUM ('sad')");
+    stage_expect_text(stage->db, "SELECT 'sad'::mood", "sad");
+    stage_expect_text(stage->db, "SELECT 'lost'", "lost");
+    stage_run(stage->db,
+              "DO $$ DECLARE n text; BEGIN FOR n IN SELECT name FROM pg_prepared_statements WHERE statement LIKE "
+              "'SELECT ''lost%' LOOP EXECUTE format('DEALLOCATE %I', n); END LOOP; END $$");
+    uint64_t repeated = stage_stats(stage).statements_repeated;
+    stage_expect_text(stage->db, "SELECT 'lost'", "lost");
+    assert_int_equal(stage_stats(stage).statements_repeated, repeated + 1);
+    uint64_t prepared = stage_stats(stage).statements_prepared;
+    stage_expect_text(stage->db, "SELECT 'sad'::mood", "sad");
+    assert_int_equal(stage_stats(stage).statements_prepared, prepared);
+}
+
+static void what_is_learned_about_a_type_does_not_count_as_a_result(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_future *future = NULL;
+    stage_close(stage);
+    stage_open(stage, (pgdbm_config){.max_result_bytes = 1024});
+    stage_run(stage->db, "DO $$ BEGIN EXECUTE (SELECT 'CREATE TYPE wide AS (' || "
+                         "string_agg('column_number_' || i || ' int4', ',') || ')' FROM generate_series(1, 50) i); END "
+                         "$$");
+    assert_ok(pgdbm_future_new(stage->pool, &future, &err));
+    assert_ok(pgdbm_submit(stage->db, "SELECT NULL::wide AS v", pgdbm_no_args, pgdbm_future_done, future, &err));
+    const pgdbm_outcome *outcome = pgdbm_future_wait(future, 30000);
+    assert_non_null(outcome);
+    if (outcome->status != PGDBM_OK)
+        fail_msg("%s", outcome->error->message);
+    pgdbm_future_free(future);
+}
+
+static void a_value_that_the_server_refuses_is_sent_once(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    const pgdbm_inet host = {4, 24, false, {10, 0, 0, 1}};
+    stage_run(stage->db, "CREATE TYPE mood AS ENUM ('sad')");
+    uint64_t repeated = stage_stats(stage).statements_repeated;
+    assert_fails(PGDBM_ERR_QUERY,
+                 pgdbm_execute(stage->db, "SELECT $1::cidr, $2::mood", pgdbm_args(&host, "sad"), NULL, &err));
+    assert_string_equal(err.sqlstate, "22P03");
+    assert_int_equal(stage_stats(stage).statements_repeated, repeated);
+}
+
+/* PL/pgSQL has the same SQLSTATE for a query that is not what its function returns. */
+static void a_functions_own_mismatch_is_no_changed_type(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    stage_run(stage->db, "CREATE TYPE mood AS ENUM ('sad')");
+    stage_run(stage->db, "CREATE FUNCTION f(m mood) RETURNS TABLE (i int4) LANGUAGE plpgsql AS "
+                         "$$ BEGIN RETURN QUERY SELECT 'text'::text; END $$");
+    uint64_t repeated = stage_stats(stage).statements_repeated;
+    assert_fails(PGDBM_ERR_QUERY, pgdbm_execute(stage->db, "SELECT f($1)", pgdbm_args("sad"), NULL, &err));
+    assert_string_equal(err.sqlstate, "42804");
+    assert_int_equal(stage_stats(stage).statements_repeated, repeated);
+}
+
+/* Each value of a result that is of an old type is refused, but only the first one is news. */
+static void a_changed_type_is_looked_up_again_once(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    const char *text = NULL;
+    stage_run(stage->db, "CREATE TYPE mood AS ENUM ('sad')");
+    stage_run(stage->db, "CREATE TABLE t (a int4)");
+    stage_run(stage->db, "INSERT INTO t VALUES (1), (2)");
+    stage_run(stage->db, "SELECT (SELECT t FROM t LIMIT 1) AS v FROM t");
+    stage_run(stage->db, "ALTER TABLE t ADD COLUMN b int4");
+    pgdbm_result *rows = NULL;
+    assert_ok(pgdbm_fetch_all(stage->db, "SELECT (SELECT t FROM t LIMIT 1) AS v FROM t", pgdbm_no_args, &rows, &err));
+    assert_fails(PGDBM_ERR_TYPE, pgdbm_get_text(rows, 0, "v", &text, &err));
+    stage_expect_text(stage->db, "SELECT 'sad'::mood", "sad");
+    uint64_t prepared = stage_stats(stage).statements_prepared;
+    assert_fails(PGDBM_ERR_TYPE, pgdbm_get_text(rows, 1, "v", &text, &err));
+    stage_expect_text(stage->db, "SELECT 'sad'::mood", "sad");
+    assert_int_equal(stage_stats(stage).statements_prepared, prepared);
+    pgdbm_result_free(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -551,6 +658,14 @@ int main(void)
                                         stage_teardown),
         cmocka_unit_test_setup_teardown(types_nested_deeper_than_the_limit_come_as_text, stage_setup_four,
                                         stage_teardown),
+        cmocka_unit_test_setup_teardown(doubles_of_any_size_become_numerics, stage_setup_four, stage_teardown),
+        cmocka_unit_test_setup_teardown(a_lost_statement_is_no_reason_to_look_types_up_again, stage_setup_one,
+                                        stage_teardown),
+        cmocka_unit_test_setup_teardown(what_is_learned_about_a_type_does_not_count_as_a_result, stage_setup_one,
+                                        stage_teardown),
+        cmocka_unit_test_setup_teardown(a_value_that_the_server_refuses_is_sent_once, stage_setup_one, stage_teardown),
+        cmocka_unit_test_setup_teardown(a_functions_own_mismatch_is_no_changed_type, stage_setup_one, stage_teardown),
+        cmocka_unit_test_setup_teardown(a_changed_type_is_looked_up_again_once, stage_setup_one, stage_teardown),
     };
     return cmocka_run_group_tests_name("composed", tests, NULL, NULL);
 }
