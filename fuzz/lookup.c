@@ -86,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pgdbm__description *description = describe();
     memset(&request, 0, sizeof request);
     request.catalog = pgdbm__catalog_new();
+    request.generation = pgdbm__catalog_generation(request.catalog);
     request.statement = ask();
     request.result = pgdbm__result_new(description);
     const char *text = (const char *)data;

@@ -222,11 +222,19 @@ pgdbm_status pgdbm__db_check_params(const pgdbm_params *params, const char *func
 {
     if (params->count > 0 && params->values == NULL)
         return pgdbm__fail_null(err, function, "params.values");
-    if (params->count <= 65535)
-        return PGDBM_OK;
-    pgdbm__fail(err, PGDBM_ERR_TYPE, "%zu parameters; a statement can have 65535", params->count);
-    pgdbm__error_hint(err, "pass arrays (unnest), or use pgdbm_execute_many");
-    return PGDBM_ERR_TYPE;
+    size_t too_large = params->count <= 65535 ? pgdbm__params_too_large(params) : 0;
+    if (params->count > 65535) {
+        pgdbm__fail(err, PGDBM_ERR_TYPE, "%zu parameters; a statement can have 65535", params->count);
+        pgdbm__error_hint(err, "pass arrays (unnest), or use pgdbm_execute_many");
+        return PGDBM_ERR_TYPE;
+    }
+    if (too_large > 0) { /* before anything is copied */
+        pgdbm__fail(err, PGDBM_ERR_TYPE, "parameter $%zu has %zu bytes; PostgreSQL's limit is 1 GiB", too_large,
+                    params->values[too_large - 1].bytes);
+        pgdbm__error_hint(err, "split the value, or keep it outside of the database");
+        return PGDBM_ERR_TYPE;
+    }
+    return PGDBM_OK;
 }
 
 pgdbm_status pgdbm__db_prepare_run(pgdbm_db *db, const char *function, const pgdbm_call *call, size_t call_bytes,

@@ -153,10 +153,13 @@ static bool leave(struct pgdbm__session *session, struct pgdbm__request *request
     struct pgdbm__request *stand_in = request->make_stand_in != NULL ? request->make_stand_in(request) : NULL;
     if (stand_in == NULL)
         return false;
-    request->left = pgdbm__session_leave(session, request, stand_in);
-    if (!request->left)
+    bool left = pgdbm__session_leave(session, request, stand_in);
+    if (left)
+        request->left =
+            true; /* and only then: otherwise it is in the FIFO, and beside what others look at under the lock */
+    else
         request->drop_stand_in(stand_in);
-    return request->left;
+    return left;
 }
 
 /* Waits until the request is complete. False when the deadline passed and the request is at the head: the server may be

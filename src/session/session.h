@@ -188,6 +188,9 @@ pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm
 bool pgdbm__session_enqueue(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline);
 pgdbm_status pgdbm__request_conclude(struct pgdbm__request *request);
 
+/* Which of the parameters is too large to be copied or sent, from 1; 0: none is known to be. */
+size_t pgdbm__params_too_large(const pgdbm_params *params);
+
 /* Whether the parameters can be sent to the (described) statement, found out without sending anything. */
 pgdbm_status pgdbm__session_check_params(const struct pgdbm__statement *statement, const pgdbm_params *params,
                                          pgdbm_error *err);

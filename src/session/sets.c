@@ -3,6 +3,7 @@
 #include "session/sets.h"
 
 #include "base/alloc.h"
+#include "session/session.h"
 #include "types/param.h"
 
 bool pgdbm__sets_measure(const pgdbm_params *sets, size_t n_sets, size_t *bytes)
@@ -44,4 +45,17 @@ pgdbm_params *pgdbm__sets_duplicate(const pgdbm_params *sets, size_t n_sets)
     size_t bytes;
     char *space = pgdbm__sets_measure(sets, n_sets, &bytes) ? pgdbm__alloc(bytes) : NULL;
     return space != NULL ? pgdbm__sets_copy(sets, n_sets, space) : NULL;
+}
+
+/* Texts that end with NUL are measured when they are used. */
+size_t pgdbm__params_too_large(const pgdbm_params *params)
+{
+    for (size_t i = 0; i < params->count; i++) {
+        const pgdbm_param *param = &params->values[i];
+        bool sized =
+            param->kind == PGDBM_PARAM_BYTES || (param->kind == PGDBM_PARAM_TEXT && param->bytes != PGDBM_TERMINATED);
+        if (sized && param->bytes > PGDBM__VALUE_BYTES)
+            return i + 1;
+    }
+    return 0;
 }

@@ -15,9 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* PostgreSQL's limit of one value. */
-#define VALUE_LIMIT ((size_t)0x3fffffff)
-
 const char pgdbm__param_no_fit[] = "the types do not go together";
 const char pgdbm__param_unparsed[] = "this side cannot make that type of a text";
 
@@ -102,7 +99,7 @@ static const char *close_item(struct pgdbm__buffer *out, size_t begin)
     if (out->failed)
         return NULL;
     size_t bytes = out->length - begin;
-    if (bytes > VALUE_LIMIT)
+    if (bytes > PGDBM__VALUE_BYTES)
         return "it is larger than PostgreSQL's limit of 1 GiB";
     unsigned char *at = (unsigned char *)out->data + begin - 4;
     for (int i = 0; i < 4; i++)
@@ -236,7 +233,7 @@ size_t pgdbm__param_text_bytes(const pgdbm_param *param)
 
 static const char *check_text(const pgdbm_param *param, size_t bytes)
 {
-    if (bytes > VALUE_LIMIT)
+    if (bytes > PGDBM__VALUE_BYTES)
         return "it is larger than PostgreSQL's limit of 1 GiB";
     if (param->bytes != PGDBM_TERMINATED && bytes > 0 && memchr(param->value.text, '\0', bytes) != NULL)
         return "it is text with a NUL byte inside, which PostgreSQL cannot store";
@@ -259,7 +256,7 @@ static const char *encode_bytes(const pgdbm_param *param, uint32_t type, struct 
 {
     if (type != PGDBM__OID_BYTEA)
         return pgdbm__param_no_fit;
-    if (param->bytes > VALUE_LIMIT)
+    if (param->bytes > PGDBM__VALUE_BYTES)
         return "it is larger than PostgreSQL's limit of 1 GiB";
     put_bytes(out, param->value.data, param->bytes);
     return NULL;

@@ -9,6 +9,9 @@
 #include <pgdbm/params.h>
 #include <pgdbm/types.h>
 
+/* PostgreSQL's limit of one value. */
+#define PGDBM__VALUE_BYTES ((size_t)0x3fffffff)
+
 /* Appends the parameter as Bind wants it (length, value) and says in which format. `number` counts from 1, for
  * messages. Errors: TYPE. */
 pgdbm_status pgdbm__param_encode(const pgdbm_param *param, const struct pgdbm__type *type, size_t number,

@@ -2,6 +2,7 @@
 /* Parameters on their way to a real server: what arrives, and what is refused before it is sent. */
 #include "db/stage.h"
 
+#include <pgdbm/batch.h>
 #include <stdio.h>
 
 static void every_kind_of_value_arrives(void **state)
@@ -142,6 +143,35 @@ static void more_parameters_than_the_protocol_has_are_refused(void **state)
     assert_contains(err.message, "65536");
 }
 
+static void never(const pgdbm_outcome *outcome, void *context)
+{
+    (void)outcome;
+    (void)context;
+    fail_msg("a request that was refused is called back");
+}
+
+/* No such text or run of bytes is there: nobody may look. */
+static void values_beyond_one_gibibyte_are_refused_before_anything_is_copied(void **state)
+{
+    struct stage *stage = *state;
+    const size_t bytes = (size_t)1 << 30;
+    const pgdbm_param values[] = {pgdbm_bytes("x", bytes), pgdbm_text("x", bytes), pgdbm_bytes("x", SIZE_MAX)};
+    pgdbm_error err;
+    pgdbm_batch *batch = NULL;
+    assert_ok(pgdbm_batch_new(stage->db, NULL, &batch, &err));
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        const char *sql = values[i].kind == PGDBM_PARAM_TEXT ? "SELECT $1::text" : "SELECT $1::bytea";
+        assert_fails(PGDBM_ERR_TYPE, pgdbm_execute(stage->db, sql, pgdbm_params_array(&values[i], 1), NULL, &err));
+        assert_int_equal(err.outcome, PGDBM_OUTCOME_NOT_SENT);
+        assert_contains(err.message, "parameter $1 has");
+        assert_contains(err.message, "1 GiB");
+        assert_fails(PGDBM_ERR_TYPE, pgdbm_batch_add(batch, sql, pgdbm_params_array(&values[i], 1), &err));
+        assert_fails(PGDBM_ERR_TYPE,
+                     pgdbm_submit(stage->db, sql, pgdbm_params_array(&values[i], 1), never, NULL, &err));
+    }
+    pgdbm_batch_free(batch);
+}
+
 /* Counts above 32767 are where a signed 16-bit number would break. */
 static void forty_thousand_parameters_arrive(void **state)
 {
@@ -192,6 +222,7 @@ int main(void)
         ON_ONE(text_with_a_nul_byte_is_refused),
         ON_ONE(text_that_is_not_utf8_is_the_servers_error),
         ON_ONE(more_parameters_than_the_protocol_has_are_refused),
+        ON_ONE(values_beyond_one_gibibyte_are_refused_before_anything_is_copied),
         ON_ONE(forty_thousand_parameters_arrive),
         ON_ONE(a_refused_parameter_leaves_the_statement_usable),
     };
