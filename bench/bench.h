@@ -61,6 +61,7 @@ void bench_must_libpq(bool good, PGconn *connection, const char *what);
 void bench_expect(bool good, const char *what);
 
 /* subject.c: both sides of a point select. */
+void bench_pin_apart(const struct bench *bench);
 PGconn *bench_connect(const struct bench *bench);
 PGconn *bench_connect_prepared(const struct bench *bench);
 /* A pool with so many sessions, all of them open. */

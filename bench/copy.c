@@ -33,7 +33,7 @@ static struct row *make_rows(size_t count)
     bench_expect(rows != NULL, "out of memory");
     char *text = (char *)(rows + count);
     for (size_t n = 0; n < count; n++, text += TEXT_BYTES + 1) {
-        snprintf(text, TEXT_BYTES + 1, "text of row %8zu", n);
+        snprintf(text, TEXT_BYTES + 1, "text of row %8u", (unsigned)(n % 100000000));
         rows[n] = (struct row){(int32_t)n, text, (double)n / 7.0};
     }
     return rows;
@@ -136,17 +136,20 @@ static void measure(const struct bench *bench)
     struct workload workload = {.count = bench->quick ? 20000 : 1000000};
     if (turns.rates[OURS].count > 0)
         return;
+    bench_pin(0, 0);
     workload.rows = make_rows(workload.count);
     workload.connection = bench_connect(bench);
     command(workload.connection, "CREATE UNLOGGED TABLE copied (i int4, t text, f float8)");
     workload.db = bench_open(bench, 1);
     workload.asyncpg = bench_asyncpg_start(bench, "copy", (int)workload.count);
+    bench_pin_apart(bench);
     bench_take_turns(bench, (double)workload.count, SIDES, copy, &workload, &turns);
     bench_asyncpg_stop(workload.asyncpg);
     pgdbm_close(workload.db);
     command(workload.connection, "DROP TABLE copied");
     PQfinish(workload.connection);
     free(workload.rows);
+    bench_pin(0, -1);
 }
 
 void bench_copy_in(struct bench *bench)

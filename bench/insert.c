@@ -107,9 +107,11 @@ static void measure_rounds(const struct bench *bench)
         rows[i] = (struct row){.number = i, .real = i / 7.0};
         snprintf(rows[i].text, sizeof rows[i].text, "the text of row %d", i);
     }
+    bench_pin(0, 0);
     pgdbm_db *db = bench_open(bench, 1);
     bench_must(pgdbm_execute_simple(db, "CREATE TABLE inserted (i int4, t text, f float8)", &err), &err, "a table");
     PGconn *connection = connect_pipeline(bench);
+    bench_pin_apart(bench);
     for (int round = 0; round < WARM_UP + ROUNDS; round++) {
         bool mine = (round + round / 2) % 2 == 0;
         bench_must(pgdbm_execute_simple(db, "TRUNCATE inserted", &err), &err, "emptying the table");
@@ -130,6 +132,7 @@ static void measure_rounds(const struct bench *bench)
     PQfinish(connection);
     pgdbm_close(db);
     rounds.measured = true;
+    bench_pin(0, -1);
 }
 
 void bench_insert_many(struct bench *bench)

@@ -181,13 +181,16 @@ static void measure(const struct bench *bench)
     struct workload workload = {.rows = bench->quick ? 20000 : 1000000};
     if (turns.rates[OURS].count > 0)
         return;
+    bench_pin(0, 0);
     workload.connection = connect_prepared(bench);
     workload.db = bench_open(bench, 1);
     workload.asyncpg = bench_asyncpg_start(bench, "fetch", (int)workload.rows);
+    bench_pin_apart(bench);
     bench_take_turns(bench, (double)workload.rows, SIDES, fetch, &workload, &turns);
     bench_asyncpg_stop(workload.asyncpg);
     pgdbm_close(workload.db);
     PQfinish(workload.connection);
+    bench_pin(0, -1);
 }
 
 void bench_structs(struct bench *bench)

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
 
 PGconn *bench_connect(const struct bench *bench)
@@ -11,6 +12,19 @@ PGconn *bench_connect(const struct bench *bench)
     PGconn *connection = PQconnectdb(bench->url);
     bench_must_libpq(PQstatus(connection) == CONNECTION_OK, connection, "connecting");
     return connection;
+}
+
+/* The backends of all sides get the second processor. Who measures, and its children and threads, have had the first since
+ * before they were made. */
+void bench_pin_apart(const struct bench *bench)
+{
+    PGconn *connection = bench_connect(bench);
+    PGresult *pids = PQexec(connection, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'");
+    bench_must_libpq(PQresultStatus(pids) == PGRES_TUPLES_OK, connection, "looking for backends");
+    for (int row = 0; row < PQntuples(pids); row++)
+        bench_pin(atoi(PQgetvalue(pids, row, 0)), 1);
+    PQclear(pids);
+    PQfinish(connection);
 }
 
 PGconn *bench_connect_prepared(const struct bench *bench)
