@@ -290,8 +290,8 @@ static const char *encode_by_address(const pgdbm_param *param, uint32_t type, st
     const void *data = param->value.data;
     if (param->kind == PGDBM_PARAM_DECIMAL && type == PGDBM__OID_NUMERIC)
         return put_decimal(out, data);
-    if (type != kinds[param->kind].types[0] && type != kinds[param->kind].types[1])
-        return pgdbm__param_no_fit;
+    if (type == 0 || (type != kinds[param->kind].types[0] && type != kinds[param->kind].types[1]))
+        return pgdbm__param_no_fit; /* 0 is no type, whatever a server says, and fills what is left of a row above */
     switch (param->kind) {
     case PGDBM_PARAM_TIMESTAMP:
     case PGDBM_PARAM_TIME:

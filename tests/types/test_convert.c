@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The conversions of <pgdbm/types.h>, and values that no server sends: all without one. */
 #include "support/server.h"
+#include "types/catalog.h"
 #include "types/number.h"
+#include "types/param.h"
 #include "types/scalar.h"
 #include "types/subjects.h"
 
@@ -379,6 +381,21 @@ static void a_nul_byte_is_part_of_no_text(void **state)
             }
 }
 
+/* A server that calls a parameter's type 0 names no type. Each value is as long as the longest, so that only the answer
+ * tells. */
+static void no_value_goes_into_a_type_that_is_none(void **state)
+{
+    (void)state;
+    static const uint64_t zeros[8];
+    for (int kind = PGDBM_PARAM_BOOL; kind <= PGDBM_PARAM_BITS; kind++) {
+        struct pgdbm__buffer out = {0};
+        pgdbm_param param = pgdbm_param_counted((pgdbm_param_kind)kind, zeros, 1);
+        if (pgdbm__param_binary(&param, &pgdbm__type_unknown, &out) == NULL)
+            fail_msg("a parameter of kind %d was sent as type 0", kind);
+        pgdbm__buffer_free(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +411,7 @@ int main(void)
         cmocka_unit_test(any_bytes_are_printed_or_refused),
         cmocka_unit_test(texts_that_depend_on_the_session_are_left_to_the_server),
         cmocka_unit_test(a_nul_byte_is_part_of_no_text),
+        cmocka_unit_test(no_value_goes_into_a_type_that_is_none),
     };
     return cmocka_run_group_tests_name("conversions", tests, NULL, NULL);
 }
