@@ -69,7 +69,7 @@ double bench_median(const struct samples *samples)
 void bench_take_turns(const struct bench *bench, double rows, int sides, bench_part part, void *context,
                       struct turns *turns)
 {
-    enum { WARM_UP = 1, ROUNDS = 9 };
+    enum { WARM_UP = 1, ROUNDS = 15 };
     int rounds = WARM_UP + (bench->quick ? 2 : ROUNDS);
     for (int turn = 0; turn < rounds * sides; turn++) {
         int side = (turn + turn / sides) % sides;
@@ -113,12 +113,25 @@ static void write_json(struct bench *bench, const char *name, double figure, con
     bench->json_started = true;
 }
 
+/* Ours by theirs, round by round: the two stand next to each other in time, so that a machine that is slower for some rounds
+ * is slower for both. */
+static struct samples pair(const struct samples *ours, const struct samples *theirs)
+{
+    struct samples ratios = {.count = 0};
+    bench_expect(ours->count == theirs->count, "the sides took different numbers of turns");
+    for (int i = 0; i < ours->count; i++)
+        bench_add(&ratios, ours->values[i] / theirs->values[i]);
+    return ratios;
+}
+
 static void report(struct bench *bench, const char *name, const char *peer, double bar, bool at_least, const char *unit,
                    const struct samples *ours, const struct samples *theirs)
 {
-    double figure = bench_median(ours) / bench_median(theirs);
+    struct samples ratios = pair(ours, theirs);
+    double figure = bench_median(&ratios);
     bool good = at_least ? figure >= bar : figure <= bar;
     printf("%-20s %.2f x %s (bar %s %.2f) %s ", name, figure, peer, at_least ? ">=" : "<=", bar, good ? "ok" : "short");
+    print_side("ratio", &ratios, "");
     print_side("pgdbm", ours, unit);
     print_side(peer, theirs, unit);
     putchar('\n');
