@@ -199,7 +199,7 @@ static void clear_answer(struct pgdbm__request *request)
     request->suspended = false;
     request->parse_sent = request->parse_complete = request->cancel_possible = request->leads = false;
     request->timed_out = request->stopped = request->row_seen = request->left = false;
-    request->result_bytes = 0;
+    request->result_bytes = request->answer_bytes = 0;
     request->queued_ns = request->service_ns = 0;
 }
 

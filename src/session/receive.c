@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An answer that has come this far is a long one. */
+#define BULK_ANSWER_BYTES ((size_t)1024 * 1024)
+
 /* Requests that are complete and whose owners are still to be told; and the one at the head now, when somebody waits for
  * it to be there. */
 struct finished {
@@ -402,6 +405,7 @@ static bool handle(struct pgdbm__session *session, struct pgdbm__request *reques
         return false;
     switch (message->type) {
     case 'D':
+        request->answer_bytes += message->bytes;
         return data_row(session, request, message);
     case 'C':
         return command_complete(session, request, message);
@@ -430,6 +434,7 @@ static bool handle(struct pgdbm__session *session, struct pgdbm__request *reques
             fail_request(request, PGDBM_ERR_QUERY, "the server sends data where it was to take some");
         return request->kind == PGDBM__REQUEST_COPY;
     case 'd':
+        request->answer_bytes += message->bytes;
         if (request->kind == PGDBM__REQUEST_COPY && request->on_copy_data != NULL && !request->failed)
             request->on_copy_data(request, message->body, message->bytes);
         return request->kind == PGDBM__REQUEST_COPY;
@@ -627,6 +632,12 @@ static bool nobody_wants(struct pgdbm__session *session, size_t bytes)
     return true;
 }
 
+/* Whether the reader's own answer is a long one: it is read in larger pieces then. */
+static bool is_bulk(const struct pgdbm__session *session, const struct pgdbm__request *request)
+{
+    return request != NULL && session->head == request && request->answer_bytes >= BULK_ANSWER_BYTES;
+}
+
 /* Room for the rest of the message at in_start, or for a good gulp, and one byte behind it for a terminator. */
 static bool make_room(struct pgdbm__session *session)
 {
@@ -675,8 +686,10 @@ static bool receive(struct pgdbm__session *session, struct pgdbm__request *reque
     }
     char *space = (char *)session->in + session->in_end;
     size_t bytes = session->in_capacity - session->in_end - 1;
-    ssize_t moved = wait ? pgdbm__transport_receive_wait(&session->transport, space, bytes, deadline)
-                         : pgdbm__transport_receive(&session->transport, space, bytes);
+    ssize_t moved = !wait ? pgdbm__transport_receive(&session->transport, space, bytes)
+                    : is_bulk(session, request)
+                        ? pgdbm__transport_receive_bulk(&session->transport, space, bytes, deadline)
+                        : pgdbm__transport_receive_wait(&session->transport, space, bytes, deadline);
     if (moved == PGDBM__TRANSPORT_AGAIN)
         return false;
     if (moved < 0)

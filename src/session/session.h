@@ -114,6 +114,7 @@ struct pgdbm__request {
     uint32_t *new_types;                    /* DESCRIBE: as they arrive */
     size_t n_new_types;
     size_t result_bytes;
+    size_t answer_bytes; /* of rows or COPY data that came */
 
     pgdbm_error error; /* near the end, because it is long: written before it is read */
     /* Somebody waits for it to come to the head, to cancel it there. Behind what is zeroed when a request is used again,

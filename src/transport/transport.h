@@ -34,6 +34,8 @@ struct pgdbm__transport {
     SSL *ssl;                 /* belongs to `connection`; NULL when plain */
     pthread_mutex_t ssl_lock; /* guards calls on `ssl` */
     _Atomic int reason;       /* errno of the failure, 0 when the server closed; written by whoever sees it */
+    int64_t caught_up_ns;     /* when receive_bulk last found nothing, and */
+    size_t bulk_bytes;        /* what has come since; both the receiver's alone */
 };
 
 #define PGDBM__TRANSPORT_AGAIN 0
@@ -45,6 +47,10 @@ ssize_t pgdbm__transport_receive(struct pgdbm__transport *transport, char *data,
 
 /* As receive, but waits for bytes until the deadline (PGDBM__TRANSPORT_AGAIN when it passes, or a little earlier). */
 ssize_t pgdbm__transport_receive_wait(struct pgdbm__transport *transport, char *data, size_t bytes, int64_t deadline);
+
+/* As receive_wait, in the midst of a long answer: a server that is slower than its reader would have to wake it for every
+ * 8 kB, so the reader comes back when some more are due. */
+ssize_t pgdbm__transport_receive_bulk(struct pgdbm__transport *transport, char *data, size_t bytes, int64_t deadline);
 
 /* Waits until the socket can be written, or read too when `or_read`; the poll() events that came, 0 at the deadline. */
 short pgdbm__transport_wait_writable(struct pgdbm__transport *transport, bool or_read, int64_t deadline);

@@ -113,6 +113,18 @@ static void stopping_at_the_last_row_is_success(void **state)
     }
 }
 
+static void a_long_answer_ends_at_its_deadline(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    struct reader reader = {0};
+    assert_fails(PGDBM_ERR_TIMEOUT, pgdbm_stream_with(stage->db, &(pgdbm_call){.timeout_ms = 300},
+                                                      "SELECT generate_series(1, 1000000000000), repeat('x', 100)",
+                                                      pgdbm_no_args, add_up, &reader, &err));
+    assert_true(reader.rows > 0);
+    stage_expect_number(stage->db, "SELECT 1", 1);
+}
+
 static void an_error_in_the_middle_comes_after_the_rows_before_it(void **state)
 {
     struct stage *stage = *state;
@@ -343,6 +355,7 @@ int main(void)
         ON_ONE(a_stream_without_rows_calls_nothing),
         ON_ONE(stopping_early_is_success_and_keeps_the_session),
         ON_ONE(stopping_at_the_last_row_is_success),
+        ON_ONE(a_long_answer_ends_at_its_deadline),
         ON_ONE(an_error_in_the_middle_comes_after_the_rows_before_it),
         ON_ONE(the_streaming_transaction_refuses_work_inside_its_callback),
         ON_FOUR(a_slow_callback_holds_the_server_back_and_can_stop_it),
