@@ -246,7 +246,14 @@ const char *pgdbm__session_reset_command(size_t step, const char *const *init_co
 /* Ends the conversation: everything in flight completes as lost. `reason` (static) is for its errors. Any thread. */
 void pgdbm__session_abort(struct pgdbm__session *session, const char *reason);
 
-/* Between send.c, receive.c and session.c. */
+struct pgdbm__message;
+/* Between send.c, receive.c, messages.c and session.c. */
+/* One message for the request at the head (NULL: none), ReadyForQuery excepted. False when it breaks protocol. An error that ends
+ * the session is in *last_words, and *fatal. */
+bool pgdbm__session_handle(struct pgdbm__session *session, struct pgdbm__request *request,
+                           const struct pgdbm__message *message, pgdbm_error *last_words, bool *fatal);
+/* The request's answer is larger than it may be. */
+void pgdbm__session_fail_large(struct pgdbm__request *request);
 pgdbm_status pgdbm__session_encode(struct pgdbm__session *session, struct pgdbm__request *request); /* locked */
 void pgdbm__session_flush(struct pgdbm__session *session, struct pgdbm__request *request);          /* locked */
 /* Reads as the reader until `request` is complete (true) or the deadline passes (false); and until it is complete or at
