@@ -111,6 +111,16 @@ PGDBM_EXPORT pgdbm_pool *pgdbm_pool_of(const pgdbm_db *db);
  * SCHEMA, NOMEM. */
 PGDBM_EXPORT pgdbm_status pgdbm_expand(pgdbm_db *db, const char *sql, char **text, pgdbm_error *err);
 
+/* Says that tables of the manager's schema (of a manager without one: of any schema) have been changed. Statements that name
+ * it are prepared anew at their next use: by all pools of this process at once, and by pools elsewhere that have a
+ * listener (pgdbm_listen) when the NOTIFY "pgdbm_schema" reaches them. On a transaction: when it commits. Migrations call it.
+ *
+ * It is a courtesy, for DDL of one's own too. A statement that turns out to be outdated is prepared anew in any case,
+ * without an error: outside of transactions, and in those of pgdbm_begin (where the first use of each statement with rows
+ * is guarded by a savepoint). Only requests that are submitted to a transaction asynchronously may fail over it (0A000,
+ * retryable: pgdbm_transact_async runs them again). Errors: those of pgdbm_execute, for the NOTIFY. */
+PGDBM_EXPORT pgdbm_status pgdbm_schema_changed(pgdbm_db *db, pgdbm_error *err);
+
 /* The verbs, in the form that carries the options of one call; below are the plain forms and `_with`. `call` may be
  * NULL. */
 PGDBM_EXPORT pgdbm_status pgdbm_execute_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,

@@ -88,5 +88,17 @@ PGDBM_EXPORT pgdbm_status pgdbm_pin_at(const char *file, int line, pgdbm_db *db,
  * pgdbm_close cleans it and gives it back. Pinning a transaction is PGDBM_ERR_TRANSACTION: it is pinned already. */
 #define pgdbm_pin(...) pgdbm_pin_at(PGDBM_HERE, __VA_ARGS__)
 
+/* The pinned session will not go back to the pool: it is closed when its handle is, and the pool opens another when it
+ * needs one. For sessions that have touched very many tables: the server's process keeps what it learned of each (a
+ * quarter of a megabyte for a schema of twenty tables), and nothing but closing gives that memory back.
+ * Errors: ARGUMENT (not what pgdbm_pin handed out). */
+PGDBM_EXPORT pgdbm_status pgdbm_retire(pgdbm_db *session, pgdbm_error *err);
+
+/* The server process that the session (a pinned one, or a transaction's) was given when it connected. Where
+ * `SELECT pg_backend_pid()` says another one, a pooler that hands out servers per transaction stands in between: session
+ * locks, settings and LISTEN do not hold there. It costs no round trip. Errors: ARGUMENT (a manager has no session),
+ * TRANSACTION (as for any use of the handle). */
+PGDBM_EXPORT pgdbm_status pgdbm_session_pid(pgdbm_db *session, int *pid, pgdbm_error *err);
+
 PGDBM_END_DECLS
 #endif

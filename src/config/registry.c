@@ -14,6 +14,7 @@ struct pgdbm__registration {
     struct pgdbm__registration *next;
     char *target;
     char *place;
+    void *owner;
     uint64_t process; /* pools of the process this one was forked from are none of ours */
 };
 
@@ -67,13 +68,14 @@ static struct pgdbm__registration *make(const struct pgdbm__target *target, cons
 }
 
 pgdbm_status pgdbm__registry_add(const struct pgdbm__target *target, const char *file, int line,
-                                 pgdbm_duplicate_policy policy, const struct pgdbm__log *log,
+                                 pgdbm_duplicate_policy policy, const struct pgdbm__log *log, void *owner,
                                  struct pgdbm__registration **registration, pgdbm_error *err)
 {
     static const char way_out[] = "open one pool and attach a manager for each schema to it (pgdbm_attach)";
     struct pgdbm__registration *made = make(target, file, line);
     if (made == NULL)
         return pgdbm__fail_nomem(err, "registering a pool");
+    made->owner = owner;
     char first[512] = "";
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, listen_to_forks);
@@ -114,4 +116,14 @@ void pgdbm__registry_remove(struct pgdbm__registration *registration)
     *link = registration->next;
     pthread_mutex_unlock(&lock);
     free_registration(registration);
+}
+
+void pgdbm__registry_visit(void (*visit)(void *owner, void *context), void *context)
+{
+    uint64_t process = pgdbm__process_number();
+    pthread_mutex_lock(&lock);
+    for (struct pgdbm__registration *registration = pools; registration != NULL; registration = registration->next)
+        if (registration->process == process)
+            visit(registration->owner, context);
+    pthread_mutex_unlock(&lock);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels of a manager's schema. The listening is done by the pool's hub. */
+/* Channels of a manager's schema, and the news that a schema has changed. The listening is done by the pool's hub. */
 #include "pool/listen.h"
 #include "base/error.h"
 #include "db/async.h"
@@ -86,4 +86,27 @@ pgdbm_status pgdbm_notify_async(pgdbm_db *db, const char *channel, const char *p
         return status;
     const char *text = payload != NULL ? payload : "";
     return pgdbm_execute_async(db, notify_sql, pgdbm_args((const char *)physical, text), on_done, context, err);
+}
+
+/* The transactions around it tell again when they commit: until then others see the tables as they were. */
+static void note_change(pgdbm_db *db)
+{
+    struct pgdbm_pool *pool = db->pool;
+    pthread_mutex_lock(&pool->lock);
+    for (; db != NULL; db = db->outer)
+        db->changed = db->kind == PGDBM__DB_TRANSACTION;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+pgdbm_status pgdbm_schema_changed(pgdbm_db *db, pgdbm_error *err)
+{
+    if (db == NULL)
+        return pgdbm__fail_null(err, "pgdbm_schema_changed", "db");
+    const char *schema = pgdbm_schema(db);
+    pgdbm_status status =
+        pgdbm_execute(db, notify_sql, pgdbm_args(PGDBM__SCHEMA_CHANNEL, schema != NULL ? schema : ""), NULL, err);
+    if (status == PGDBM_OK)
+        note_change(db);
+    pgdbm__statements_forget_everywhere(schema);
+    return status;
 }

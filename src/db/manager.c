@@ -197,7 +197,7 @@ pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err)
     bool ended = db->ended;
     struct pgdbm__spot inner = db->inner != NULL ? db->inner->spot : (struct pgdbm__spot){0};
     bool has_inner = db->inner != NULL;
-    bool copying = db->member->copying;
+    bool copying = !ended && db->member->copying; /* the session may be gone with the one around it */
     pthread_mutex_unlock(&db->pool->lock);
     if (ended) {
         pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "this transaction has ended with the one around it");

@@ -24,6 +24,7 @@ struct pgdbm_db {
     pgdbm_db *outer, *inner;
     struct pgdbm_cursor *cursors; /* that are open on it */
     bool ended;
+    bool changed; /* a transaction, and pgdbm_schema_changed was called in it */
     unsigned depth;
     struct pgdbm__spot spot;
 };

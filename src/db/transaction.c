@@ -223,6 +223,8 @@ pgdbm_status pgdbm_commit(pgdbm_db *tx, pgdbm_error *err)
             "look at that statement's error, and roll back when one fails; a nested pgdbm_begin protects the rest");
     } else
         status = pgdbm__db_command(tx, sql, err);
+    if (tx->changed && status == PGDBM_OK)
+        pgdbm__statements_forget_everywhere(pgdbm_schema(tx));
     pgdbm__db_detach(tx);
     finish(tx, lease);
     return status;
@@ -268,6 +270,37 @@ pgdbm_status pgdbm_transact_sized(const char *file, int line, pgdbm_db *db, cons
     }
     if (status != PGDBM_OK && err != NULL)
         *err = failure;
+    return status;
+}
+
+pgdbm_status pgdbm_retire(pgdbm_db *session, pgdbm_error *err)
+{
+    if (session == NULL)
+        return pgdbm__fail_null(err, "pgdbm_retire", "session");
+    if (session->kind != PGDBM__DB_PINNED) {
+        pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "pgdbm_retire: the handle is not a pinned session");
+        pgdbm__error_hint(err, "pass what pgdbm_pin handed out");
+        return PGDBM_ERR_ARGUMENT;
+    }
+    pthread_mutex_lock(&session->pool->lock);
+    session->member->worn = true;
+    pthread_mutex_unlock(&session->pool->lock);
+    return PGDBM_OK;
+}
+
+pgdbm_status pgdbm_session_pid(pgdbm_db *session, int *pid, pgdbm_error *err)
+{
+    if (session == NULL || pid == NULL)
+        return pgdbm__fail_null(err, "pgdbm_session_pid", session == NULL ? "session" : "pid");
+    *pid = 0;
+    if (session->member == NULL) {
+        pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "pgdbm_session_pid: a manager has no session of its own");
+        pgdbm__error_hint(err, "pass what pgdbm_pin or pgdbm_begin handed out");
+        return PGDBM_ERR_ARGUMENT;
+    }
+    pgdbm_status status = pgdbm__db_usable(session, err);
+    if (status == PGDBM_OK)
+        *pid = pgdbm__transport_backend_pid(&session->member->session.transport);
     return status;
 }
 

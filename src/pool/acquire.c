@@ -194,7 +194,7 @@ struct pgdbm__member *pgdbm__pool_try(struct pgdbm_pool *pool, struct pgdbm__nee
 static bool worn_out(const struct pgdbm_pool *pool, const struct pgdbm__member *member)
 {
     const pgdbm_config *config = &pool->config->values;
-    return atomic_load_explicit(&member->session.lost, memory_order_relaxed) || pool->closed ||
+    return atomic_load_explicit(&member->session.lost, memory_order_relaxed) || pool->closed || member->worn ||
            (config->max_uses > 0 && member->uses >= (uint64_t)config->max_uses) ||
            (member->expires != PGDBM__NEVER && (member->uses & 63) == 0 && pgdbm__now_ns() > member->expires);
 }

@@ -93,6 +93,8 @@ static void heard(void *context, const char *channel, const char *payload, int s
 {
     struct pgdbm__member *member = context;
     struct pgdbm_pool *pool = member->pool;
+    if (strcmp(channel, PGDBM__SCHEMA_CHANNEL) == 0)
+        pgdbm__statements_forget_schema(pool, payload[0] != '\0' ? payload : NULL);
     pthread_mutex_lock(&pool->lock);
     struct pgdbm_listener *listener = pool->hub->member == member ? pool->hub->first : NULL;
     for (; listener != NULL; listener = listener->next)
@@ -189,6 +191,9 @@ static void ask_all(struct pgdbm__hub *hub)
         }
 }
 
+/* Stands for the pool itself: when it has a hub it hears of changed schemas. */
+static struct pgdbm_listener schemas = {.physical = PGDBM__SCHEMA_CHANNEL};
+
 static void lease(struct pgdbm__hub *hub, int delay_ms);
 
 /* The hub's session has come. */
@@ -213,6 +218,7 @@ static void leased(const pgdbm_outcome *outcome, void *context)
         member->session.on_notification = heard;
         atomic_store(&member->session.dirty, true);
         pgdbm__session_listen(&member->session);
+        command(hub, "LISTEN", &schemas, false);
         ask_all(hub);
     } else if (came)
         pgdbm__task_release(pool, task->granted, &task->need);
@@ -359,6 +365,8 @@ pgdbm_status pgdbm__hub_listen(struct pgdbm_pool *pool, const char *physical, co
 /* Whether nobody else listens to its channel. Locked. */
 static bool is_last(const struct pgdbm_listener *listener)
 {
+    if (strcmp(listener->physical, PGDBM__SCHEMA_CHANNEL) == 0)
+        return false; /* the pool does */
     for (const struct pgdbm_listener *other = listener->hub->first; other != NULL; other = other->next)
         if (other != listener && strcmp(other->physical, listener->physical) == 0)
             return false;

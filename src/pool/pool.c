@@ -353,7 +353,7 @@ static pgdbm_status enter_registry(struct pgdbm_pool *pool, pgdbm_error *err)
     PGconn *connection = member->session.transport.connection;
     struct pgdbm__target target = {PQhost(connection), PQport(connection), PQdb(connection), PQuser(connection)};
     status = pgdbm__registry_add(&target, spot.file, spot.line, pool->config->values.on_duplicate_pool, &pool->log,
-                                 &pool->registration, err);
+                                 pool, &pool->registration, err);
     pgdbm__pool_release(pool, member, &need);
     return status;
 }

@@ -82,6 +82,7 @@ struct pgdbm__member {
     _Atomic(const char *) owner; /* a token of the thread that used the lease last; NULL: an event loop, or nobody */
     bool hub;                    /* leased for the pool's listeners */
     bool leak_reported;
+    bool worn; /* its user has said so: it is closed when it comes back */
     struct pgdbm__canceling canceling;
     struct pgdbm_request *first_ordered, *last_ordered; /* requests of the lease that are not sent yet */
     size_t ordered_in_flight;                           /* and those that are */
@@ -332,6 +333,10 @@ void pgdbm__statements_described(struct pgdbm_pool *pool, struct pgdbm__session 
                                  struct pgdbm__request *request);
 /* Forgets it, so that the next one who asks gets a new one; and its users' types, when it is stale and not just gone. */
 void pgdbm__statements_forget(struct pgdbm_pool *pool, struct pgdbm__statement *statement, bool stale);
+
+/* Forgets the statements that name the schema (NULL: all); and those of all pools of this process. */
+void pgdbm__statements_forget_schema(struct pgdbm_pool *pool, const char *schema);
+void pgdbm__statements_forget_everywhere(const char *schema);
 
 /* left.c: for requests that a thread leaves at its deadline; their context is a pgdbm__stay. */
 struct pgdbm__stay {

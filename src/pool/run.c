@@ -6,8 +6,8 @@
  * | the session died before the request was sent       | always, on another session                           |
  * | the server ended the session and rolled it back    | outside a transaction                                |
  * | the session died, outcome unknown                  | only when the caller called the request idempotent   |
- * | the statement is no longer prepared there (26000)  | outside a failed transaction, once                   |
- * | its result type has changed (0A000)                | outside a failed transaction, once                   |
+ * | the statement is no longer prepared there (26000)  | outside a failed transaction, and where it is guarded |
+ * | tables are others than it was prepared for (0A000) | outside a failed transaction, and where it is guarded |
  * | a cancel meant for a neighbour hit it (57014)      | outside a transaction                                |
  * | it was skipped: one sent with it failed            | always (only reading statements are sent together)   |
  *
@@ -166,6 +166,22 @@ static pgdbm_status perform_on(const struct pgdbm__run *run, struct pgdbm__sessi
     return request->status;
 }
 
+/* Whether its transaction is as it was before the request: nothing reached it, or it was guarded. */
+static bool left_no_trace(const struct pgdbm__run *run, const struct pgdbm__request *request)
+{
+    struct pgdbm__session *session = &run->lease->session;
+    if (request->guarded && request->guard_set && !request->bound)
+        return pgdbm__session_undo_guarded(session, run->deadline, NULL) == PGDBM_OK;
+    return atomic_load(&session->transaction_status) == 'T';
+}
+
+/* In a transaction that goes on a thread's statement can be asked again as outside of one: nothing came behind it. */
+static bool asks_again(const struct pgdbm__run *run, const struct pgdbm__request *request, char transaction_before)
+{
+    bool goes_on = transaction_before == 'T' && atomic_load(&run->lease->session.transaction_status) == 'T';
+    return pgdbm__run_should_ask_again(request, goes_on ? 'I' : transaction_before);
+}
+
 static bool may_repeat(const struct pgdbm__run *run, const struct pgdbm__request *request, char transaction_before)
 {
     if (request->row_seen || request->left || (run->deadline != PGDBM__NEVER && pgdbm__now_ns() >= run->deadline))
@@ -176,9 +192,10 @@ static bool may_repeat(const struct pgdbm__run *run, const struct pgdbm__request
         return request->error.outcome != PGDBM_OUTCOME_UNKNOWN || run->idempotent;
     }
     if (request->error.outcome == PGDBM_OUTCOME_DONE) /* it ran; what came could not be read */
-        return pgdbm__run_should_ask_again(request, transaction_before);
-    return transaction_before == 'I' &&
-           (request->gone || request->stale || request->canceled_by_other || request->skipped);
+        return asks_again(run, request, transaction_before);
+    if (transaction_before == 'I')
+        return request->gone || request->stale || request->canceled_by_other || request->skipped;
+    return transaction_before == 'T' && (request->gone || request->stale) && left_no_trace(run, request);
 }
 
 /* An answer in another shape than asked for may have values that cannot be read. A statement that only reads is asked
@@ -197,6 +214,7 @@ static void clear_answer(struct pgdbm__request *request)
     request->commands_complete = 0;
     request->lost = request->gone = request->stale = request->canceled_by_other = request->skipped = false;
     request->suspended = false;
+    request->guarded = request->guard_set = request->bound = false;
     request->parse_sent = request->parse_complete = request->cancel_possible = request->leads = false;
     request->timed_out = request->stopped = request->row_seen = request->left = false;
     request->result_bytes = request->answer_bytes = 0;
@@ -228,6 +246,7 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
     }
     request->may_share_sync =
         run->lease == NULL && !need.lease && pgdbm__run_may_share(run->pool, request->statement) && !request->repeated;
+    request->may_guard = run->lease != NULL;
     request->max_result_bytes = (size_t)run->pool->config->values.max_result_bytes;
     struct pgdbm__stay stay = {run->pool, member, &need};
     request->make_stand_in = NULL;
@@ -244,7 +263,7 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
         if (status != PGDBM_OK)
             *err = request->error;
         *repeat = status != PGDBM_OK ? may_repeat(run, request, transaction_before)
-                                     : pgdbm__run_should_ask_again(request, transaction_before);
+                                     : asks_again(run, request, transaction_before);
     }
     if (run->lease == NULL && !request->left) /* else its stand-in has it */
         pgdbm__pool_release(run->pool, member, &need);

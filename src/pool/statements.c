@@ -9,6 +9,7 @@
 #include "sql/template.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define STRIPE_LIMIT 1024
 
@@ -240,4 +241,46 @@ void pgdbm__statements_forget(struct pgdbm_pool *pool, struct pgdbm__statement *
             drop(stripe, entry);
         pthread_mutex_unlock(&stripe->lock);
     }
+}
+
+static bool is_name_part(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (c & 0x80) != 0;
+}
+
+/* The schema stands in the text, quoted or not: a template's, or one that the user has written. One too many does no harm. */
+static bool names(const struct pgdbm__statement *statement, const char *schema)
+{
+    size_t bytes = strlen(schema);
+    const char *text = statement->text;
+    for (size_t at = 0; at + bytes <= statement->text_bytes; at++)
+        if (strncasecmp(text + at, schema, bytes) == 0 && !is_name_part(text[at + bytes]) &&
+            (at == 0 || !is_name_part(text[at - 1])))
+            return true;
+    return false;
+}
+
+void pgdbm__statements_forget_schema(struct pgdbm_pool *pool, const char *schema)
+{
+    for (size_t i = 0; i < PGDBM__STATEMENT_STRIPES; i++) {
+        struct pgdbm__statement_stripe *stripe = &pool->stripes[i];
+        pthread_mutex_lock(&stripe->lock);
+        struct pgdbm__statement_entry *older;
+        for (struct pgdbm__statement_entry *entry = stripe->newest; entry != NULL; entry = older) {
+            older = entry->older;
+            if (schema == NULL || names(entry->statement, schema))
+                drop(stripe, entry);
+        }
+        pthread_mutex_unlock(&stripe->lock);
+    }
+}
+
+static void forget_in(void *pool, void *schema)
+{
+    pgdbm__statements_forget_schema(pool, schema);
+}
+
+void pgdbm__statements_forget_everywhere(const char *schema)
+{
+    pgdbm__registry_visit(forget_in, (void *)schema);
 }

@@ -214,6 +214,7 @@ static pgdbm_status load(struct pgdbm_request *task, struct pgdbm__request *flig
     flight->sets = task->sets;
     flight->n_sets = task->n_sets;
     flight->rows = task->rows;
+    flight->repeated = task->repeats > 0;
     flight->may_share_sync =
         task->lease == NULL && !task->own_lease && task->repeats == 0 && pgdbm__run_may_share(task->pool, statement);
     pgdbm__run_mark_effects(task->lease != NULL, session, statement->effects);

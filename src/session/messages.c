@@ -54,6 +54,17 @@ static bool is_changed_type(const struct pgdbm__request *request, const struct p
            strcmp(server->sqlstate, "42804") == 0 && end != NULL && strcmp(end, "_recv") == 0;
 }
 
+/* The plan of a prepared statement, or the types that were given with its Parse, do not fit the tables any more. What else
+ * the server may object to before anything runs: a right that is missing. Asked once more, with what is now, because it may
+ * be the statement's own fault. */
+static bool is_outdated(const struct pgdbm__request *request, const struct pgdbm__wire_error *server)
+{
+    if (strcmp(server->sqlstate, "0A000") == 0 && strcmp(server->routine, "RevalidateCachedQuery") == 0)
+        return true;
+    return request->kind == PGDBM__REQUEST_EXECUTE && !request->bound && !request->repeated &&
+           strncmp(server->sqlstate, "42", 2) == 0 && strcmp(server->sqlstate, "42501") != 0;
+}
+
 /* False when the message is malformed. A FATAL error ends the session: *fatal. */
 static bool server_error(struct pgdbm__session *session, struct pgdbm__request *request,
                          const struct pgdbm__message *message, pgdbm_error *last_words, bool *fatal)
@@ -77,10 +88,10 @@ static bool server_error(struct pgdbm__session *session, struct pgdbm__request *
         request->failed = true;
         request->cancel_possible = atomic_load(&session->canceling) > 0;
         request->gone = strcmp(server.sqlstate, "26000") == 0;
-        request->stale =
-            request->stale ||
-            (strcmp(server.sqlstate, "0A000") == 0 && strcmp(server.routine, "RevalidateCachedQuery") == 0) ||
-            is_changed_type(request, &server);
+        request->stale = request->stale || is_outdated(request, &server) || is_changed_type(request, &server);
+        bool own_fault = strncmp(server.sqlstate, "42", 2) == 0; /* perhaps */
+        if ((request->gone || (request->stale && !own_fault)) && atomic_load(&session->transaction_status) != 'I')
+            request->error.retryable = true; /* the transaction, with what is learned until then */
     }
     return true;
 }
@@ -248,6 +259,18 @@ static bool data_row(struct pgdbm__session *session, struct pgdbm__request *requ
     return status != PGDBM__ROW_MALFORMED;
 }
 
+/* The locks of what ran before in the transaction may be gone, or the tables may be others: it rolled back to a savepoint, or
+ * changed something itself. */
+static bool loosens(const char *tag)
+{
+    static const char *const harmless[] = {"SELECT", "INSERT", "UPDATE",    "DELETE",
+                                           "MERGE",  "FETCH",  "SAVEPOINT", "RELEASE"};
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (strncmp(tag, harmless[i], strlen(harmless[i])) == 0)
+            return false;
+    return true;
+}
+
 static bool command_complete(struct pgdbm__session *session, struct pgdbm__request *request,
                              const struct pgdbm__message *message)
 {
@@ -255,12 +278,27 @@ static bool command_complete(struct pgdbm__session *session, struct pgdbm__reque
     int64_t rows;
     if (!pgdbm__wire_command(message->body, message->bytes, &tag, &rows))
         return false;
+    if (request->guarded && (strcmp(tag, "SAVEPOINT") == 0 || strcmp(tag, "RELEASE") == 0)) {
+        request->guard_set = true;
+        if (tag[0] == 'R' && !session->guard_prepared && session->statement_cache_size > 0) {
+            pthread_mutex_lock(&session->lock);
+            session->guard_prepared = true;
+            pthread_mutex_unlock(&session->lock);
+        }
+        return true;
+    }
+    if (loosens(tag)) {
+        pthread_mutex_lock(&session->lock);
+        session->epoch++;
+        pthread_mutex_unlock(&session->lock);
+    }
     request->affected += rows;
     request->commands_complete++;
     request->rolled_back = tag[0] == 'R' && strcmp(tag, "ROLLBACK") == 0;
     if (tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)) {
         pthread_mutex_lock(&session->lock);
         pgdbm__prepared_clear(&session->prepared);
+        session->guard_prepared = false;
         pthread_mutex_unlock(&session->lock);
     }
     return true;
@@ -332,9 +370,11 @@ bool pgdbm__session_handle(struct pgdbm__session *session, struct pgdbm__request
         request->commands_complete++;
         return request->max_rows > 0;
     case '1':
-        request->parse_complete = true;
+        request->parse_complete = request->parse_complete || !request->guarded || request->guard_set;
         return true;
     case '2':
+        request->bound = request->bound || !request->guarded || request->guard_set;
+        return true;
     case '3':
     case 'n':
         return true;

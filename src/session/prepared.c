@@ -86,7 +86,7 @@ static void link_newest(struct pgdbm__prepared *prepared, uint32_t at)
     prepared->newest = at;
 }
 
-bool pgdbm__prepared_use(struct pgdbm__prepared *prepared, uint64_t id)
+bool pgdbm__prepared_use(struct pgdbm__prepared *prepared, uint64_t id, uint64_t epoch)
 {
     uint32_t at = find(prepared, id);
     if (at == NONE)
@@ -95,7 +95,14 @@ bool pgdbm__prepared_use(struct pgdbm__prepared *prepared, uint64_t id)
         unlink_age(prepared, at);
         link_newest(prepared, at);
     }
+    prepared->entries[at].epoch = epoch;
     return prepared->entries[at].confirmed;
+}
+
+bool pgdbm__prepared_was_used(struct pgdbm__prepared *prepared, uint64_t id, uint64_t epoch)
+{
+    uint32_t at = find(prepared, id);
+    return at != NONE && prepared->entries[at].epoch == epoch;
 }
 
 void pgdbm__prepared_remove(struct pgdbm__prepared *prepared, uint64_t id)
@@ -131,7 +138,7 @@ static uint32_t add(struct pgdbm__prepared *prepared, uint64_t id, uint64_t *gon
     return at;
 }
 
-uint32_t pgdbm__prepared_parse(struct pgdbm__prepared *prepared, uint64_t id, uint64_t *gone)
+uint32_t pgdbm__prepared_parse(struct pgdbm__prepared *prepared, uint64_t id, uint64_t epoch, uint64_t *gone)
 {
     *gone = 0;
     if (prepared->capacity == 0)
@@ -140,6 +147,7 @@ uint32_t pgdbm__prepared_parse(struct pgdbm__prepared *prepared, uint64_t id, ui
     if (at == NONE)
         at = add(prepared, id, gone);
     prepared->entries[at].confirmed = false;
+    prepared->entries[at].epoch = epoch;
     prepared->entries[at].parse = ++prepared->last_parse;
     return prepared->last_parse;
 }

@@ -15,6 +15,7 @@ struct pgdbm__prepared_entry {
     uint64_t id; /* 0: free */
     uint32_t newer, older, chain;
     uint32_t parse; /* number of its last Parse */
+    uint64_t epoch; /* of the session, when it was used last */
     bool confirmed;
 };
 
@@ -31,9 +32,11 @@ bool pgdbm__prepared_init(struct pgdbm__prepared *prepared, size_t capacity);
 void pgdbm__prepared_free(struct pgdbm__prepared *prepared);
 
 /* True when the statement is prepared and confirmed; it becomes the most recently used. */
-bool pgdbm__prepared_use(struct pgdbm__prepared *prepared, uint64_t id);
+bool pgdbm__prepared_use(struct pgdbm__prepared *prepared, uint64_t id, uint64_t epoch);
 /* Notes that a Parse of it is sent and gives the Parse's number. *gone is the statement that had to make room, or 0. */
-uint32_t pgdbm__prepared_parse(struct pgdbm__prepared *prepared, uint64_t id, uint64_t *gone);
+uint32_t pgdbm__prepared_parse(struct pgdbm__prepared *prepared, uint64_t id, uint64_t epoch, uint64_t *gone);
+/* Whether it was used in this epoch already. */
+bool pgdbm__prepared_was_used(struct pgdbm__prepared *prepared, uint64_t id, uint64_t epoch);
 /* That Parse is good, unless it has been parsed again since. */
 void pgdbm__prepared_confirm(struct pgdbm__prepared *prepared, uint64_t id, uint32_t parse);
 void pgdbm__prepared_remove(struct pgdbm__prepared *prepared, uint64_t id);

@@ -205,6 +205,7 @@ static bool complete_head(struct pgdbm__session *session, const struct pgdbm__me
         return false;
     atomic_store_explicit(&session->transaction_status, status, memory_order_relaxed);
     pthread_mutex_lock(&session->lock);
+    session->epoch += status != 'T';
     bool sound = session->head != NULL && (session->head->syncs || session->head->failed);
     if (sound) {
         struct pgdbm__request *request = pop_head(session, finished);

@@ -80,11 +80,11 @@ static const char *encode_parse(struct pgdbm__session *session, struct pgdbm__re
 {
     struct pgdbm__statement *statement = request->statement;
     bool named = session->statement_cache_size > 0;
-    if (named && pgdbm__prepared_use(&session->prepared, statement->id))
+    if (named && pgdbm__prepared_use(&session->prepared, statement->id, session->epoch))
         return statement->name;
     const char *name = named ? statement->name : "";
     uint64_t gone;
-    request->parse = pgdbm__prepared_parse(&session->prepared, statement->id, &gone);
+    request->parse = pgdbm__prepared_parse(&session->prepared, statement->id, session->epoch, &gone);
     if (gone != 0)
         close_statement(session, gone);
     if (named)
@@ -119,8 +119,49 @@ static const char *portal_name(uint64_t number, char name[PORTAL_NAME_BYTES])
     return name;
 }
 
+/* A command of the guard: prepared once on a session, because parsing costs the server more than the command. Its portal has a
+ * name, because the statement's own may be the unnamed one, and wait for its Execute. */
+static void encode_guard(struct pgdbm__session *session, const char *name, const char *sql)
+{
+    static const char portal[] = "pgdbm_guard";
+    struct pgdbm__buffer *out = &session->out;
+    static const char nothing[6] = ""; /* no formats, no values, no formats */
+    if (!session->guard_prepared) {
+        pgdbm__wire_close_statement(out, name);
+        pgdbm__wire_parse(out, name, sql, strlen(sql), NULL, 0);
+    }
+    size_t begin = pgdbm__wire_begin(out, 'B');
+    pgdbm__wire_string(out, portal, sizeof portal - 1);
+    pgdbm__wire_string(out, name, strlen(name));
+    pgdbm__buffer_append(out, nothing, sizeof nothing);
+    pgdbm__wire_end(out, begin);
+    pgdbm__wire_execute(out, portal, 0);
+    pgdbm__wire_close_portal(out, portal);
+    if (session->statement_cache_size <= 0) /* behind a pooler perhaps: nothing is left with the server */
+        pgdbm__wire_close_statement(out, name);
+}
+
+/* A thread's statement in a transaction that is open already. */
+static bool is_in_transaction(struct pgdbm__session *session, const struct pgdbm__request *request)
+{
+    return request->may_guard && atomic_load_explicit(&session->transaction_status, memory_order_relaxed) == 'T';
+}
+
+/* Whether the statement might turn out to be outdated, which would end the transaction it is in. Not when the
+ * transaction has used it: then it holds locks on its tables, and nobody changes them. Nor when it has no rows that could
+ * be others, nor parameters of users' types. */
+static bool needs_guard(struct pgdbm__session *session, const struct pgdbm__request *request)
+{
+    return is_in_transaction(session, request) &&
+           (request->statement->description != NULL || atomic_load(&request->statement->generation) != 0) &&
+           !pgdbm__prepared_was_used(&session->prepared, request->statement->id, session->epoch);
+}
+
 static pgdbm_status encode_execute(struct pgdbm__session *session, struct pgdbm__request *request, pgdbm_error *err)
 {
+    request->guarded = needs_guard(session, request);
+    if (request->guarded)
+        encode_guard(session, "pgdbm_guard", "SAVEPOINT pgdbm_guard");
     const char *name = encode_parse(session, request);
     char named[PORTAL_NAME_BYTES];
     const char *portal = request->max_rows > 0 ? portal_name(request->portal = ++session->last_portal, named) : "";
@@ -131,8 +172,16 @@ static pgdbm_status encode_execute(struct pgdbm__session *session, struct pgdbm_
             request->commands_complete = i;
             return status;
         }
+        /* The Bind is what an outdated statement fails at. What the statement does is not to be part of a subtransaction:
+         * that would have a number of its own. */
+        if (request->guarded && i == 0)
+            encode_guard(session, "pgdbm_release", "RELEASE SAVEPOINT pgdbm_guard");
         pgdbm__wire_execute(&session->out, portal, request->max_rows);
     }
+    /* An open portal has a snapshot, which VACUUM and CREATE INDEX CONCURRENTLY of others wait for as long as the transaction
+     * has nothing else to do. Outside of one the Sync ends it. */
+    if (request->max_rows == 0 && is_in_transaction(session, request))
+        pgdbm__wire_close_portal(&session->out, portal);
     if (request->syncs)
         pgdbm__wire_sync(&session->out);
     return PGDBM_OK;

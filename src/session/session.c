@@ -353,6 +353,12 @@ pgdbm_status pgdbm__session_command(struct pgdbm__session *session, const char *
     return status;
 }
 
+pgdbm_status pgdbm__session_undo_guarded(struct pgdbm__session *session, int64_t deadline, pgdbm_error *err)
+{
+    return pgdbm__session_command(session, "ROLLBACK TO SAVEPOINT pgdbm_guard; RELEASE SAVEPOINT pgdbm_guard", deadline,
+                                  err);
+}
+
 const char *pgdbm__session_reset_command(size_t step, const char *const *init_commands, size_t n_init_commands)
 {
     /* DISCARD ALL, but for our own prepared statements: those of users are found by their names. */

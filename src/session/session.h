@@ -67,6 +67,7 @@ struct pgdbm__request {
     size_t max_result_bytes; /* 0: no limit */
     bool may_share_sync;     /* only reads, and is quick: what runs beside it does not matter */
     bool repeated;           /* not for the first time: shares no Sync */
+    bool may_guard;          /* a transaction is not to be lost when the statement turns out to be outdated */
     bool keeps_sync_open;    /* of a batch that is one transaction, and not the last of it */
     void (*notify)(struct pgdbm__request *request, uint32_t reason); /* NULL: a thread waits */
     bool copies_in;                                                  /* COPY FROM; else TO */
@@ -107,9 +108,11 @@ struct pgdbm__request {
     bool timed_out, canceled; /* by its deadline; by its owner */
     bool left;                /* its thread has gone at the deadline; a stand-in is in its place */
     bool parse_sent, parse_complete;
-    uint32_t parse;       /* the number of that Parse on its session */
-    bool leads;           /* its thread has taken the reader's role */
-    bool cancel_possible; /* a cancel was under way when its error came: 57014 may be meant for another */
+    bool guarded, guard_set; /* its first Bind is sent between SAVEPOINT and RELEASE; the first has been answered */
+    bool bound;              /* the server has taken the first set: it is not outdated */
+    uint32_t parse;          /* the number of that Parse on its session */
+    bool leads;              /* its thread has taken the reader's role */
+    bool cancel_possible;    /* a cancel was under way when its error came: 57014 may be meant for another */
     struct pgdbm__description *description; /* of the rows that arrive, when not the statement's; FETCH: the caller's */
     uint32_t *new_types;                    /* DESCRIBE: as they arrive */
     size_t n_new_types;
@@ -151,7 +154,9 @@ struct pgdbm__session {
     bool broken;
     pgdbm_error broken_error;
     struct pgdbm__prepared prepared;
+    bool guard_prepared; /* the two commands that guard a statement are; written by the reader */
     uint64_t statements_prepared;
+    uint64_t epoch;       /* counted up when locks of statements that have run may be gone: a transaction's end, ... */
     uint64_t last_portal; /* the number of the last one that was opened */
 
     /* The reader's alone; the role is handed over under the lock. */
@@ -220,6 +225,9 @@ void pgdbm__session_pause(struct pgdbm__session *session, bool paused);
 /* From now on messages that come unasked are read as they come. */
 void pgdbm__session_listen(struct pgdbm__session *session);
 void pgdbm__session_unlisten(struct pgdbm__session *session);
+
+/* Undoes what a guarded request has done to its transaction, which goes on as if it had not been sent. */
+pgdbm_status pgdbm__session_undo_guarded(struct pgdbm__session *session, int64_t deadline, pgdbm_error *err);
 
 /* What a DESCRIBE learned is what the pool believes: the statement may be used there without a further look. */
 void pgdbm__session_confirm(struct pgdbm__session *session, const struct pgdbm__request *described);

@@ -176,6 +176,11 @@ bool pgdbm__transport_cancel(struct pgdbm__transport *transport)
     return transport->cancel != NULL && PQcancel(transport->cancel, reason, sizeof reason) == 1;
 }
 
+int pgdbm__transport_backend_pid(const struct pgdbm__transport *transport)
+{
+    return transport->connection != NULL ? PQbackendPID(transport->connection) : 0;
+}
+
 void pgdbm__transport_close(struct pgdbm__transport *transport)
 {
     if (transport->operations != NULL)

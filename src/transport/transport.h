@@ -62,6 +62,9 @@ void pgdbm__transport_shutdown(struct pgdbm__transport *transport);
  * Blocks until the server has taken the request. False when it could not be delivered. One thread at a time. */
 bool pgdbm__transport_cancel(struct pgdbm__transport *transport);
 
+/* The server's process, as it introduced itself (0 in a simulation). */
+int pgdbm__transport_backend_pid(const struct pgdbm__transport *transport);
+
 /* Closes everything. Half-built and zeroed objects are fine. */
 void pgdbm__transport_close(struct pgdbm__transport *transport);
 

@@ -162,6 +162,68 @@ static void closing_a_pin_ends_the_transaction_on_it(void **state)
     assert_int_equal(stage_stats(stage).leased, 0);
 }
 
+static void a_retired_pin_is_closed_and_replaced(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *session;
+    assert_ok(pgdbm_pin(stage->db, &session, &err));
+    int64_t pid = stage_number(session, "SELECT pg_backend_pid()");
+    assert_ok(pgdbm_retire(session, &err));
+    assert_ok(pgdbm_retire(session, &err));
+    stage_expect_number(session, "SELECT pg_backend_pid()", pid); /* it serves until it is closed */
+    pgdbm_close(session);
+    assert_ok(pgdbm_pin(stage->db, &session, &err)); /* of a pool of one */
+    assert_int_not_equal(stage_number(session, "SELECT pg_backend_pid()"), pid);
+    pgdbm_close(session);
+    STAGE_UNTIL(stage, stats.connections_closed == 1 && stats.connections_opened == 2);
+}
+
+static void handles_on_a_retired_pin_answer_after_it_is_gone(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *session, *tx;
+    int pid;
+    assert_ok(pgdbm_pin(stage->db, &session, &err));
+    assert_ok(pgdbm_retire(session, &err));
+    assert_ok(pgdbm_begin(session, NULL, &tx, &err));
+    pgdbm_close(session);
+    STAGE_UNTIL(stage, stats.connections_closed == 1);
+    assert_fails(PGDBM_ERR_TRANSACTION, pgdbm_execute(tx, "SELECT 1", pgdbm_no_args, NULL, &err));
+    assert_fails(PGDBM_ERR_TRANSACTION, pgdbm_session_pid(tx, &pid, &err));
+    pgdbm_close(tx);
+}
+
+static void only_a_pin_can_be_retired(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *tx;
+    assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+    assert_fails(PGDBM_ERR_ARGUMENT, pgdbm_retire(tx, &err));
+    assert_fails(PGDBM_ERR_ARGUMENT, pgdbm_retire(stage->db, &err));
+    pgdbm_close(tx);
+}
+
+static void a_session_knows_its_servers_process(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *session, *tx;
+    int pid, of_transaction;
+    assert_ok(pgdbm_pin(stage->db, &session, &err));
+    assert_ok(pgdbm_session_pid(session, &pid, &err));
+    stage_expect_number(session, "SELECT pg_backend_pid()", pid);
+    assert_ok(pgdbm_begin(session, NULL, &tx, &err));
+    assert_ok(pgdbm_session_pid(tx, &of_transaction, &err));
+    assert_int_equal(of_transaction, pid);
+    pgdbm_close(tx);
+    pgdbm_close(session);
+    assert_fails(PGDBM_ERR_ARGUMENT, pgdbm_session_pid(stage->db, &pid, &err));
+    assert_int_equal(pid, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +237,10 @@ int main(void)
         ON_FOUR(a_failed_transaction_on_a_pin_is_told_and_can_be_ended),
         ON_ONE(a_pin_whose_session_died_says_so_and_is_replaced),
         ON_ONE(closing_a_pin_ends_the_transaction_on_it),
+        ON_ONE(a_retired_pin_is_closed_and_replaced),
+        ON_ONE(handles_on_a_retired_pin_answer_after_it_is_gone),
+        ON_ONE(only_a_pin_can_be_retired),
+        ON_FOUR(a_session_knows_its_servers_process),
     };
     return cmocka_run_group_tests_name("pin", tests, NULL, NULL);
 }

@@ -117,23 +117,143 @@ static void an_added_column_is_invisible_to_the_caller(void **state)
     pgdbm_close(session);
 }
 
-static void inside_a_transaction_a_changed_result_is_an_error_once(void **state)
+static void inside_a_transaction_a_changed_result_is_invisible_too(void **state)
 {
     struct stage *stage = *state;
     pgdbm_error err;
     pgdbm_db *tx;
-    pgdbm_result *result = NULL;
     stage_run(stage->db, "CREATE TABLE t (i int)");
+    stage_run(stage->db, "CREATE TABLE u (i int)");
     stage_run(stage->db, "INSERT INTO t VALUES (1)");
     assert_int_equal(columns_of_all(stage->db), 1);
     stage_run(stage->db, "ALTER TABLE t ADD COLUMN more int");
     assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
-    assert_fails(PGDBM_ERR_QUERY, pgdbm_fetch_all(tx, "SELECT * FROM t", pgdbm_no_args, &result, &err));
-    assert_string_equal(err.sqlstate, "0A000");
-    assert_ok(pgdbm_rollback(tx, &err));
-    assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+    stage_run(tx, "INSERT INTO u VALUES (1)");
     assert_int_equal(columns_of_all(tx), 2);
+    stage_expect_number(tx, "SELECT i FROM u", 1); /* what it did before is there */
     assert_ok(pgdbm_commit(tx, &err));
+    stage_expect_number(stage->db, "SELECT count(*) FROM u", 1);
+    assert_int_equal(stage_stats(stage).statements_failed, 0);
+}
+
+static void what_a_transaction_changes_itself_is_invisible_too(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *tx, *inner;
+    stage_run(stage->db, "CREATE TABLE t (i int)");
+    stage_run(stage->db, "INSERT INTO t VALUES (1)");
+    assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+    assert_int_equal(columns_of_all(tx), 1);
+    assert_ok(pgdbm_begin(tx, NULL, &inner, &err));
+    stage_run(inner, "ALTER TABLE t ADD COLUMN more int");
+    assert_int_equal(columns_of_all(inner), 2);
+    assert_ok(pgdbm_rollback(inner, &err));
+    assert_int_equal(columns_of_all(tx), 1);
+    stage_run(tx, "DO $$ BEGIN ALTER TABLE t ADD COLUMN b int, ADD COLUMN c int; END $$");
+    assert_int_equal(columns_of_all(tx), 3);
+    assert_ok(pgdbm_commit(tx, &err));
+    assert_int_equal(columns_of_all(stage->db), 3);
+    assert_int_equal(stage_stats(stage).statements_failed, 0);
+}
+
+static void the_first_statement_of_a_transaction_keeps_its_modes(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *tx, *session;
+    stage_run(stage->db, "CREATE TABLE t (i int)");
+    stage_run(stage->db, "INSERT INTO t VALUES (1)");
+    assert_ok(pgdbm_pin(stage->db, &session, &err));
+    assert_int_equal(columns_of_all(session), 1);
+    test_psql(stage->url, "ALTER TABLE t ADD COLUMN more int");
+    assert_ok(
+        pgdbm_begin(session, &(pgdbm_tx_options){.isolation = PGDBM_REPEATABLE_READ, .read_only = true}, &tx, &err));
+    assert_int_equal(columns_of_all(tx), 2);
+    stage_expect_text(tx, "SHOW transaction_isolation", "repeatable read");
+    stage_expect_text(tx, "SHOW transaction_read_only", "on");
+    assert_ok(pgdbm_commit(tx, &err));
+    assert_int_equal(columns_of_all(session), 2);
+    test_psql(stage->url, "ALTER TABLE t DROP COLUMN more; CREATE TABLE u (i int)");
+    assert_ok(pgdbm_execute_simple(session, "BEGIN; INSERT INTO u VALUES (1)", &err));
+    assert_int_equal(columns_of_all(session), 1);
+    stage_run(session, "COMMIT");
+    stage_expect_number(session, "SELECT count(*) FROM u", 1);
+    pgdbm_close(session);
+}
+
+static void a_guarded_statement_is_no_subtransaction(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *tx = NULL;
+    static const char insert[] = "INSERT INTO t (i) VALUES ($1) RETURNING xmin::text = pg_current_xact_id()::xid::text";
+    stage_run(stage->db, "CREATE TABLE t (i int4)");
+    for (int32_t i = 0; i < 2; i++) { /* prepared at the second time */
+        bool own = false;
+        assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+        assert_ok(pgdbm_fetch_value_bool(tx, insert, pgdbm_args(i), &own, &err));
+        assert_true(own);
+        assert_ok(pgdbm_commit(tx, &err));
+    }
+}
+
+static void an_idle_transaction_has_no_snapshot(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *tx = NULL;
+    int64_t pid = 0;
+    char sql[128];
+    stage_open(stage, (pgdbm_config){.max_connections = 2});
+    for (int i = 0; i < 2; i++) {
+        assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+        assert_ok(pgdbm_fetch_value_int64(tx, "SELECT pg_backend_pid()::int8", pgdbm_no_args, &pid, &err));
+        snprintf(sql, sizeof sql, "SELECT count(backend_xmin) FROM pg_stat_activity WHERE pid = %d", (int)pid);
+        stage_expect_number(stage->db, sql, 0);
+        assert_ok(pgdbm_rollback(tx, &err));
+    }
+}
+
+static void an_error_of_its_own_ends_a_transaction_as_ever(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *tx;
+    int64_t value;
+    stage_run(stage->db, "CREATE TABLE t (i int)");
+    assert_ok(pgdbm_fetch_value(stage->db, "SELECT count(*) FROM t", pgdbm_no_args, &value, &err));
+    stage_run(stage->db, "DROP TABLE t");
+    assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+    assert_fails(PGDBM_ERR_QUERY, pgdbm_fetch_value(tx, "SELECT count(*) FROM t", pgdbm_no_args, &value, &err));
+    assert_string_equal(err.sqlstate, "42P01");
+    assert_fails(PGDBM_ERR_QUERY, pgdbm_fetch_value(tx, "SELECT 1", pgdbm_no_args, &value, &err));
+    assert_string_equal(err.sqlstate, "25P02");
+    assert_ok(pgdbm_rollback(tx, &err));
+    assert_fails(PGDBM_ERR_QUERY, pgdbm_fetch_value(stage->db, "SELECT count(*) FROM t", pgdbm_no_args, &value, &err));
+    assert_string_equal(err.sqlstate, "42P01");
+    assert_true(stage_stats(stage).statements_repeated <= 2);
+}
+
+static void a_parameter_whose_column_has_another_type_now_is_sent_as_that(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *session, *tx;
+    int64_t count = 0;
+    stage_run(stage->db, "CREATE TABLE t (v int)");
+    stage_run(stage->db, "INSERT INTO t VALUES (41)");
+    assert_ok(pgdbm_pin(stage->db, &session, &err));
+    for (int i = 0; i < 4; i++) {
+        assert_ok(pgdbm_begin(session, NULL, &tx, &err));
+        assert_ok(pgdbm_fetch_value(tx, "SELECT count(*) FROM t WHERE v::text = $1 OR v = $2", pgdbm_args("x", "41"),
+                                    &count, &err));
+        assert_int_equal(count, 1);
+        assert_ok(pgdbm_commit(tx, &err));
+        stage_run(stage->db,
+                  i % 2 == 0 ? "ALTER TABLE t ALTER v TYPE text" : "ALTER TABLE t ALTER v TYPE int USING v::int");
+    }
+    pgdbm_close(session);
 }
 
 static void a_changed_column_type_gives_right_values(void **state)
@@ -335,7 +455,13 @@ int main(void)
         ON_NONE(the_least_recently_used_statement_goes_first),
         ON_NONE(without_a_cache_nothing_stays_prepared),
         ON_FOUR(an_added_column_is_invisible_to_the_caller),
-        ON_ONE(inside_a_transaction_a_changed_result_is_an_error_once),
+        ON_ONE(inside_a_transaction_a_changed_result_is_invisible_too),
+        ON_ONE(what_a_transaction_changes_itself_is_invisible_too),
+        ON_ONE(the_first_statement_of_a_transaction_keeps_its_modes),
+        ON_ONE(a_guarded_statement_is_no_subtransaction),
+        cmocka_unit_test_setup_teardown(an_idle_transaction_has_no_snapshot, stage_setup, stage_teardown),
+        ON_ONE(an_error_of_its_own_ends_a_transaction_as_ever),
+        ON_FOUR(a_parameter_whose_column_has_another_type_now_is_sent_as_that),
         ON_FOUR(a_changed_column_type_gives_right_values),
         ON_FOUR(a_session_that_comes_late_sees_the_new_types),
         ON_ONE(a_changed_parameter_type_gives_right_values),
