@@ -16,7 +16,7 @@ enum pgdbm__cli_exit {
 };
 
 /* More than any command has; given options are kept in an array of this length. */
-#define CLI_MAX_OPTIONS 16
+#define CLI_MAX_OPTIONS 24
 
 struct pgdbm__cli_option {
     const char *name;           /* without the dashes */
@@ -25,9 +25,12 @@ struct pgdbm__cli_option {
     const char *meaning;
 };
 
-/* What was given, by the option's place in its table: the value, "" for a switch, NULL when it was not given. */
+/* What was given: of each option, by its place in its table, the value, "" for a switch, NULL when it was not given; and
+ * the words that are no options. */
 struct pgdbm__cli_given {
     const char *values[CLI_MAX_OPTIONS];
+    char **arguments;
+    size_t n_arguments;
 };
 
 struct pgdbm__cli_command {
@@ -36,6 +39,9 @@ struct pgdbm__cli_command {
     const char *summary;     /* one line, for lists */
     const char *description; /* a paragraph, for the command's help */
     const char *example;
+    const char
+        *argument; /* what help calls the words that are no options, "NAME" or "SCHEMA..."; NULL: there are none */
+    size_t max_arguments; /* at least one must be given where any may */
     const struct pgdbm__cli_option *options;
     size_t n_options;
     int (*run)(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given);
@@ -43,6 +49,13 @@ struct pgdbm__cli_command {
 
 extern const struct pgdbm__cli_command pgdbm__cli_migrate_apply;
 extern const struct pgdbm__cli_command pgdbm__cli_migrate_status;
+extern const struct pgdbm__cli_command pgdbm__cli_migrate_rollback;
+extern const struct pgdbm__cli_command pgdbm__cli_migrate_baseline;
+extern const struct pgdbm__cli_command pgdbm__cli_migrate_repair;
+extern const struct pgdbm__cli_command pgdbm__cli_migrate_verify;
+extern const struct pgdbm__cli_command pgdbm__cli_migrate_history;
+extern const struct pgdbm__cli_command pgdbm__cli_migrate_check;
+extern const struct pgdbm__cli_command pgdbm__cli_migrate_create;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_start;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_stop;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_url;
@@ -60,6 +73,19 @@ const char *pgdbm__cli_full_name(const struct pgdbm__cli_command *command, char 
  * --help was among them. */
 int pgdbm__cli_parse(const struct pgdbm__cli_command *command, int argc, char **argv, struct pgdbm__cli_given *given,
                      bool *help);
+
+/* What was given for the option of this name; NULL when it was not given, or the command has none of this name. */
+const char *pgdbm__cli_value(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                             const char *name);
+
+/* The option as a whole number from `least` on into `*number`, which stays when the option was not given. CLI_USAGE after
+ * having said what is wrong. */
+int pgdbm__cli_number(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given, const char *name,
+                      int least, int *number);
+
+/* The option as milliseconds: "500ms", "30s", "5min", seconds without a unit, -1 for "off". As above. */
+int pgdbm__cli_duration(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                        const char *name, int *ms);
 
 /* Help on standard output: of the program, of the commands of a group, of a command. */
 void pgdbm__cli_help_program(void);

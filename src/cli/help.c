@@ -40,7 +40,7 @@ void pgdbm__cli_help_program(void)
     heading("Exit codes");
     printf("  0  fine            1  failed\n"
            "  2  wrong usage or configuration, nothing was contacted\n"
-           "  3  migrations are pending or changed\n"
+           "  3  something is to be done: migrations are pending or changed, tenants are behind or differ\n"
            "  4  the server could not be reached\n");
     heading("Example");
     printf("  export DATABASE_URL=$(pgdbm dev start)\n"
@@ -61,7 +61,8 @@ void pgdbm__cli_help_command(const struct pgdbm__cli_command *command)
     char name[64];
     printf("%s\n", command->summary);
     heading("Usage");
-    printf("  pgdbm %s [OPTIONS]\n\n", pgdbm__cli_full_name(command, name, sizeof name));
+    printf("  pgdbm %s%s%s [OPTIONS]\n\n", pgdbm__cli_full_name(command, name, sizeof name),
+           command->argument != NULL ? " " : "", command->argument != NULL ? command->argument : "");
     pgdbm__cli_print_wrapped(command->description, 2, WIDTH);
     heading("Options");
     for (size_t i = 0; i < command->n_options; i++) {

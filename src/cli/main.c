@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 const struct pgdbm__cli_command *const pgdbm__cli_commands[] = {
-    &pgdbm__cli_migrate_apply, &pgdbm__cli_migrate_status, &pgdbm__cli_dev_start,
-    &pgdbm__cli_dev_stop,      &pgdbm__cli_dev_url,        &pgdbm__cli_choose,
+    &pgdbm__cli_migrate_apply,  &pgdbm__cli_migrate_status, &pgdbm__cli_migrate_rollback, &pgdbm__cli_migrate_baseline,
+    &pgdbm__cli_migrate_repair, &pgdbm__cli_migrate_verify, &pgdbm__cli_migrate_history,  &pgdbm__cli_migrate_check,
+    &pgdbm__cli_migrate_create, &pgdbm__cli_dev_start,      &pgdbm__cli_dev_stop,         &pgdbm__cli_dev_url,
+    &pgdbm__cli_choose,
 };
 const size_t pgdbm__cli_n_commands = sizeof pgdbm__cli_commands / sizeof pgdbm__cli_commands[0];
 

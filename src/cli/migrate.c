@@ -1,233 +1,270 @@
 /* SPDX-License-Identifier: MIT */
-/* `pgdbm migrate apply` and `pgdbm migrate status`. No state. */
-#include "command.h"
+/* `pgdbm migrate apply|status|rollback|baseline|repair|verify|history|check`: options become pgdbm_migrate_options, a verb
+ * of the library is called, its report is printed. No state. */
+#include "database.h"
+#include "migrate_report.h"
 #include "output.h"
 
-#include <pgdbm/pgdbm.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { URL, DIRECTORY, MODULE, SCHEMA, JSON, DRY_RUN, N_APPLY_OPTIONS };
-enum { N_STATUS_OPTIONS = DRY_RUN };
+#define OPTION_SCHEMA                                                                                                  \
+    {                                                                                                                  \
+        "schema", "NAME", NULL, "The schema to work on (default: PGDBM_SCHEMA, else public)"                           \
+    }
+#define OPTION_PER_SCHEMA                                                                                              \
+    {                                                                                                                  \
+        "per-schema", NULL, NULL, "The module lives in several schemas: recorded as NAME_SCHEMA"                       \
+    }
+#define OPTION_WAIT                                                                                                    \
+    {                                                                                                                  \
+        "wait", "TIME", NULL, "For another process that migrates the module, or off (default: 5min)"                   \
+    }
+#define OPTION_DRY_RUN                                                                                                 \
+    {                                                                                                                  \
+        "dry-run", NULL, NULL, "Check, and print the SQL that would be sent; write nothing"                            \
+    }
+#define OPTION_ALLOW_CHANGED                                                                                           \
+    {                                                                                                                  \
+        "allow-changed", NULL, NULL, "Go on though a file was changed after it was applied"                            \
+    }
+#define OPTION_ALLOW_MISSING                                                                                           \
+    {                                                                                                                  \
+        "allow-missing", NULL, NULL, "Go on though an applied file is gone"                                            \
+    }
+#define DATABASE_OPTIONS                                                                                               \
+    CLI_OPTION_URL, CLI_OPTION_MODULE, OPTION_SCHEMA, OPTION_PER_SCHEMA, CLI_OPTION_TABLE, CLI_OPTION_JSON
+#define COMMON_OPTIONS DATABASE_OPTIONS, CLI_OPTION_DIRECTORY
+#define N_OF(table) (sizeof(table) / sizeof(table)[0])
 
-static const struct pgdbm__cli_option options[N_APPLY_OPTIONS] = {
-    [URL] = {"url", "URL", NULL, "The database, as URI or key=value (default: DATABASE_URL)"},
-    [DIRECTORY] = {"dir", "DIRECTORY", NULL, "Where the files are (default: migrations)"},
-    [MODULE] = {"module", "NAME", NULL, "Whose migrations they are; recorded in the history (mandatory)"},
-    [SCHEMA] = {"schema", "NAME", NULL, "The schema to migrate (default: PGDBM_SCHEMA, else public)"},
-    [JSON] = {"json", NULL, NULL, "Print the answer as JSON"},
-    [DRY_RUN] = {"dry-run", NULL, NULL, "Check and show what would be applied; write nothing"},
+static const struct pgdbm__cli_option apply_options[] = {
+    COMMON_OPTIONS,
+    OPTION_DRY_RUN,
+    {"try", NULL, NULL, "Run everything in one transaction and roll it back; show the locks it took"},
+    {"target", "NUMBER", NULL, "Apply up to this number (default: all)"},
+    OPTION_WAIT,
+    CLI_OPTION_LOCK_TIMEOUT,
+    {"lock-attempts", "N", NULL, "How often a file is tried that cannot have its locks (default: 10)"},
+    CLI_OPTION_BUILD,
+    OPTION_ALLOW_CHANGED,
+    OPTION_ALLOW_MISSING,
+    {"allow-out-of-order", NULL, NULL, "Apply files whose number is below one that is applied"},
+    {"allow-future", NULL, NULL, "Go on though the database has later files than the directory"},
+    {"allow-gap", NULL, NULL, "Apply files though a number before them is missing"},
+    {"allow-duplicate", NULL, NULL, "Apply files of the same number, by name"},
+};
+static const struct pgdbm__cli_option look_options[] = {COMMON_OPTIONS};
+static const struct pgdbm__cli_option history_options[] = {DATABASE_OPTIONS};
+static const struct pgdbm__cli_option rollback_options[] = {
+    COMMON_OPTIONS,
+    OPTION_DRY_RUN,
+    {"count", "N", NULL, "How many files to undo (default: 1)"},
+    {"target", "NUMBER", NULL, "Undo what is above this number, which stays; 0 undoes everything"},
+    OPTION_WAIT,
+    CLI_OPTION_LOCK_TIMEOUT,
+    OPTION_ALLOW_CHANGED,
+};
+static const struct pgdbm__cli_option baseline_options[] = {
+    COMMON_OPTIONS, OPTION_DRY_RUN,   {"target", "NUMBER", NULL, "Record up to this number (default: all)"},
+    OPTION_WAIT,    CLI_OPTION_BUILD,
+};
+static const struct pgdbm__cli_option repair_options[] = {
+    COMMON_OPTIONS,
+    OPTION_DRY_RUN,
+    OPTION_WAIT,
+    {"allow-changed", NULL, NULL, "Record the checksums of files that were changed, too"},
+    {"allow-missing", NULL, NULL, "Delete the rows of files that are gone, too"},
+};
+static const struct pgdbm__cli_option check_options[] = {
+    COMMON_OPTIONS,
+    {"min", "NUMBER", NULL, "The least number the program works with (default: the newest file's)"},
+    {"max", "NUMBER", NULL, "The highest number it works with (default: no limit)"},
 };
 
-static const char *const state_names[] = {
-    [PGDBM_MIGRATION_APPLIED] = "applied",
-    [PGDBM_MIGRATION_PENDING] = "pending",
-    [PGDBM_MIGRATION_CHANGED] = "changed",
-    [PGDBM_MIGRATION_MISSING] = "missing",
+/* What the command line asks for. */
+struct request {
+    pgdbm_migrations migrations;
+    pgdbm_migrate_options how;
+    int count;
+    bool json;
+    struct pgdbm__cli_ticker ticker;
 };
 
-typedef pgdbm_status migrate_call(pgdbm_db *db, const pgdbm_migrate_options *how, pgdbm_migration_report **report,
-                                  pgdbm_error *err);
-
-static size_t count(const pgdbm_migration_report *report, pgdbm_migration_state state)
+static pgdbm_migration_policy policy(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                                     const char *name)
 {
-    size_t found = 0;
-    for (size_t i = 0; i < report->n_migrations; i++)
-        found += report->migrations[i].state == state;
-    return found;
+    return pgdbm__cli_value(command, given, name) != NULL ? PGDBM_POLICY_ALLOW : PGDBM_POLICY_ERROR;
 }
 
-/* Whether anything at all says where the server is; libpq's own default would be a guess. */
-static bool names_a_database(const pgdbm_config *config)
+/* `request` must stay where it is: its parts point to each other. */
+static int read_request(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                        struct request *request)
 {
-    static const char *const of_libpq[] = {"PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE"};
-    bool named = config->connection_string != NULL || config->host != NULL || config->database != NULL;
-    for (size_t i = 0; i < sizeof of_libpq / sizeof of_libpq[0]; i++)
-        named = named || getenv(of_libpq[i]) != NULL;
-    return named;
+    pgdbm_migrate_options *how = &request->how;
+    int code = pgdbm__cli_module(command, given, &how->module);
+    if (code == CLI_FINE)
+        code = pgdbm__cli_duration(command, given, "wait", &how->wait_timeout_ms);
+    if (code == CLI_FINE)
+        code = pgdbm__cli_duration(command, given, "lock-timeout", &how->lock_timeout_ms);
+    if (code == CLI_FINE)
+        code = pgdbm__cli_number(command, given, "lock-attempts", 1, &how->lock_attempts);
+    if (code == CLI_FINE)
+        code = pgdbm__cli_number(command, given, "count", 1, &request->count);
+    request->migrations.directory = pgdbm__cli_directory(command, given);
+    request->json = pgdbm__cli_value(command, given, "json") != NULL;
+    how->migrations = &request->migrations;
+    how->table = pgdbm__cli_value(command, given, "table");
+    how->dry_run = pgdbm__cli_value(command, given, "dry-run") != NULL;
+    how->per_schema = pgdbm__cli_value(command, given, "per-schema") != NULL;
+    how->target = pgdbm__cli_value(command, given, "target");
+    how->build = pgdbm__cli_value(command, given, "build");
+    how->policies.changed = policy(command, given, "allow-changed");
+    how->policies.missing = policy(command, given, "allow-missing");
+    how->policies.out_of_order = policy(command, given, "allow-out-of-order");
+    how->policies.future = policy(command, given, "allow-future");
+    how->policies.gap = policy(command, given, "allow-gap");
+    how->policies.duplicate = policy(command, given, "allow-duplicate");
+    how->on_progress = pgdbm__cli_progress;
+    how->context = &request->ticker;
+    return code;
 }
 
-/* Opens the manager that the options ask for; the exit code. */
-static int open_manager(const struct pgdbm__cli_given *given, pgdbm_db **db, pgdbm_error *err)
+static pgdbm_status call(enum pgdbm__cli_verb verb, pgdbm_db *db, const struct request *request,
+                         pgdbm_migration_report **report, pgdbm_error *err)
 {
-    pgdbm_config config = {
-        .connection_string = given->values[URL],
-        .schema = given->values[SCHEMA],
-        .min_connections = 1,
-        .max_connections = 2,
-        .fail_fast = true, /* a person waits: the second look is theirs */
-    };
-    pgdbm_status status = pgdbm_config_from_environment(&config, err);
-    if (status == PGDBM_OK && !names_a_database(&config)) {
-        *err = (pgdbm_error){.status = PGDBM_ERR_CONFIG, .message = "no database to work on"};
-        snprintf(err->hint, sizeof err->hint,
-                 "set DATABASE_URL or give --url; `pgdbm dev start` runs a private server and prints its URL");
-        status = err->status;
+    const pgdbm_migrate_options *how = &request->how;
+    switch (verb) {
+    case CLI_APPLY:
+        return pgdbm_migrate(db, how, report, err);
+    case CLI_TRY:
+        return pgdbm_migrate_try(db, how, report, err);
+    case CLI_STATUS:
+        return pgdbm_migrate_status(db, how, report, err);
+    case CLI_ROLLBACK:
+        return pgdbm_migrate_rollback(db, how, (size_t)request->count, report, err);
+    case CLI_BASELINE:
+        return pgdbm_migrate_baseline(db, how, report, err);
+    case CLI_REPAIR:
+        return pgdbm_migrate_repair(db, how, report, err);
+    case CLI_VERIFY:
+        return pgdbm_migrate_verify(db, how, report, err);
+    case CLI_HISTORY:
+        break;
     }
-    if (status == PGDBM_OK)
-        status = pgdbm_open(&config, db, err);
-    return status == PGDBM_OK ? CLI_FINE : pgdbm__cli_exit_code(err, true);
+    pgdbm_migrate_options without_files = *how;
+    without_files.migrations = NULL;
+    return pgdbm_migrate_history(db, &without_files, report, err);
 }
 
-static json_t *json_migration(const pgdbm_migration *migration)
-{
-    return json_pack("{s:o, s:o, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:f}", "filename",
-                     pgdbm__cli_json_text(migration->filename), "version", pgdbm__cli_json_text(migration->version),
-                     "state", state_names[migration->state], "no_transaction", (int)migration->no_transaction,
-                     "applied_now", (int)migration->applied_now, "checksum", pgdbm__cli_json_text(migration->checksum),
-                     "applied_checksum", pgdbm__cli_json_text(migration->applied_checksum), "applied_at",
-                     pgdbm__cli_json_text(migration->applied_at), "applied_by",
-                     pgdbm__cli_json_text(migration->applied_by), "execution_ms", migration->execution_ms);
-}
-
-/* The report and the error as one object; either may be NULL. */
-static bool print_json(const pgdbm_migration_report *report, bool dry_run, const pgdbm_error *err)
-{
-    json_t *answer = json_object();
-    if (report != NULL) {
-        json_t *migrations = json_array();
-        for (size_t i = 0; i < report->n_migrations; i++)
-            json_array_append_new(migrations, json_migration(&report->migrations[i]));
-        json_object_update_new(answer,
-                               json_pack("{s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:o}", "module",
-                                         pgdbm__cli_json_text(report->module), "schema",
-                                         pgdbm__cli_json_text(report->schema), "dry_run", (int)dry_run, "applied_now",
-                                         (json_int_t)report->n_applied, "pending", (json_int_t)report->n_pending,
-                                         "changed", (json_int_t)count(report, PGDBM_MIGRATION_CHANGED), "missing",
-                                         (json_int_t)count(report, PGDBM_MIGRATION_MISSING), "migrations", migrations));
-    }
-    if (err != NULL)
-        json_object_set_new(answer, "error", pgdbm__cli_json_error(err));
-    return pgdbm__cli_print_json(answer);
-}
-
-/* The table of all files, or only of those that this run applied or would apply. */
-static bool print_table(const pgdbm_migration_report *report, bool only_now, bool dry_run)
-{
-    static const char *const headings[] = {"VERSION", "FILE", "STATE", "APPLIED AT", "TOOK"};
-    static const enum pgdbm__cli_style styles[] = {
-        [PGDBM_MIGRATION_APPLIED] = CLI_GREEN,
-        [PGDBM_MIGRATION_PENDING] = CLI_YELLOW,
-        [PGDBM_MIGRATION_CHANGED] = CLI_RED,
-        [PGDBM_MIGRATION_MISSING] = CLI_RED,
-    };
-    enum { N_COLUMNS = sizeof headings / sizeof headings[0], TOOK_BYTES = 32 };
-    struct pgdbm__cli_cell *cells = calloc(report->n_migrations + 1, sizeof *cells * N_COLUMNS);
-    char(*took)[TOOK_BYTES] = calloc(report->n_migrations + 1, sizeof *took);
-    size_t n_rows = 0;
-    bool enough_memory = cells != NULL && took != NULL;
-    for (size_t i = 0; enough_memory && i < report->n_migrations; i++) {
-        const pgdbm_migration *migration = &report->migrations[i];
-        bool would_run = dry_run && migration->state == PGDBM_MIGRATION_PENDING;
-        if (only_now && !migration->applied_now && !would_run)
-            continue;
-        if (migration->state != PGDBM_MIGRATION_PENDING)
-            snprintf(took[n_rows], TOOK_BYTES, "%.0f ms", migration->execution_ms);
-        struct pgdbm__cli_cell *row = &cells[n_rows * N_COLUMNS];
-        row[0].text = migration->version;
-        row[1].text = migration->filename;
-        row[2] = (struct pgdbm__cli_cell){state_names[migration->state], styles[migration->state]};
-        row[3].text = migration->applied_at;
-        row[4].text = took[n_rows];
-        n_rows++;
-    }
-    if (!enough_memory)
-        pgdbm__cli_say_error(NULL, "out of memory");
-    else if (n_rows > 0) {
-        putchar('\n');
-        pgdbm__cli_print_table(headings, N_COLUMNS, cells, n_rows);
-        putchar('\n');
-    }
-    free(cells);
-    free(took);
-    return enough_memory;
-}
-
-static const char *files(size_t n)
-{
-    return n == 1 ? "file" : "files";
-}
-
-static bool print_applied(const pgdbm_migration_report *report, bool dry_run, bool failed)
-{
-    printf("module %s, schema %s\n", report->module, report->schema);
-    if (!print_table(report, true, dry_run))
-        return false;
-    if (dry_run)
-        printf("%zu %s would be applied; nothing was written\n", report->n_applied, files(report->n_applied));
-    else if (report->n_applied == 0 && !failed)
-        printf("nothing to do: %zu %s, all applied\n", report->n_migrations, files(report->n_migrations));
-    else
-        printf("%zu %s applied%s\n", report->n_applied, files(report->n_applied), failed ? ", then it failed" : "");
-    return true;
-}
-
-static bool print_status(const pgdbm_migration_report *report)
-{
-    size_t changed = count(report, PGDBM_MIGRATION_CHANGED);
-    size_t missing = count(report, PGDBM_MIGRATION_MISSING);
-    printf("module %s, schema %s\n", report->module, report->schema);
-    if (!print_table(report, false, false))
-        return false;
-    printf("%zu applied, %zu pending", count(report, PGDBM_MIGRATION_APPLIED), report->n_pending);
-    if (changed > 0)
-        printf(", %zu changed after being applied", changed);
-    if (missing > 0)
-        printf(", %zu applied but without a file", missing);
-    putchar('\n');
-    return true;
-}
-
-/* Opens, calls, prints. `report` is left to the caller. */
-static int migrate(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given, migrate_call *call,
-                   pgdbm_migration_report **report)
+/* Reads, opens, calls, prints. What is not all applied is worth a code of its own to those who only look. */
+static int run_verb(enum pgdbm__cli_verb verb, const struct pgdbm__cli_command *command,
+                    const struct pgdbm__cli_given *given)
 {
     pgdbm_error err = {0};
     pgdbm_db *db = NULL;
-    bool dry_run = given->values[DRY_RUN] != NULL;
-    bool json = given->values[JSON] != NULL;
-    if (given->values[MODULE] == NULL) {
-        pgdbm__cli_say_error("a history without names mixes the modules of a schema up: give --module NAME",
-                             "migrate %s: no module named", command->name);
-        return CLI_USAGE;
-    }
-    int code = open_manager(given, &db, &err);
-    if (code == CLI_FINE) {
-        const pgdbm_migrations migrations = {.directory = given->values[DIRECTORY] != NULL ? given->values[DIRECTORY]
-                                                                                           : "migrations"};
-        const pgdbm_migrate_options how = {
-            .module = given->values[MODULE], .migrations = &migrations, .dry_run = dry_run};
-        if (call(db, &how, report, &err) != PGDBM_OK)
-            code = pgdbm__cli_exit_code(&err, false);
-    }
+    pgdbm_migration_report *report = NULL;
+    struct request request = {.count = 1};
+    int code = read_request(command, given, &request);
+    if (code != CLI_FINE)
+        return code;
+    code = pgdbm__cli_open(command, given, 2, &db, &err);
+    if (code == CLI_FINE && call(verb, db, &request, &report, &err) != PGDBM_OK)
+        code = pgdbm__cli_exit_code(&err, false);
+    pgdbm__cli_progress_end(&request.ticker);
     bool failed = code != CLI_FINE;
     bool printed = true;
-    if (json)
-        printed = print_json(*report, dry_run, failed ? &err : NULL);
-    else if (*report != NULL)
-        printed = call == pgdbm_migrate ? print_applied(*report, dry_run, failed) : print_status(*report);
+    if (request.json)
+        printed = pgdbm__cli_print_report_json(report, request.how.dry_run, failed ? &err : NULL);
+    else if (report != NULL)
+        printed = pgdbm__cli_print_report(verb, report, request.how.dry_run, failed);
     if (failed)
         pgdbm__cli_say_library_error(&err);
+    else if (verb == CLI_STATUS && !pgdbm__cli_all_applied(report))
+        code = CLI_PENDING;
+    pgdbm_migration_report_free(report);
     pgdbm_close(db);
     return printed ? code : CLI_FAILED;
 }
 
 static int apply(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
-    pgdbm_migration_report *report = NULL;
-    int code = migrate(command, given, pgdbm_migrate, &report);
-    pgdbm_migration_report_free(report);
-    return code;
+    bool try = pgdbm__cli_value(command, given, "try") != NULL;
+    if (try && pgdbm__cli_value(command, given, "dry-run") != NULL) {
+        pgdbm__cli_say_error("--try runs everything and takes locks, --dry-run runs nothing",
+                             "migrate apply: --try and --dry-run exclude each other");
+        return CLI_USAGE;
+    }
+    return run_verb(try ? CLI_TRY : CLI_APPLY, command, given);
 }
 
 static int status(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
-    pgdbm_migration_report *report = NULL;
-    int code = migrate(command, given, pgdbm_migrate_status, &report);
-    if (code == CLI_FINE && (report->n_pending > 0 || count(report, PGDBM_MIGRATION_CHANGED) > 0))
-        code = CLI_PENDING;
-    pgdbm_migration_report_free(report);
-    return code;
+    return run_verb(CLI_STATUS, command, given);
+}
+
+static int rollback(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
+{
+    if (pgdbm__cli_value(command, given, "count") != NULL && pgdbm__cli_value(command, given, "target") != NULL) {
+        pgdbm__cli_say_error("say how many, or down to which",
+                             "migrate rollback: --count and --target exclude each other");
+        return CLI_USAGE;
+    }
+    return run_verb(CLI_ROLLBACK, command, given);
+}
+
+static int baseline(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
+{
+    return run_verb(CLI_BASELINE, command, given);
+}
+
+static int repair(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
+{
+    return run_verb(CLI_REPAIR, command, given);
+}
+
+static int verify(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
+{
+    return run_verb(CLI_VERIFY, command, given);
+}
+
+static int history(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
+{
+    return run_verb(CLI_HISTORY, command, given);
+}
+
+static int check(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
+{
+    pgdbm_error err = {0};
+    pgdbm_db *db = NULL;
+    pgdbm_migration_skew skew = PGDBM_SKEW_EQUAL;
+    struct request request = {0};
+    int code = read_request(command, given, &request);
+    if (code != CLI_FINE)
+        return code;
+    code = pgdbm__cli_open(command, given, 2, &db, &err);
+    bool reached = code == CLI_FINE;
+    pgdbm_status checked = PGDBM_OK;
+    if (reached) {
+        checked = pgdbm_migrate_check(db, &request.how, pgdbm__cli_value(command, given, "min"),
+                                      pgdbm__cli_value(command, given, "max"), &skew, &err);
+        if (checked != PGDBM_OK)
+            code = checked == PGDBM_ERR_MIGRATION && skew == PGDBM_SKEW_BEHIND ? CLI_PENDING
+                                                                               : pgdbm__cli_exit_code(&err, false);
+    }
+    bool known = reached && (checked == PGDBM_OK || checked == PGDBM_ERR_MIGRATION);
+    bool printed = true;
+    if (request.json) {
+        json_t *answer =
+            json_pack("{s:o, s:b}", "skew", known ? json_string(pgdbm_migration_skew_name(skew)) : json_null(), "fits",
+                      code == CLI_FINE);
+        if (answer != NULL && code != CLI_FINE)
+            json_object_set_new(answer, "error", pgdbm__cli_json_error(&err));
+        printed = pgdbm__cli_print_json(answer);
+    } else if (known)
+        printf("%s\n", pgdbm_migration_skew_name(skew));
+    if (code != CLI_FINE)
+        pgdbm__cli_say_library_error(&err);
+    pgdbm_close(db);
+    return printed ? code : CLI_FAILED;
 }
 
 const struct pgdbm__cli_command pgdbm__cli_migrate_apply = {
@@ -238,9 +275,10 @@ const struct pgdbm__cli_command pgdbm__cli_migrate_apply = {
                    "each in a transaction. Makes the schema when it is missing. Stops at the first file that fails: "
                    "the ones before it stay, nothing of it remains, the next run resumes. Any number of processes "
                    "may start together.",
-    .example = "pgdbm migrate apply --module users --schema users --dir migrations/users",
-    .options = options,
-    .n_options = N_APPLY_OPTIONS,
+    .example = "pgdbm migrate apply --module users --schema users --dir migrations/users\n"
+               "pgdbm migrate apply --module users --schema users --dry-run | less",
+    .options = apply_options,
+    .n_options = N_OF(apply_options),
     .run = apply,
 };
 
@@ -248,10 +286,86 @@ const struct pgdbm__cli_command pgdbm__cli_migrate_status = {
     .group = "migrate",
     .name = "status",
     .summary = "Show which migrations are applied, pending or changed",
-    .description = "Looks without writing or locking anything. The exit code is 3 when a file is pending, or was "
-                   "changed after it was applied, so that a deployment can ask before it starts.",
+    .description = "Looks without writing or locking anything. The exit code is 3 when a file is pending, or anything "
+                   "else is not as it was applied, so that a deployment can ask before it starts.",
     .example = "pgdbm migrate status --module users --schema users --dir migrations/users --json",
-    .options = options,
-    .n_options = N_STATUS_OPTIONS,
+    .options = look_options,
+    .n_options = N_OF(look_options),
     .run = status,
+};
+
+const struct pgdbm__cli_command pgdbm__cli_migrate_rollback = {
+    .group = "migrate",
+    .name = "rollback",
+    .summary = "Undo applied migrations by their down parts, the newest first",
+    .description =
+        "Each file is undone in a transaction, by its down part: NNN_name.down.sql, or what follows a line "
+        "`-- pgdbm:down`; where the file is gone, by the one that was recorded. A down part that is missing, "
+        "or a file that was changed since, is an error before anything runs.",
+    .example = "pgdbm migrate rollback --module users --schema users --count 1\n"
+               "pgdbm migrate rollback --module users --schema users --target 12",
+    .options = rollback_options,
+    .n_options = N_OF(rollback_options),
+    .run = rollback,
+};
+
+const struct pgdbm__cli_command pgdbm__cli_migrate_baseline = {
+    .group = "migrate",
+    .name = "baseline",
+    .summary = "Record files as applied without running them",
+    .description = "For a database that has what the files would make. Refused where the module has a history already.",
+    .example = "pgdbm migrate baseline --module users --schema users --target 12",
+    .options = baseline_options,
+    .n_options = N_OF(baseline_options),
+    .run = baseline,
+};
+
+const struct pgdbm__cli_command pgdbm__cli_migrate_repair = {
+    .group = "migrate",
+    .name = "repair",
+    .summary = "Make the history fit files of which only comments were changed",
+    .description =
+        "Records the checksums of files that differ in comments and white space only, and gives rows without "
+        "a module to this one where the text is that of its file. What is still wrong afterwards is an error.",
+    .example = "pgdbm migrate repair --module users --schema users",
+    .options = repair_options,
+    .n_options = N_OF(repair_options),
+    .run = repair,
+};
+
+const struct pgdbm__cli_command pgdbm__cli_migrate_verify = {
+    .group = "migrate",
+    .name = "verify",
+    .summary = "Fail unless history and files say the same",
+    .description =
+        "Looks without writing or locking anything. Pending and reformatted files count, and so do indexes of "
+        "the schema that are invalid.",
+    .example = "pgdbm migrate verify --module users --schema users",
+    .options = look_options,
+    .n_options = N_OF(look_options),
+    .run = verify,
+};
+
+const struct pgdbm__cli_command pgdbm__cli_migrate_history = {
+    .group = "migrate",
+    .name = "history",
+    .summary = "List what was applied, in the order in which it was",
+    .description = "When, by whom, by which build, and how long it took.",
+    .example = "pgdbm migrate history --module users --schema users --json",
+    .options = history_options,
+    .n_options = N_OF(history_options),
+    .run = history,
+};
+
+const struct pgdbm__cli_command pgdbm__cli_migrate_check = {
+    .group = "migrate",
+    .name = "check",
+    .summary = "Say whether the database is behind, equal, ahead or diverged",
+    .description =
+        "For the start of a program: one query, no lock. Prints equal, behind, ahead or diverged. The exit code "
+        "is 0 when the database's number is between --min and --max, 3 when it is behind, 1 otherwise.",
+    .example = "pgdbm migrate check --module users --schema users --min 12 --max 14",
+    .options = check_options,
+    .n_options = N_OF(check_options),
+    .run = check,
 };

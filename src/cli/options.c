@@ -3,6 +3,9 @@
 #include "command.h"
 #include "output.h"
 
+#include <ctype.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *pgdbm__cli_full_name(const struct pgdbm__cli_command *command, char *text, size_t text_bytes)
@@ -87,10 +90,20 @@ static int parse_option(const struct pgdbm__cli_command *command, int argc, char
     return check_choice(command, option, value);
 }
 
+/* A word that is no option: kept in front of argv, in the order in which it came. */
+static int take_argument(const struct pgdbm__cli_command *command, char **argv, char *word,
+                         struct pgdbm__cli_given *given)
+{
+    if (given->n_arguments == command->max_arguments)
+        return say_usage(command, "unexpected argument", word, NULL, "");
+    argv[given->n_arguments++] = word;
+    return CLI_FINE;
+}
+
 int pgdbm__cli_parse(const struct pgdbm__cli_command *command, int argc, char **argv, struct pgdbm__cli_given *given,
                      bool *help)
 {
-    *given = (struct pgdbm__cli_given){0};
+    *given = (struct pgdbm__cli_given){.arguments = argv};
     *help = false;
     /* Who asks for help gets it, whatever else stands on the line. */
     for (int i = 0; i < argc; i++)
@@ -105,9 +118,75 @@ int pgdbm__cli_parse(const struct pgdbm__cli_command *command, int argc, char **
         else if (argv[i][0] == '-')
             code = unknown_option(command, argv[i], argv[i] + 1);
         else
-            code = say_usage(command, "unexpected argument", argv[i], NULL, "");
+            code = take_argument(command, argv, argv[i], given);
         if (code != CLI_FINE)
             return code;
     }
+    if (command->argument != NULL && given->n_arguments == 0)
+        return say_usage(command, "one word is missing", command->argument, NULL, "");
     return CLI_FINE;
+}
+
+const char *pgdbm__cli_value(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                             const char *name)
+{
+    const struct pgdbm__cli_option *option = find_option(command, name, strlen(name));
+    return option != NULL ? given->values[option - command->options] : NULL;
+}
+
+static int say_value(const struct pgdbm__cli_command *command, const char *name, const char *wanted, const char *value)
+{
+    char message[128];
+    snprintf(message, sizeof message, "--%s must be %s, not", name, wanted);
+    return say_usage(command, message, value, NULL, "");
+}
+
+/* The digits at the beginning, and what follows them; below 0 when there are none or too many. */
+static long read_digits(const char *text, const char **rest)
+{
+    char *end = NULL;
+    long number = isdigit((unsigned char)*text) ? strtol(text, &end, 10) : -1;
+    *rest = end != NULL ? end : text;
+    return number <= INT_MAX ? number : -1;
+}
+
+int pgdbm__cli_number(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given, const char *name,
+                      int least, int *number)
+{
+    const char *value = pgdbm__cli_value(command, given, name);
+    if (value == NULL)
+        return CLI_FINE;
+    const char *rest;
+    long read = read_digits(value, &rest);
+    if (read < least || *rest != '\0') {
+        char wanted[64];
+        snprintf(wanted, sizeof wanted, "a whole number from %d on", least);
+        return say_value(command, name, wanted, value);
+    }
+    *number = (int)read;
+    return CLI_FINE;
+}
+
+int pgdbm__cli_duration(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                        const char *name, int *ms)
+{
+    static const struct {
+        const char *unit;
+        int ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"min", 60000}};
+    const char *value = pgdbm__cli_value(command, given, name);
+    if (value == NULL)
+        return CLI_FINE;
+    if (strcmp(value, "off") == 0) {
+        *ms = -1;
+        return CLI_FINE;
+    }
+    const char *rest;
+    long read = read_digits(value, &rest);
+    for (size_t i = 0; read > 0 && i < sizeof units / sizeof units[0]; i++)
+        if (strcmp(rest, units[i].unit) == 0 && read <= INT_MAX / units[i].ms) {
+            *ms = (int)read * units[i].ms;
+            return CLI_FINE;
+        }
+    return say_value(command, name, "a time as 500ms, 30s, 5min or off", value);
 }

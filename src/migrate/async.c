@@ -11,7 +11,7 @@
 struct job {
     pgdbm_db *db;
     pgdbm_migrate_options options;
-    char *module, *table;
+    char *texts[4]; /* copies of the options' */
     pgdbm_migration_report *report;
     pgdbm_done_callback on_done; /* NULL: the outcome goes to a future, without a report */
     void *context;
@@ -20,8 +20,8 @@ struct job {
 static void job_free(struct job *job)
 {
     pgdbm_migration_report_free(job->report);
-    pgdbm__free(job->module);
-    pgdbm__free(job->table);
+    for (size_t i = 0; i < sizeof job->texts / sizeof *job->texts; i++)
+        pgdbm__free(job->texts[i]);
     pgdbm__free(job);
 }
 
@@ -43,6 +43,19 @@ static void done(const pgdbm_outcome *outcome, void *context)
     job_free(job);
 }
 
+/* The caller's texts may be gone when the helper thread looks at them. */
+static bool copy_texts(struct job *job)
+{
+    const char **const texts[] = {&job->options.module, &job->options.table, &job->options.target, &job->options.build};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        job->texts[i] = pgdbm__strdup(*texts[i]);
+        if (*texts[i] != NULL && job->texts[i] == NULL)
+            return false;
+        *texts[i] = job->texts[i];
+    }
+    return true;
+}
+
 pgdbm_status pgdbm_migrate_async_sized(pgdbm_db *db, const pgdbm_migrate_options *options, size_t options_bytes,
                                        pgdbm_done_callback on_done, void *context, pgdbm_error *err)
 {
@@ -57,15 +70,9 @@ pgdbm_status pgdbm_migrate_async_sized(pgdbm_db *db, const pgdbm_migrate_options
         return pgdbm__fail_nomem(err, "starting to migrate");
     memcpy(&job->options, options, options_bytes < sizeof job->options ? options_bytes : sizeof job->options);
     job->db = db;
-    job->module = pgdbm__strdup(job->options.module);
-    job->table = pgdbm__strdup(job->options.table);
     job->on_done = future ? NULL : on_done;
     job->context = context;
-    pgdbm_status status = PGDBM_OK;
-    if ((job->options.module != NULL && job->module == NULL) || (job->options.table != NULL && job->table == NULL))
-        status = pgdbm__fail_nomem(err, "starting to migrate");
-    job->options.module = job->module;
-    job->options.table = job->table;
+    pgdbm_status status = copy_texts(job) ? PGDBM_OK : pgdbm__fail_nomem(err, "starting to migrate");
     if (status == PGDBM_OK)
         status = pgdbm_offload(pgdbm_pool_of(db), work, job, future ? on_done : done, future ? context : job, err);
     if (status != PGDBM_OK)

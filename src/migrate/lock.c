@@ -6,6 +6,7 @@
 #include "base/error.h"
 
 #include <pgdbm/memory.h>
+#include <pgdbm/transaction.h>
 #include <time.h>
 
 /* Half a second at most between two looks: short beside a deployment, long beside what a look costs. */
@@ -51,35 +52,107 @@ static pgdbm_status fail_timeout(pgdbm_db *session, const char *module, pgdbm_er
     return PGDBM_ERR_TIMEOUT;
 }
 
-pgdbm_status pgdbm__migration_lock(pgdbm_db *session, const char *module, int64_t deadline, char **role,
-                                   pgdbm_error *err)
+/* Behind a pooler that hands out servers per transaction, a session's lock would be somebody else's a moment later. */
+static pgdbm_status find_server(struct pgdbm__migration_lock *lock, pgdbm_error *err)
+{
+    int given = 0;
+    int64_t answering = 0;
+    pgdbm_status status = pgdbm_session_pid(lock->pin, &given, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_fetch_value_int64(lock->pin, "SELECT pg_catalog.pg_backend_pid()::bigint", pgdbm_no_args,
+                                         &answering, err);
+    if (status == PGDBM_OK)
+        lock->server = given == answering ? PGDBM__SERVER_OWN : PGDBM__SERVER_POOLED;
+    return status;
+}
+
+/* Leaves lock->role NULL when another has the lock. */
+static pgdbm_status try_session_lock(struct pgdbm__migration_lock *lock, const char *module, pgdbm_error *err)
+{
+    return pgdbm_fetch_value_text(
+        lock->pin, "SELECT CASE WHEN pg_catalog.pg_try_advisory_lock(" LOCK_KEY ") THEN current_setting('role') END",
+        pgdbm_args(module), &lock->role, err);
+}
+
+static pgdbm_status try_transaction_lock(struct pgdbm__migration_lock *lock, pgdbm_db *db, const char *module,
+                                         pgdbm_error *err)
+{
+    /* With another isolation the history would be read as it was before the lock was had. */
+    const pgdbm_tx_options options = {.isolation = PGDBM_READ_COMMITTED};
+    pgdbm_status status = pgdbm_begin(db, &options, &lock->tx, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_fetch_value_text(lock->tx,
+                                        "SELECT CASE WHEN pg_catalog.pg_try_advisory_xact_lock(" LOCK_KEY
+                                        ") THEN current_setting('role') END",
+                                        pgdbm_args(module), &lock->role, err);
+    /* A simple query closes the portal of the one before: an open one has a snapshot, which CREATE INDEX CONCURRENTLY
+     * elsewhere would wait for as long as this transaction lasts. */
+    if (status == PGDBM_OK && lock->role != NULL)
+        return pgdbm_execute_simple(
+            lock->tx, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0", err);
+    pgdbm_close(lock->tx);
+    lock->tx = NULL;
+    return status;
+}
+
+static pgdbm_status try_lock(struct pgdbm__migration_lock *lock, pgdbm_db *db, const char *module, pgdbm_error *err)
+{
+    pgdbm_status status = PGDBM_OK;
+    if (lock->pin == NULL && lock->server != PGDBM__SERVER_POOLED)
+        status = pgdbm_pin(db, &lock->pin, err);
+    if (status == PGDBM_OK && lock->server == PGDBM__SERVER_UNKNOWN)
+        status = find_server(lock, err);
+    if (status != PGDBM_OK)
+        return status;
+    if (lock->server == PGDBM__SERVER_OWN)
+        return try_session_lock(lock, module, err);
+    pgdbm_close(lock->pin);
+    lock->pin = NULL;
+    return try_transaction_lock(lock, db, module, err);
+}
+
+pgdbm_status pgdbm__migration_lock(struct pgdbm__migration_lock *lock, pgdbm_db *db, const char *module,
+                                   int64_t deadline, pgdbm__migration_waiting waiting, void *context, pgdbm_error *err)
 {
     int64_t pause_ms = FIRST_POLL_MS;
     for (;;) {
-        pgdbm_status status = pgdbm_fetch_value_text(
-            session, "SELECT CASE WHEN pg_catalog.pg_try_advisory_lock(" LOCK_KEY ") THEN current_setting('role') END",
-            pgdbm_args(module), role, err);
-        if (status != PGDBM_OK || *role != NULL)
+        pgdbm_status status = try_lock(lock, db, module, err);
+        if (status != PGDBM_OK || lock->role != NULL)
             return status;
         int64_t now = pgdbm__now_ns();
         if (now >= deadline)
-            return fail_timeout(session, module, err);
+            return fail_timeout(lock->pin != NULL ? lock->pin : db, module, err);
+        status = waiting(context, err);
+        if (status != PGDBM_OK)
+            return status;
         int64_t moment = now + pgdbm__jitter(pause_ms * PGDBM__MS, 50);
         sleep_until(moment < deadline ? moment : deadline);
         pause_ms = pause_ms * 2 < LONGEST_POLL_MS ? pause_ms * 2 : LONGEST_POLL_MS;
     }
 }
 
-pgdbm_status pgdbm__migration_unlock(pgdbm_db *session, const char *module, pgdbm_error *err)
+pgdbm_status pgdbm__migration_unlock(struct pgdbm__migration_lock *lock, const char *module, pgdbm_error *err)
 {
     bool had_it = false;
-    pgdbm_status status = pgdbm_fetch_value_bool(session, "SELECT pg_catalog.pg_advisory_unlock(" LOCK_KEY ")",
+    if (lock->tx != NULL) {
+        pgdbm_db *tx = lock->tx;
+        lock->tx = NULL;
+        return pgdbm_commit(tx, err);
+    }
+    pgdbm_status status = pgdbm_fetch_value_bool(lock->pin, "SELECT pg_catalog.pg_advisory_unlock(" LOCK_KEY ")",
                                                  pgdbm_args(module), &had_it, err);
     if (status == PGDBM_OK && !had_it) {
         status = pgdbm__fail(err, PGDBM_ERR_MIGRATION, "the lock of module %s was lost while a migration ran", module);
-        pgdbm__error_hint(err, "take pg_advisory_unlock_all() and DISCARD out of the migration; behind a pooler, "
-                               "migrate over a direct connection");
+        pgdbm__error_hint(err, "take pg_advisory_unlock_all() and DISCARD out of the migration");
         pgdbm__error_outcome(err, PGDBM_OUTCOME_DONE);
     }
     return status;
+}
+
+void pgdbm__migration_lock_free(struct pgdbm__migration_lock *lock)
+{
+    pgdbm_close(lock->tx);
+    pgdbm_close(lock->pin);
+    pgdbm_free(lock->role);
+    *lock = (struct pgdbm__migration_lock){.server = lock->server};
 }

@@ -1,215 +1,115 @@
 /* SPDX-License-Identifier: MIT */
-/* The public calls. A run owns its files, its rows and one pinned session at a time; nothing outlives the call but the
- * report.
+/* Applying, looking, and the report of what there is: the calls that most programs make.
  *
- * Each file has a pinned session of its own, with the lock taken again: what a file leaves behind in its session
- * (search_path, role, temporary tables) is undone by the pool when the session goes back, and cannot reach the next
- * file. Who has the lock reads the history again, so it does not matter which process applies which file. */
+ * Each file is an act of its own, with a session of its own and the lock taken again: what a file leaves behind in its
+ * session (search_path, role, temporary tables) cannot reach the next one. Who has the lock reads the history again, so it
+ * does not matter which process applies which file. */
+#include "base/error.h"
 #include "migrate/apply.h"
-#include "migrate/lock.h"
+#include "migrate/dry_run.h"
+#include "migrate/heads.h"
 #include "migrate/plan.h"
 
-#include "base/alloc.h"
-#include "base/clock.h"
-#include "base/error.h"
-
-#include <pgdbm/memory.h>
-#include <pgdbm/transaction.h>
-#include <string.h>
-
-#define DEFAULT_WAIT_MS 300000
-
-struct run {
-    pgdbm_db *db;
-    pgdbm_migrate_options options;
-    const char *template_schema; /* the manager's, NULL for none */
-    struct pgdbm__history history;
-    struct pgdbm__migration_set set;
-    struct pgdbm__history_rows rows;
-    bool matched; /* the files have their states */
-    pgdbm_db *session;
-};
-
-static void run_free(struct run *run)
+static pgdbm_status refuse_pooled(const struct pgdbm__run *run, const struct pgdbm__migration_file *file,
+                                  pgdbm_error *err)
 {
-    pgdbm_close(run->session);
-    pgdbm__history_rows_free(&run->rows);
-    pgdbm__migration_set_free(&run->set);
-    pgdbm__history_free(&run->history);
+    pgdbm__fail(
+        err, PGDBM_ERR_MIGRATION,
+        "migration %s of module %s cannot run here: it is one without a transaction, and a pooler stands between "
+        "this program and the server",
+        file->filename, run->history.module);
+    pgdbm__error_detail(err,
+                        "the lock that keeps others away would be gone after the first statement, because the pooler "
+                        "hands the server to somebody else then");
+    pgdbm__error_hint(err, "migrate over a direct connection to the server");
+    return PGDBM_ERR_MIGRATION;
 }
 
-/* Everything that can be known without the database. */
-static pgdbm_status run_init(struct run *run, const char *function, pgdbm_db *db, const pgdbm_migrate_options *options,
-                             size_t options_bytes, pgdbm_error *err)
+/* The next file. `context` becomes it, NULL when there is none any more. */
+static pgdbm_status apply_next(struct pgdbm__run *run, void *context, pgdbm_error *err)
 {
-    if (db == NULL || options == NULL)
-        return pgdbm__fail_null(err, function, db == NULL ? "db" : "options");
-    memcpy(&run->options, options, options_bytes < sizeof run->options ? options_bytes : sizeof run->options);
-    if (run->options.migrations == NULL)
-        return pgdbm__fail_null(err, function, "options->migrations");
-    run->db = db;
-    run->template_schema = pgdbm_schema(db);
-    if (run->options.wait_timeout_ms == 0)
-        run->options.wait_timeout_ms = DEFAULT_WAIT_MS;
-    pgdbm_status status =
-        pgdbm__history_init(&run->history, run->options.module, run->template_schema, run->options.table, err);
-    if (status == PGDBM_OK)
-        status = pgdbm__migration_set_load(&run->set, run->options.migrations, run->options.allow_empty, err);
-    return status;
-}
-
-static pgdbm_status take_session(struct run *run, pgdbm_error *err)
-{
-    pgdbm_status status = pgdbm_pin(run->db, &run->session, err);
-    if (status == PGDBM_ERR_TRANSACTION)
-        pgdbm__error_hint(err, "migrate on the manager itself, not on a transaction or a pinned session");
-    return status;
-}
-
-/* When it fails, what was known before stays. */
-static pgdbm_status read_history(struct run *run, pgdbm_error *err)
-{
-    struct pgdbm__history_rows rows = {0};
-    pgdbm_status status = pgdbm__history_read(&run->history, run->session, &rows, err);
-    if (status != PGDBM_OK) {
-        pgdbm__history_rows_free(&rows);
+    struct pgdbm__migration_file **applied = context;
+    pgdbm_status status = pgdbm__run_check(run, err);
+    if (status != PGDBM_OK)
         return status;
-    }
-    pgdbm__history_rows_free(&run->rows);
-    run->rows = rows;
-    pgdbm__plan_match(&run->set, &run->rows);
-    run->matched = true;
-    return PGDBM_OK;
-}
-
-static pgdbm_status prepare_pending(struct run *run, pgdbm_error *err)
-{
-    pgdbm_status status = PGDBM_OK;
-    for (size_t i = 0; status == PGDBM_OK && i < run->set.n_files; i++) {
-        struct pgdbm__migration_file *file = &run->set.files[i];
-        if (file->state == PGDBM_MIGRATION_PENDING)
-            status = pgdbm__script_prepare(&file->script, file->filename, file->text, file->bytes, run->template_schema,
-                                           err);
-    }
-    return status;
-}
-
-/* Reads, and finds out whether what is pending could run. Under the lock what it finds stays so. */
-static pgdbm_status look(struct run *run, pgdbm_error *err)
-{
-    pgdbm_status status = read_history(run, err);
-    if (status == PGDBM_OK)
-        status = pgdbm__plan_check(&run->set, &run->history, err);
-    if (status == PGDBM_OK)
-        status = prepare_pending(run, err);
-    return status;
-}
-
-static pgdbm_status apply_first_pending(struct run *run, const char *role, pgdbm_error *err)
-{
-    struct pgdbm__migration_file *file = pgdbm__plan_pending(&run->set);
-    pgdbm_status status = PGDBM_OK;
+    struct pgdbm__migration_file *file = pgdbm__plan_next(&run->set, run->options.target);
     if (file == NULL)
         return PGDBM_OK;
-    if (run->rows.no_table)
-        status = pgdbm__history_create(&run->history, run->session, err);
-    if (status == PGDBM_OK)
-        status = pgdbm__migration_apply(&run->history, file, run->session, role, err);
-    if (status == PGDBM_OK) {
-        file->applied_now = true;
-        file->state = PGDBM_MIGRATION_APPLIED;
-    }
-    return status;
+    if (run->pooled && file->no_transaction)
+        return refuse_pooled(run, file, err);
+    *applied = file;
+    run->n_files = run->file + pgdbm__plan_count(&run->set, run->options.target);
+    run->file++;
+    return pgdbm__migration_apply(run, file, err);
 }
 
-/* One file under the lock, on the session that is there; afterwards there is none. */
-static pgdbm_status step(struct run *run, pgdbm_error *err)
-{
-    char *role = NULL;
-    int64_t deadline = pgdbm__deadline(run->options.wait_timeout_ms);
-    pgdbm_status status = pgdbm__migration_lock(run->session, run->history.module, deadline, &role, err);
-    bool locked = status == PGDBM_OK;
-    if (status == PGDBM_OK)
-        status = look(run, err);
-    if (status == PGDBM_OK)
-        status = apply_first_pending(run, role, err);
-    if (locked) {
-        /* After an error that one is reported; the pool frees what the session may still hold. */
-        pgdbm_status unlocked =
-            pgdbm__migration_unlock(run->session, run->history.module, status == PGDBM_OK ? err : NULL);
-        if (status == PGDBM_OK)
-            status = unlocked;
-    }
-    pgdbm_free(role);
-    pgdbm_close(run->session);
-    run->session = NULL;
-    return status;
-}
-
-static pgdbm_status apply_all(struct run *run, pgdbm_error *err)
+static pgdbm_status apply_all(struct pgdbm__run *run, pgdbm_error *err)
 {
     pgdbm_status status = PGDBM_OK;
-    while (status == PGDBM_OK && pgdbm__plan_pending(&run->set) != NULL) {
-        if (run->session == NULL)
-            status = take_session(run, err);
-        if (status == PGDBM_OK)
-            status = step(run, err);
+    while (status == PGDBM_OK && pgdbm__plan_next(&run->set, run->options.target) != NULL) {
+        struct pgdbm__migration_file *file = NULL;
+        status = pgdbm__run_locked(run, apply_next, &file, err);
+        if (file != NULL && file->applied_now)
+            file->state = PGDBM_MIGRATION_APPLIED;
     }
     return status;
 }
 
-static pgdbm_status look_on_new_session(struct run *run, pgdbm_error *err)
+static pgdbm_status migrate(pgdbm_db *db, const pgdbm_migrate_options *options, size_t options_bytes,
+                            bool check_requirements, pgdbm_migration_report **report, pgdbm_error *err)
 {
-    pgdbm_status status = take_session(run, err);
-    return status == PGDBM_OK ? read_history(run, err) : status;
-}
-
-/* Whatever is known of the files; after a step the history is read once more, because it has when and by whom. */
-static pgdbm_status make_report(struct run *run, pgdbm_migration_report **report, pgdbm_error *err)
-{
-    pgdbm_status status = PGDBM_OK;
-    if (run->session == NULL)
-        status = look_on_new_session(run, err);
-    pgdbm_status reported = pgdbm__plan_report(&run->set, &run->rows, &run->history, run->options.dry_run, report,
-                                               status == PGDBM_OK ? err : NULL);
-    return status == PGDBM_OK ? reported : status;
+    struct pgdbm__run run = {0};
+    if (report != NULL)
+        *report = NULL;
+    pgdbm_status status = pgdbm__run_begin(&run, "pgdbm_migrate", db, options, options_bytes, true, err);
+    if (status == PGDBM_OK)
+        status = pgdbm__run_look(&run, err);
+    if (status == PGDBM_OK)
+        status = pgdbm__run_check(&run, err);
+    if (status == PGDBM_OK && check_requirements)
+        status = pgdbm__run_requirements(&run, err);
+    if (status == PGDBM_OK)
+        status = run.options.dry_run ? pgdbm__dry_run(&run, err) : apply_all(&run, err);
+    return pgdbm__run_end(&run, status, report, err);
 }
 
 pgdbm_status pgdbm_migrate_sized(pgdbm_db *db, const pgdbm_migrate_options *options, size_t options_bytes,
                                  pgdbm_migration_report **report, pgdbm_error *err)
 {
-    struct run run = {0};
-    if (report != NULL)
-        *report = NULL;
-    pgdbm_status status = run_init(&run, "pgdbm_migrate", db, options, options_bytes, err);
-    if (status == PGDBM_OK)
-        status = take_session(&run, err);
-    if (status == PGDBM_OK)
-        status = look(&run, err);
-    if (status == PGDBM_OK && !run.options.dry_run)
-        status = apply_all(&run, err);
-    if (report != NULL && run.matched) {
-        /* The error of the run is the one to be told. */
-        pgdbm_status reported = make_report(&run, report, status == PGDBM_OK ? err : NULL);
-        if (status == PGDBM_OK)
-            status = reported;
-    }
-    run_free(&run);
-    return status;
+    return migrate(db, options, options_bytes, true, report, err);
+}
+
+pgdbm_status pgdbm__migrate_ordered(pgdbm_db *db, const pgdbm_migrate_options *options, pgdbm_migration_report **report,
+                                    pgdbm_error *err)
+{
+    return migrate(db, options, sizeof *options, false, report, err);
 }
 
 pgdbm_status pgdbm_migrate_status_sized(pgdbm_db *db, const pgdbm_migrate_options *options, size_t options_bytes,
                                         pgdbm_migration_report **report, pgdbm_error *err)
 {
-    struct run run = {0};
+    struct pgdbm__run run = {0};
     if (report == NULL)
         return pgdbm__fail_null(err, "pgdbm_migrate_status", "report");
     *report = NULL;
-    pgdbm_status status = run_init(&run, "pgdbm_migrate_status", db, options, options_bytes, err);
+    pgdbm_status status = pgdbm__run_begin(&run, "pgdbm_migrate_status", db, options, options_bytes, true, err);
     if (status == PGDBM_OK)
-        status = look_on_new_session(&run, err);
+        status = pgdbm__run_look(&run, err);
+    run.options.dry_run = false; /* what would be applied is pending here */
+    return pgdbm__run_end(&run, status, report, err);
+}
+
+pgdbm_status pgdbm_migrate_history_sized(pgdbm_db *db, const pgdbm_migrate_options *options, size_t options_bytes,
+                                         pgdbm_migration_report **report, pgdbm_error *err)
+{
+    struct pgdbm__run run = {0};
+    if (report == NULL)
+        return pgdbm__fail_null(err, "pgdbm_migrate_history", "report");
+    *report = NULL;
+    pgdbm_status status = pgdbm__run_begin(&run, "pgdbm_migrate_history", db, options, options_bytes, false, err);
     if (status == PGDBM_OK)
-        status = pgdbm__plan_report(&run.set, &run.rows, &run.history, false, report, err);
-    run_free(&run);
-    return status;
+        status = pgdbm__history_read(&run.history, run.db, &run.rows, err);
+    if (status == PGDBM_OK)
+        status = pgdbm__plan_report_rows(&run.rows, &run.history, report, err);
+    return pgdbm__run_end(&run, status, NULL, err);
 }

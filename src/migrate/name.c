@@ -2,6 +2,9 @@
 /* File names of migrations. No state, any thread. */
 #include "migrate/name.h"
 
+#include "base/error.h"
+
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -42,7 +45,9 @@ bool pgdbm__migration_name_is_sql(const char *filename)
     return length >= 4 && strcasecmp(filename + length - 4, ".sql") == 0;
 }
 
-bool pgdbm__migration_name_parse(const char *filename, const char **version, size_t *version_bytes)
+/* The number that a versioned name begins with: where it is, and where the name goes on behind the separator. NULL when
+ * there is none. */
+static const char *read_number(const char *filename, struct pgdbm__migration_name *name)
 {
     const char *separator = "_";
     const char *at = filename;
@@ -52,18 +57,31 @@ bool pgdbm__migration_name_parse(const char *filename, const char **version, siz
     }
     size_t digits = count_digits(at);
     if (digits == 0)
+        return NULL;
+    name->version = at;
+    name->version_bytes = at == filename && is_date_and_time(at, digits) ? 15 : digits;
+    at += name->version_bytes;
+    return strncmp(at, separator, strlen(separator)) == 0 ? at + strlen(separator) : NULL;
+}
+
+bool pgdbm__migration_name_parse(const char *filename, struct pgdbm__migration_name *name)
+{
+    static const char down[] = ".down";
+    *name = (struct pgdbm__migration_name){.version = ""};
+    name->repeatable = strncmp(filename, "R__", 3) == 0;
+    const char *title = name->repeatable ? filename + 3 : read_number(filename, name);
+    size_t left = title != NULL ? strlen(title) : 0;
+    if (left <= 4 || strcmp(title + left - 4, ".sql") != 0)
         return false;
-    size_t number_bytes = at == filename && is_date_and_time(at, digits) ? 15 : digits;
-    const char *rest = at + number_bytes;
-    if (strncmp(rest, separator, strlen(separator)) != 0)
-        return false;
-    rest += strlen(separator);
-    size_t left = strlen(rest);
-    if (left <= 4 || strcmp(rest + left - 4, ".sql") != 0)
-        return false;
-    *version = at;
-    *version_bytes = number_bytes;
-    return true;
+    left -= 4;
+    if (left >= sizeof down - 1 && strncasecmp(title + left - (sizeof down - 1), down, sizeof down - 1) == 0) {
+        left -= sizeof down - 1;
+        name->down = true;
+        if (memcmp(title + left, down, sizeof down - 1) != 0)
+            return false; /* .Down.sql taken for a migration would undo what was just done */
+    }
+    name->stem_bytes = (size_t)(title - filename) + left;
+    return left > 0;
 }
 
 /* The next digit of a version, skipping the underscore; '\0' at the end. */
@@ -105,4 +123,25 @@ int pgdbm__migration_version_compare(const char *a, const char *b)
         if (x == '\0')
             return 0;
     }
+}
+
+pgdbm_status pgdbm__migration_module_name(const char *module, const char *schema,
+                                          char recorded[PGDBM__MODULE_LIMIT + 1], pgdbm_error *err)
+{
+    if (module == NULL || module[0] == '\0') {
+        pgdbm__fail(err, PGDBM_ERR_CONFIG, "migrations need a module name");
+        pgdbm__error_hint(err, "set .module: without it, two modules in one schema would take each other's "
+                               "migrations for their own");
+        return PGDBM_ERR_CONFIG;
+    }
+    int length = schema != NULL ? snprintf(recorded, PGDBM__MODULE_LIMIT + 1, "%s_%s", module, schema)
+                                : snprintf(recorded, PGDBM__MODULE_LIMIT + 1, "%s", module);
+    if (length < 0 || length > PGDBM__MODULE_LIMIT) {
+        pgdbm__fail(err, PGDBM_ERR_CONFIG,
+                    "module name %.60s..., with its schema if it has one, has %d bytes; the history holds %d", module,
+                    length, PGDBM__MODULE_LIMIT);
+        pgdbm__error_hint(err, "choose a shorter module name");
+        return PGDBM_ERR_CONFIG;
+    }
+    return PGDBM_OK;
 }

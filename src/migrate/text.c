@@ -2,12 +2,9 @@
 /* The text of a migration as bytes. No state, any thread. */
 #include "migrate/text.h"
 
-#include "sql/report.h"
-
 #include <openssl/evp.h>
 #include <stdint.h>
 #include <string.h>
-#include <strings.h>
 
 /* Reads one character of UTF-8 (RFC 3629: no overlong forms, no surrogates). Returns its length, 0 when invalid. */
 static size_t read_character(const char *text, size_t bytes, uint32_t *character)
@@ -50,8 +47,7 @@ static bool is_white_space(uint32_t c)
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-/* Narrows the span to what is inside of its outer white space. */
-static void strip(const char **text, size_t *bytes)
+void pgdbm__text_strip(const char **text, size_t *bytes)
 {
     const char *at = *text;
     const char *end = at + *bytes;
@@ -93,98 +89,50 @@ static bool digest_lines(EVP_MD_CTX *digest, const char *text, size_t bytes)
     return ok;
 }
 
-bool pgdbm__migration_checksum(const char *text, size_t bytes, char checksum[PGDBM__CHECKSUM_BYTES])
+/* Ends the digest and writes it out; `ok`: as far as it went, all went well. */
+static bool finish(EVP_MD_CTX *digest, bool ok, char checksum[PGDBM__CHECKSUM_BYTES])
 {
     static const char hexadecimal[] = "0123456789abcdef";
     unsigned char hash[EVP_MAX_MD_SIZE];
     unsigned int hash_bytes = 0;
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    strip(&text, &bytes);
-    bool ok = digest != NULL && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
-              digest_lines(digest, text, bytes) && EVP_DigestFinal_ex(digest, hash, &hash_bytes) == 1 &&
-              hash_bytes * 2 + 1 == PGDBM__CHECKSUM_BYTES;
+    ok = ok && EVP_DigestFinal_ex(digest, hash, &hash_bytes) == 1 && hash_bytes * 2 + 1 == PGDBM__CHECKSUM_BYTES;
     EVP_MD_CTX_free(digest);
     checksum[0] = '\0';
-    if (!ok)
-        return false;
-    for (size_t i = 0; i < hash_bytes; i++) {
+    for (size_t i = 0; ok && i < hash_bytes; i++) {
         checksum[2 * i] = hexadecimal[hash[i] >> 4];
         checksum[2 * i + 1] = hexadecimal[hash[i] & 15];
+        checksum[2 * i + 2] = '\0';
     }
-    checksum[2 * (size_t)hash_bytes] = '\0';
-    return true;
+    return ok;
+}
+
+static EVP_MD_CTX *begin(void)
+{
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    if (digest != NULL && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1)
+        return digest;
+    EVP_MD_CTX_free(digest);
+    return NULL;
+}
+
+bool pgdbm__migration_checksum(const char *text, size_t bytes, char checksum[PGDBM__CHECKSUM_BYTES])
+{
+    EVP_MD_CTX *digest = begin();
+    pgdbm__text_strip(&text, &bytes);
+    return finish(digest, digest != NULL && digest_lines(digest, text, bytes), checksum);
+}
+
+bool pgdbm__migration_digest_step(char chain[PGDBM__CHECKSUM_BYTES], const char *filename, const char *checksum)
+{
+    EVP_MD_CTX *digest = begin();
+    const char *const parts[] = {chain, filename, checksum};
+    bool ok = digest != NULL;
+    for (size_t i = 0; ok && i < sizeof parts / sizeof *parts; i++)
+        ok = EVP_DigestUpdate(digest, parts[i], strlen(parts[i])) == 1 && EVP_DigestUpdate(digest, "\n", 1) == 1;
+    return finish(digest, ok, chain);
 }
 
 size_t pgdbm__text_bom(const char *text, size_t bytes)
 {
     return bytes >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f' || c == '\v';
-}
-
-static const char *skip_blanks(const char *at, const char *end)
-{
-    while (at < end && is_blank(*at))
-        at++;
-    return at;
-}
-
-/* From behind the opening of a block comment to behind its end; they nest. */
-static const char *skip_block_comment(const char *at, const char *end)
-{
-    size_t depth = 1;
-    while (at < end && depth > 0) {
-        bool opens = end - at >= 2 && at[0] == '/' && at[1] == '*';
-        bool closes = end - at >= 2 && at[0] == '*' && at[1] == '/';
-        depth += opens ? 1 : 0;
-        depth -= closes ? 1 : 0;
-        at += opens || closes ? 2 : 1;
-    }
-    return at;
-}
-
-/* `at` is behind the two dashes, `end` at the end of the line. */
-static void read_directive(struct pgdbm__migration_header *header, const char *text, const char *at, const char *end)
-{
-    static const char prefix[] = "pgdbm:";
-    static const char no_transaction[] = "no-transaction";
-    at = skip_blanks(at, end);
-    while (end > at && is_blank(end[-1]))
-        end--;
-    if ((size_t)(end - at) < sizeof prefix - 1 || strncasecmp(at, prefix, sizeof prefix - 1) != 0)
-        return;
-    const char *name = at + sizeof prefix - 1;
-    size_t name_bytes = (size_t)(end - name);
-    if (name_bytes == sizeof no_transaction - 1 && strncasecmp(name, no_transaction, name_bytes) == 0)
-        header->no_transaction = true;
-    else if (header->unknown == NULL) {
-        header->unknown = at;
-        header->unknown_bytes = (size_t)(end - at);
-        header->unknown_line = pgdbm__place_of(text, (size_t)(end - text), (size_t)(at - text)).line;
-    }
-}
-
-struct pgdbm__migration_header pgdbm__migration_header_read(const char *text, size_t bytes)
-{
-    struct pgdbm__migration_header header = {0};
-    const char *end = text + bytes;
-    const char *at = text + pgdbm__text_bom(text, bytes);
-    for (;;) {
-        at = skip_blanks(at, end);
-        if (end - at < 2)
-            return header;
-        if (at[0] == '-' && at[1] == '-') {
-            const char *line_end = at;
-            while (line_end < end && *line_end != '\n' && *line_end != '\r')
-                line_end++;
-            read_directive(&header, text, at + 2, line_end);
-            at = line_end;
-        } else if (at[0] == '/' && at[1] == '*')
-            at = skip_block_comment(at + 2, end);
-        else
-            return header;
-    }
 }

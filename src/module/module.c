@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Dual mode. No state: who owns what is kept by the manager itself. Any thread. */
-#include "base/alloc.h"
-#include "base/buffer.h"
 #include "base/error.h"
 
 #include <pgdbm/module.h>
@@ -90,16 +88,10 @@ static pgdbm_status open_manager(const char *file, int line, const pgdbm_source 
     return pgdbm_open_at(file, line, &config, sizeof config, db, err);
 }
 
-/* The manager's schema is folded; two spellings of one schema must not become two modules. */
 static pgdbm_status migrate(const pgdbm_module *module, pgdbm_db *db, pgdbm_error *err)
 {
-    struct pgdbm__buffer name = {0};
-    pgdbm__buffer_format(&name, "%s_%s", module->name, pgdbm_schema(db));
-    pgdbm_migrate_options options = {.module = name.data, .migrations = module->migrations};
-    pgdbm_status status =
-        name.failed ? pgdbm__fail_nomem(err, "opening a module") : pgdbm_migrate(db, &options, NULL, err);
-    pgdbm__buffer_free(&name);
-    return status;
+    pgdbm_migrate_options options = {.module = module->name, .migrations = module->migrations, .per_schema = true};
+    return pgdbm_migrate(db, &options, NULL, err);
 }
 
 pgdbm_status pgdbm_module_open_at(const char *file, int line, const pgdbm_module *module, size_t module_bytes,

@@ -6,22 +6,26 @@
 #include <stdio.h>
 #include <string.h>
 
+void pgdbm__place_advance(struct pgdbm__text_place *place, const char *text, size_t bytes, size_t from, size_t to)
+{
+    for (size_t i = from; i < to && i < bytes; i++) {
+        if (text[i] == '\n' || (text[i] == '\r' && (i + 1 == bytes || text[i + 1] != '\n'))) {
+            place->line++;
+            place->column = 1;
+        } else if (((unsigned char)text[i] & 0xC0) != 0x80)
+            place->column++;
+        else
+            continue;
+        if (place->character < INT_MAX)
+            place->character++;
+    }
+}
+
 struct pgdbm__text_place pgdbm__place_of(const char *text, size_t bytes, size_t offset)
 {
-    size_t line = 1;
-    size_t column = 1;
-    size_t character = 1;
-    for (size_t i = 0; i < offset && i < bytes; i++) {
-        if (text[i] == '\n') {
-            line++;
-            column = 1;
-            character++;
-        } else if (((unsigned char)text[i] & 0xC0) != 0x80) {
-            column++;
-            character++;
-        }
-    }
-    return (struct pgdbm__text_place){line, column, character < INT_MAX ? (int)character : INT_MAX};
+    struct pgdbm__text_place place = PGDBM__PLACE_BEGIN;
+    pgdbm__place_advance(&place, text, bytes, 0, offset);
+    return place;
 }
 
 /* Bytes of the UTF-8 character at the beginning of `text`, or 0 when there is none that a terminal may be given:

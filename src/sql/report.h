@@ -5,12 +5,19 @@
 
 #include <stddef.h>
 
-/* All 1-based, in characters of UTF-8; a byte that is not UTF-8 counts as one character. */
+/* All 1-based, in characters of UTF-8; a byte that is not UTF-8 counts as one character. A line ends with LF, CRLF or CR.
+ */
 struct pgdbm__text_place {
     size_t line;
     size_t column;
     int character; /* from the beginning of the text, as PostgreSQL counts positions; INT_MAX at most */
 };
+
+/* That of the first byte. */
+#define PGDBM__PLACE_BEGIN ((struct pgdbm__text_place){1, 1, 1})
+
+/* Makes the place of the offset `from` that of `to`, which is not before it. */
+void pgdbm__place_advance(struct pgdbm__text_place *place, const char *text, size_t bytes, size_t from, size_t to);
 
 /* Where `offset` (0 .. bytes) stands in the text. */
 struct pgdbm__text_place pgdbm__place_of(const char *text, size_t bytes, size_t offset);

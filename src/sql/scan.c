@@ -111,15 +111,18 @@ static bool string_continues(const struct pgdbm__scanner *scanner, size_t *offse
     }
 }
 
-/* Reads from behind the opening quote to behind the closing one. What continues an E'' string has its escapes too. */
-static bool string_end(const struct pgdbm__scanner *scanner, size_t *offset, bool escapes)
+/* Reads from behind the opening quote to behind the closing one. `kind` is the lower-case letter before the quote: E''
+ * has escapes, as what continues it, and in B'' and X'' a doubled quote is the end and another beginning. */
+static bool string_end(const struct pgdbm__scanner *scanner, size_t *offset, char kind)
 {
+    bool escapes = kind == 'e';
+    bool doubles = kind != 'b' && kind != 'x';
     size_t i = *offset;
     while (i < scanner->bytes) {
         if (scanner->text[i] == '\\' && escapes)
             i += 2;
         else if (scanner->text[i++] == '\'') {
-            if (at(scanner, i) == '\'')
+            if (at(scanner, i) == '\'' && doubles)
                 i++;
             else if (!string_continues(scanner, &i)) {
                 *offset = i;
@@ -223,7 +226,7 @@ static enum pgdbm__token_kind read_quoted(struct pgdbm__scanner *scanner, size_t
     char quote = scanner->text[begin + prefix];
     size_t end = begin + prefix + 1;
     bool string = quote == '\'';
-    bool closed = string ? string_end(scanner, &end, prefix == 1 && lower(scanner->text[begin]) == 'e')
+    bool closed = string ? string_end(scanner, &end, prefix == 1 ? lower(scanner->text[begin]) : '\'')
                          : identifier_end(scanner, &end);
     scanner->offset = closed ? end : scanner->bytes;
     if (string)
@@ -288,7 +291,9 @@ static enum pgdbm__token_kind read_token(struct pgdbm__scanner *scanner)
         scanner->offset = operator_end(scanner, scanner->offset);
         return PGDBM__TOKEN_OPERATOR;
     }
-    scanner->offset += (c == ':' || c == '.') && at(scanner, scanner->offset + 1) == c ? 2 : 1;
+    char next = at(scanner, scanner->offset + 1);
+    bool pair = (c == '.' && next == '.') || (c == ':' && (next == ':' || next == '='));
+    scanner->offset += pair ? 2 : 1;
     return PGDBM__TOKEN_SYMBOL;
 }
 

@@ -16,7 +16,7 @@ enum pgdbm__token_kind {
     PGDBM__TOKEN_NUMBER,
     PGDBM__TOKEN_PARAMETER, /* $1 */
     PGDBM__TOKEN_OPERATOR,
-    PGDBM__TOKEN_SYMBOL, /* , ; ( ) [ ] . : the pairs :: and .., or a byte that begins nothing */
+    PGDBM__TOKEN_SYMBOL, /* , ; ( ) [ ] . : the pairs :: := and .., or a byte that begins nothing */
 
     /* These begin where the construct does and reach to the end of the text, because nothing closes it. */
     PGDBM__TOKEN_OPEN_STRING,

@@ -18,7 +18,7 @@ struct reading {
     struct pgdbm__token previous;
     size_t parens;
     size_t paren_offset; /* of the outermost open one */
-    size_t blocks;       /* BEGIN ATOMIC and the CASEs inside, which end with END too */
+    size_t blocks;       /* BEGIN ATOMIC */
     size_t block_offset; /* of the BEGIN */
 };
 
@@ -43,20 +43,18 @@ static enum head next_head(enum head head, const char *text, const struct pgdbm_
     return head;
 }
 
-/* Counts the blocks of a routine's body. A word behind AS or a dot is a label or a column, whatever it says. */
+/* Counts the bodies BEGIN ATOMIC ... END that are open. The END of one stands behind a semicolon or behind ATOMIC, which no
+ * other END does: that of CASE, and a label or column of that name. */
 static void follow_block(struct reading *reading, const struct pgdbm__token *token)
 {
-    if (pgdbm__token_is_word(reading->text, &reading->previous, "as") ||
-        pgdbm__token_is_symbol(reading->text, &reading->previous, '.'))
-        return;
+    bool atomic = pgdbm__token_is_word(reading->text, &reading->previous, "atomic");
     if (pgdbm__token_is_word(reading->text, token, "atomic") &&
         pgdbm__token_is_word(reading->text, &reading->previous, "begin")) {
         if (reading->blocks == 0)
             reading->block_offset = reading->previous.offset;
         reading->blocks++;
-    } else if (reading->blocks > 0 && pgdbm__token_is_word(reading->text, token, "case"))
-        reading->blocks++;
-    else if (reading->blocks > 0 && pgdbm__token_is_word(reading->text, token, "end"))
+    } else if (reading->blocks > 0 && pgdbm__token_is_word(reading->text, token, "end") &&
+               (atomic || pgdbm__token_is_symbol(reading->text, &reading->previous, ';')))
         reading->blocks--;
 }
 
@@ -110,7 +108,7 @@ static pgdbm_status check_closed(const struct pgdbm__scanner *scanner, const str
         return fail_open(scanner, reading->paren_offset, "the parenthesis", "close it before the statement ends", err);
     if (reading->blocks > 0)
         return fail_open(scanner, reading->block_offset, "the body",
-                         "every BEGIN ATOMIC and every CASE in it needs an END of its own", err);
+                         "every BEGIN ATOMIC needs an END of its own, behind the semicolon of its last statement", err);
     return PGDBM_OK;
 }
 
@@ -118,13 +116,9 @@ static pgdbm_status check_closed(const struct pgdbm__scanner *scanner, const str
 static size_t line_of(struct pgdbm__splitter *splitter, size_t offset)
 {
     const char *text = splitter->scanner.text;
-    const char *found;
-    while (splitter->line_at < offset &&
-           (found = memchr(text + splitter->line_at, '\n', offset - splitter->line_at)) != NULL) {
-        splitter->line++;
-        splitter->line_at = (size_t)(found - text) + 1;
-    }
-    splitter->line_at = offset;
+    for (; splitter->line_at < offset; splitter->line_at++)
+        if (text[splitter->line_at] == '\n' || (text[splitter->line_at] == '\r' && text[splitter->line_at + 1] != '\n'))
+            splitter->line++;
     return splitter->line;
 }
 

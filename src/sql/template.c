@@ -239,8 +239,8 @@ bool pgdbm__template_needed(const char *text, size_t bytes)
     return find_pair(text, bytes, '{') != NULL;
 }
 
-pgdbm_status pgdbm__template_expand(const char *text, size_t bytes, const char *schema, struct pgdbm__buffer *out,
-                                    pgdbm_error *err)
+pgdbm_status pgdbm__template_expand_marked(const char *text, size_t bytes, const char *schema,
+                                           struct pgdbm__buffer *out, struct pgdbm__buffer *marks, pgdbm_error *err)
 {
     struct expansion expansion = {text, bytes, schema, out, err};
     size_t held = out->length;
@@ -250,16 +250,47 @@ pgdbm_status pgdbm__template_expand(const char *text, size_t bytes, const char *
         const char *braces = find_pair(text + copied, bytes - copied, '{');
         if (braces == NULL)
             break;
-        size_t opening = (size_t)(braces - text);
-        pgdbm__buffer_append(out, text + copied, opening - copied);
-        status = expand_one(&expansion, opening, &copied);
+        struct pgdbm__template_mark mark = {.offset = (size_t)(braces - text)};
+        pgdbm__buffer_append(out, text + copied, mark.offset - copied);
+        mark.expanded_offset = out->length;
+        status = expand_one(&expansion, mark.offset, &copied);
+        mark.bytes = copied - mark.offset;
+        mark.expanded_bytes = out->length - mark.expanded_offset;
+        if (marks != NULL)
+            pgdbm__buffer_append(marks, &mark, sizeof mark);
     }
     if (status == PGDBM_OK) {
         pgdbm__buffer_append(out, text + copied, bytes - copied);
-        if (out->failed)
+        if (out->failed || (marks != NULL && marks->failed))
             status = pgdbm__fail_nomem(err, "expanding a template");
     }
     if (status != PGDBM_OK)
         out->length = held;
     return status;
+}
+
+pgdbm_status pgdbm__template_expand(const char *text, size_t bytes, const char *schema, struct pgdbm__buffer *out,
+                                    pgdbm_error *err)
+{
+    return pgdbm__template_expand_marked(text, bytes, schema, out, NULL, err);
+}
+
+size_t pgdbm__template_origin(const struct pgdbm__buffer *marks, size_t expanded_offset)
+{
+    struct pgdbm__template_mark before = {0};
+    size_t low = 0;
+    size_t high = marks->length / sizeof before;
+    while (low < high) { /* the last one that begins at or before the offset */
+        struct pgdbm__template_mark mark;
+        size_t middle = low + (high - low) / 2;
+        memcpy(&mark, marks->data + middle * sizeof mark, sizeof mark);
+        if (mark.expanded_offset <= expanded_offset) {
+            before = mark;
+            low = middle + 1;
+        } else
+            high = middle;
+    }
+    size_t behind = expanded_offset - before.expanded_offset;
+    return behind < before.expanded_bytes ? before.offset
+                                          : before.offset + before.bytes + (behind - before.expanded_bytes);
 }

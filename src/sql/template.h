@@ -21,4 +21,18 @@ bool pgdbm__template_needed(const char *text, size_t bytes);
 pgdbm_status pgdbm__template_expand(const char *text, size_t bytes, const char *schema, struct pgdbm__buffer *out,
                                     pgdbm_error *err);
 
+/* A placeholder: where it stands in the text, and where in the expanded text what it became does. */
+struct pgdbm__template_mark {
+    size_t offset, bytes;
+    size_t expanded_offset, expanded_bytes;
+};
+
+/* The same, and appends a struct pgdbm__template_mark for each placeholder to `marks` (NULL: none wanted), which is
+ * of no use after an error. `out` must be empty. */
+pgdbm_status pgdbm__template_expand_marked(const char *text, size_t bytes, const char *schema,
+                                           struct pgdbm__buffer *out, struct pgdbm__buffer *marks, pgdbm_error *err);
+
+/* The offset in the text of an offset in the expanded text; inside of what a placeholder became, the placeholder's. */
+size_t pgdbm__template_origin(const struct pgdbm__buffer *marks, size_t expanded_offset);
+
 #endif

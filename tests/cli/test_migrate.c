@@ -109,7 +109,7 @@ static void a_failing_file_is_named_with_its_line_and_nothing_of_it_remains(void
     tool_run(tool, "migrate apply " USERS);
     assert_code(tool, 1);
     assert_contains(tool->err, "003_bad.sql");
-    assert_contains(tool->err, "line 3");
+    assert_contains(tool->err, "003_bad.sql:3");
     assert_contains(tool->err, "42703");
     expect_tables(tool, "users", 1);
     expect_tables(tool, "half", 0);

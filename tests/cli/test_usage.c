@@ -8,8 +8,10 @@
 static void help_names_every_command_and_exit_code(void **state)
 {
     struct tool *tool = *state;
-    static const char *const pieces[] = {"migrate apply", "migrate status", "dev start",  "dev stop",     "dev url",
-                                         "choose",        "DATABASE_URL",   "Exit codes", "4  the server"};
+    static const char *const pieces[] = {"migrate apply",  "migrate status", "migrate rollback", "migrate baseline",
+                                         "migrate repair", "migrate verify", "migrate history",  "migrate check",
+                                         "migrate create", "dev start",      "dev stop",         "dev url",
+                                         "choose",         "DATABASE_URL",   "Exit codes",       "4  the server"};
     tool_run(tool, "help");
     assert_code(tool, 0);
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
@@ -20,8 +22,10 @@ static void help_names_every_command_and_exit_code(void **state)
 static void every_command_has_a_help_of_its_own(void **state)
 {
     struct tool *tool = *state;
-    static const char *const commands[] = {"migrate apply", "migrate status", "dev start",
-                                           "dev stop",      "dev url",        "choose"};
+    static const char *const commands[] = {"migrate apply",  "migrate status", "migrate rollback", "migrate baseline",
+                                           "migrate repair", "migrate verify", "migrate history",  "migrate check",
+                                           "migrate create", "dev start",      "dev stop",         "dev url",
+                                           "choose"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         tool_run(tool, "%s --help", commands[i]);
         assert_code(tool, 0);
@@ -58,6 +62,19 @@ static void wrong_usage_is_two_and_nothing_is_contacted(void **state)
     struct tool *tool = *state;
     static const char *const wrong[] = {"migrate",
                                         "migrate apply surplus",
+                                        "migrate create",
+                                        "migrate create one two",
+                                        "migrate create ../outside",
+                                        "migrate create --",
+                                        "migrate apply --module users --wait soon",
+                                        "migrate apply --module users --wait 1h",
+                                        "migrate apply --module users --wait 99999999999999999999s",
+                                        "migrate apply --module users --lock-attempts 0",
+                                        "migrate apply --module users --try --dry-run",
+                                        "migrate rollback --module users --count 0",
+                                        "migrate rollback --module users --count -1",
+                                        "migrate rollback --module users --count 1 --target 2",
+                                        "migrate history --module users --dir .",
                                         "migrate apply --module",
                                         "migrate apply --module users",
                                         "migrate apply --dir . --url postgresql:///x",

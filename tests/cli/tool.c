@@ -66,6 +66,14 @@ void tool_run(struct tool *tool, const char *format, ...)
     read_file(tool, "err", tool->err, sizeof tool->err);
 }
 
+void tool_shell(const struct tool *tool, const char *command)
+{
+    char words[4096];
+    snprintf(words, sizeof words, "cd '%s' && export PGDBM='%s' && { %s; }", tool->directory, PGDBM_PROGRAM, command);
+    if (shell(words) != 0)
+        fail_msg("failed: %s", command);
+}
+
 void tool_write(struct tool *tool, const char *name, const char *text)
 {
     char path[128];

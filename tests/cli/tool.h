@@ -19,6 +19,8 @@ int tool_teardown(void **state);
 
 /* Runs `pgdbm <arguments>`; the arguments are words for the shell, and may redirect. */
 void tool_run(struct tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Runs a shell command in the working directory, $PGDBM being the program, or fails the test unless it ends well. */
+void tool_shell(const struct tool *tool, const char *command);
 /* A file below the working directory; folders are made. */
 void tool_write(struct tool *tool, const char *file, const char *text);
 

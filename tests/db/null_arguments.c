@@ -166,6 +166,8 @@ static void transactions_refuse_null(void **state)
 {
     pgdbm_db *db = ((struct stage *)*state)->db;
     pgdbm_db *tx;
+    int pid;
+    REFUSES("db", pgdbm_schema_changed(NULL, out));
     REFUSES("db", pgdbm_begin(NULL, NULL, &tx, out));
     REFUSES("tx", pgdbm_begin(db, NULL, NULL, out));
     REFUSES("tx", pgdbm_commit(NULL, out));
@@ -174,6 +176,9 @@ static void transactions_refuse_null(void **state)
     REFUSES("body", pgdbm_transact(db, NULL, NULL, NULL, out));
     REFUSES("db", pgdbm_pin(NULL, &tx, out));
     REFUSES("session", pgdbm_pin(db, NULL, out));
+    REFUSES("session", pgdbm_retire(NULL, out));
+    REFUSES("session", pgdbm_session_pid(NULL, &pid, out));
+    REFUSES("pid", pgdbm_session_pid(db, NULL, out));
     assert_ok(pgdbm_transact(db, NULL, body, NULL, &err));
 }
 
@@ -252,6 +257,13 @@ static void migrations_and_modules_refuse_null(void **state)
     REFUSES("db", pgdbm_migrate_status(NULL, &options, &report, out));
     REFUSES("options", pgdbm_migrate_status(stage->db, NULL, &report, out));
     REFUSES("report", pgdbm_migrate_status(stage->db, &options, NULL, out));
+    REFUSES("db", pgdbm_migrate_rollback(NULL, &options, 1, &report, out));
+    REFUSES("options", pgdbm_migrate_rollback(stage->db, NULL, 1, &report, out));
+    REFUSES("db", pgdbm_migrate_baseline(NULL, &options, &report, out));
+    REFUSES("options", pgdbm_migrate_baseline(stage->db, NULL, &report, out));
+    REFUSES("db", pgdbm_migrate_repair(NULL, &options, &report, out));
+    REFUSES("options", pgdbm_migrate_repair(stage->db, NULL, &report, out));
+    REFUSES("targets", pgdbm_migrate_modules(NULL, 1, &report, NULL, out));
     REFUSES("module", pgdbm_module_open(NULL, &source, &db, out));
     REFUSES("source", pgdbm_module_open(&module, NULL, &db, out));
     REFUSES("db", pgdbm_module_open(&module, &source, NULL, out));

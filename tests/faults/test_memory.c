@@ -373,6 +373,51 @@ static void opening_a_module_and_migrating(void **state)
     sweep(state, run_module, true);
 }
 
+static const char notes_sql[] = "CREATE TABLE {{tables.notes}} (id int8);\n-- pgdbm:down\nDROP TABLE {{tables.notes}};";
+static const char more_sql[] = "-- pgdbm:requires notes >= 1\nSELECT 1;";
+static const pgdbm_migration_text notes_texts[] = {{"001_notes.sql", notes_sql, sizeof notes_sql - 1}};
+static const pgdbm_migration_text more_texts[] = {{"001_more.sql", more_sql, sizeof more_sql - 1}};
+static const pgdbm_migrations notes_files = {.texts = notes_texts, .n_texts = 1};
+static const pgdbm_migrations more_files = {.texts = more_texts, .n_texts = 1};
+
+/* Dry, so that each time has the same to do; what is really sent is swept with the module. */
+static pgdbm_status run_migration_verbs(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    static const char *const first[] = {"notes"};
+    const pgdbm_migrate_options notes = {.module = "notes", .migrations = &notes_files, .dry_run = true};
+    const pgdbm_migrate_options more = {.module = "more", .migrations = &more_files, .dry_run = true};
+    const pgdbm_migration_target targets[] = {{.db = db, .options = more, .depends_on = first, .n_depends_on = 1},
+                                              {.db = db, .options = notes}};
+    pgdbm_migration_report *report = NULL;
+    (void)stage;
+    pgdbm_status status = pgdbm_migrate_modules(targets, 2, NULL, NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_migrate(db, &more, NULL, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_migrate_rollback(db, &notes, 1, &report, err);
+    pgdbm_migration_report_free(report);
+    report = NULL;
+    if (status == PGDBM_OK)
+        status = pgdbm_migrate_repair(db, &notes, &report, err);
+    pgdbm_migration_report_free(report);
+    if (status == PGDBM_OK)
+        status = pgdbm_migrate_baseline(db, &more, NULL, err);
+    return status;
+}
+
+static void ordering_undoing_and_repairing_migrations(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *db = NULL;
+    const pgdbm_migrate_options notes = {.module = "notes", .migrations = &notes_files};
+    const pgdbm_config config = pool_config(stage);
+    assert_ok(pgdbm_open(&config, &db, &err));
+    assert_ok(pgdbm_migrate(db, &notes, NULL, &err));
+    pgdbm_close(db);
+    sweep(state, run_migration_verbs, true);
+}
+
 /* --- asynchronous requests --- */
 
 /* The outcomes of a scenario: all have to come, and the first failure counts. */
@@ -642,6 +687,7 @@ int main(void)
         STAGED(looking_types_up),
         STAGED(transacting_and_many),
         STAGED(opening_a_module_and_migrating),
+        STAGED(ordering_undoing_and_repairing_migrations),
         STAGED(submitting_statements_and_batches),
         STAGED(beginning_and_committing),
         STAGED(transacting_without_waiting),

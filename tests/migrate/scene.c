@@ -33,6 +33,7 @@ int scene_setup(void **state)
     scene->url = test_database_create();
     folder_make(&scene->folder);
     scene->migrations.directory = scene->folder.path;
+    scene->options = (pgdbm_migrate_options){.module = "users", .migrations = &scene->migrations};
     scene->pool = scene_pool(scene, 4, NULL);
     assert_int_equal(pgdbm_attach(scene->pool, "app", &scene->db, &scene->err), PGDBM_OK);
     assert_int_equal(pgdbm_attach(scene->pool, NULL, &scene->witness, &scene->err), PGDBM_OK);
@@ -53,24 +54,30 @@ int scene_teardown(void **state)
     return 0;
 }
 
-static pgdbm_status with_report(struct scene *scene, pgdbm_db *db, bool status_only)
+typedef pgdbm_status verb(pgdbm_db *db, const pgdbm_migrate_options *options, pgdbm_migration_report **report,
+                          pgdbm_error *err);
+
+static pgdbm_status with_report(struct scene *scene, pgdbm_db *db, verb *run)
 {
-    pgdbm_migrate_options options = {.module = "users", .migrations = &scene->migrations};
     pgdbm_migration_report_free(scene->report);
     scene->report = NULL;
     scene->err = (pgdbm_error){0};
-    return status_only ? pgdbm_migrate_status(db, &options, &scene->report, &scene->err)
-                       : pgdbm_migrate(db, &options, &scene->report, &scene->err);
+    return run(db, &scene->options, &scene->report, &scene->err);
 }
 
 pgdbm_status scene_migrate(struct scene *scene, pgdbm_db *db)
 {
-    return with_report(scene, db, false);
+    return with_report(scene, db, pgdbm_migrate);
 }
 
 pgdbm_status scene_status(struct scene *scene, pgdbm_db *db)
 {
-    return with_report(scene, db, true);
+    return with_report(scene, db, pgdbm_migrate_status);
+}
+
+pgdbm_status scene_verify(struct scene *scene, pgdbm_db *db)
+{
+    return with_report(scene, db, pgdbm_migrate_verify);
 }
 
 void scene_must_migrate(struct scene *scene, pgdbm_db *db, size_t expected_applied)
@@ -130,4 +137,21 @@ void scene_expect_error(const struct scene *scene, const char *text)
     const pgdbm_error *err = &scene->err;
     if (strstr(err->message, text) == NULL && strstr(err->detail, text) == NULL && strstr(err->hint, text) == NULL)
         fail_msg("expected \"%s\" in\n%s\n%s\n%s", text, err->message, err->detail, err->hint);
+}
+
+const pgdbm_migration *scene_migration(const struct scene *scene, const char *filename)
+{
+    for (size_t i = 0; scene->report != NULL && i < scene->report->n_migrations; i++)
+        if (strcmp(scene->report->migrations[i].filename, filename) == 0)
+            return &scene->report->migrations[i];
+    fail_msg("%s is not in the report", filename);
+    return NULL;
+}
+
+void scene_expect_state(const struct scene *scene, const char *filename, pgdbm_migration_state state)
+{
+    const pgdbm_migration *migration = scene_migration(scene, filename);
+    if (migration != NULL && migration->state != state)
+        fail_msg("%s: expected %s, it is %s", filename, pgdbm_migration_state_name(state),
+                 pgdbm_migration_state_name(migration->state));
 }

@@ -15,7 +15,8 @@ struct scene {
     pgdbm_db *db;      /* schema "app" */
     pgdbm_db *witness; /* no schema */
     struct folder folder;
-    pgdbm_migrations migrations; /* the folder */
+    pgdbm_migrations migrations;   /* the folder */
+    pgdbm_migrate_options options; /* of the calls below: module "users", the folder, and what a test sets */
     pgdbm_migration_report *report;
     pgdbm_error err;
 };
@@ -27,9 +28,10 @@ int scene_teardown(void **state);
 /* A pool to the scene's database, with this many connections; other settings as in `config` (may be NULL). */
 pgdbm_pool *scene_pool(const struct scene *scene, int max_connections, const pgdbm_config *config);
 
-/* pgdbm_migrate of module "users" on `db` from the scene's folder; report and error land in the scene. */
+/* pgdbm_migrate with the scene's options on `db`; report and error land in the scene. */
 pgdbm_status scene_migrate(struct scene *scene, pgdbm_db *db);
 pgdbm_status scene_status(struct scene *scene, pgdbm_db *db);
+pgdbm_status scene_verify(struct scene *scene, pgdbm_db *db);
 
 /* As above, and fails the test unless it succeeds. */
 void scene_must_migrate(struct scene *scene, pgdbm_db *db, size_t expected_applied);
@@ -42,6 +44,10 @@ char *scene_text(struct scene *scene, const char *sql);
 /* Fails the test with both texts when they differ. */
 void scene_expect_text(struct scene *scene, const char *sql, const char *expected);
 void scene_expect_number(struct scene *scene, const char *sql, int64_t expected);
+
+/* The state of a file in the scene's report; fails the test when it is not there. */
+const pgdbm_migration *scene_migration(const struct scene *scene, const char *filename);
+void scene_expect_state(const struct scene *scene, const char *filename, pgdbm_migration_state state);
 
 /* Fails the test unless the scene's error has this text in its message (or detail, or hint). */
 void scene_expect_error(const struct scene *scene, const char *text);

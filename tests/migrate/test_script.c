@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pending file becomes before anything is sent, and the plan that files and history make together. */
+/* What a pending file becomes before anything is sent. */
+#include "base/alloc.h"
 #include "base/error.h"
-#include "migrate/plan.h"
 #include "migrate/script.h"
 
 #include <setjmp.h>
@@ -16,7 +16,8 @@ static pgdbm_status prepare(struct pgdbm__script *script, const char *text, pgdb
 {
     *script = (struct pgdbm__script){0};
     *err = (pgdbm_error){0};
-    return pgdbm__script_prepare(script, "001_a.sql", text, strlen(text), "app", err);
+    struct pgdbm__script_source source = {.filename = "001_a.sql", .text = text, .bytes = strlen(text)};
+    return pgdbm__script_prepare(script, &source, "app", err);
 }
 
 static void assert_refused(const char *text, pgdbm_status expected, const char *message)
@@ -81,9 +82,9 @@ static void transaction_control_is_refused(void **state)
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
         char text[256];
         snprintf(text, sizeof text, "CREATE TABLE t ();\n\n%s;\nCREATE TABLE u ();", statements[i]);
-        assert_refused(text, PGDBM_ERR_MIGRATION, "line 3: a migration must not begin or end transactions");
+        assert_refused(text, PGDBM_ERR_MIGRATION, ": a migration must not begin or end transactions");
         snprintf(text, sizeof text, "-- pgdbm:no-transaction\n\n%s;", statements[i]);
-        assert_refused(text, PGDBM_ERR_MIGRATION, "line 3: a migration must not begin or end transactions");
+        assert_refused(text, PGDBM_ERR_MIGRATION, "line 3, column ");
     }
 }
 
@@ -122,8 +123,8 @@ static void what_cannot_run_is_refused_with_its_line(void **state)
     assert_refused("SELECT 1;\nDO $$ BEGIN END", PGDBM_ERR_MIGRATION, "line 2");
     assert_refused("-- a\n-- pgdbm:no-transation\nSELECT 1;", PGDBM_ERR_MIGRATION,
                    "line 2: \"pgdbm:no-transation\" is no directive");
-    assert_refused("SELECT 1;\nCOPY t (a, b) FROM stdin;\n1\t2\n\\.\n", PGDBM_ERR_MIGRATION, "line 2: COPY");
-    assert_refused("\\set x 1\nSELECT 1;", PGDBM_ERR_MIGRATION, "line 1: a command of psql");
+    assert_refused("SELECT 1;\nCOPY t (a, b) FROM stdin;\n1\t2\n\\.\n", PGDBM_ERR_MIGRATION, "line 2, column 1: COPY");
+    assert_refused("\\set x 1\nSELECT 1;", PGDBM_ERR_MIGRATION, "line 1, column 1: a command of psql");
 }
 
 static void copy_from_a_file_of_the_server_is_not_refused(void **state)
@@ -135,91 +136,88 @@ static void copy_from_a_file_of_the_server_is_not_refused(void **state)
     pgdbm__script_free(&script);
 }
 
-/* Files and rows as they come from the source and the history. */
-static void plan(struct pgdbm__migration_set *set, struct pgdbm__history_row *rows, size_t n_rows)
-{
-    static const pgdbm_migration_text texts[] = {
-        {"001_a.sql", "SELECT 1;", 9}, {"002_b.sql", "SELECT 2;", 9}, {"010_c.sql", "SELECT 3;", 9}};
-    pgdbm_migrations migrations = {.texts = texts, .n_texts = 3};
-    struct pgdbm__history_rows history = {.rows = rows, .n_rows = n_rows};
-    *set = (struct pgdbm__migration_set){0};
-    assert_int_equal(pgdbm__migration_set_load(set, &migrations, false, NULL), PGDBM_OK);
-    pgdbm__plan_match(set, &history);
-}
-
-/* SHA-256 of "SELECT 1;". */
-#define CHECKSUM_A "17db4fd369edb9244b9f91d9aeed145c3d04ad8ba6e95d06247f07a63527d11a"
-
-static void files_beside_history_have_four_states(void **state)
+static void what_cannot_run_in_a_transaction_needs_the_directive(void **state)
 {
     (void)state;
-    struct pgdbm__migration_set set;
-    struct pgdbm__history_row rows[] = {
-        {.filename = "001_a.sql", .checksum = CHECKSUM_A, .named = true, .applied_at = "2026-01-01", .execution_ms = 3},
-        {.filename = "002_b.sql", .checksum = "other", .named = true, .applied_at = "2026-01-01", .applied_by = "joe"},
-        {.filename = "007_gone.sql", .checksum = "x", .named = true, .applied_at = "2026-01-01"},
-        {.filename = "old style", .checksum = "x", .named = true, .applied_at = "2026-01-01"},
-        {.filename = "somebody_elses.sql", .checksum = "x", .named = false, .applied_at = "2026-01-01"},
-    };
-    plan(&set, rows, 5);
-    struct pgdbm__history history = {.module = "users", .schema = "app", .qualified = (char *)"\"app\".\"m\""};
-    struct pgdbm__history_rows found = {.rows = rows, .n_rows = 5};
-    pgdbm_migration_report *report = NULL;
-    assert_int_equal(pgdbm__plan_report(&set, &found, &history, false, &report, NULL), PGDBM_OK);
-    static const struct {
-        const char *filename;
-        const char *version;
-        pgdbm_migration_state state;
-    } expected[] = {{"001_a.sql", "001", PGDBM_MIGRATION_APPLIED},
-                    {"002_b.sql", "002", PGDBM_MIGRATION_CHANGED},
-                    {"007_gone.sql", "007", PGDBM_MIGRATION_MISSING},
-                    {"010_c.sql", "010", PGDBM_MIGRATION_PENDING},
-                    {"old style", "", PGDBM_MIGRATION_MISSING}};
-    assert_int_equal(report->n_migrations, 5);
-    for (size_t i = 0; i < 5; i++) {
-        assert_string_equal(report->migrations[i].filename, expected[i].filename);
-        assert_string_equal(report->migrations[i].version, expected[i].version);
-        assert_int_equal(report->migrations[i].state, expected[i].state);
-    }
-    assert_int_equal(report->n_pending, 1);
-    assert_int_equal(report->n_applied, 0);
-    assert_string_equal(report->migrations[1].applied_by, "joe");
-    assert_null(report->migrations[0].applied_by);
-    assert_null(report->migrations[2].checksum);
-    assert_null(report->migrations[3].applied_checksum);
-    pgdbm_migration_report_free(report);
-
+    assert_refused("SELECT 1;\n  CREATE INDEX CONCURRENTLY i ON t (a);", PGDBM_ERR_MIGRATION,
+                   "line 2, column 3: CREATE INDEX CONCURRENTLY cannot run in a transaction");
+    struct pgdbm__script script;
     pgdbm_error err;
-    assert_int_equal(pgdbm__plan_check(&set, &history, &err), PGDBM_ERR_MIGRATION);
-    assert_non_null(strstr(err.message, "002_b.sql of module users was changed"));
-    assert_non_null(strstr(err.detail, "applied checksum other, the file's is "));
-    assert_non_null(strstr(err.detail, set.files[1].checksum));
-    pgdbm__migration_set_free(&set);
+    assert_int_equal(prepare(&script, "SELECT 1; VACUUM", &err), PGDBM_ERR_MIGRATION);
+    assert_non_null(strstr(err.hint, "-- pgdbm:no-transaction"));
+    assert_string_equal(err.statement, "VACUUM");
+    if (prepare(&script,
+                "-- pgdbm:no-transaction\n-- pgdbm:lock-timeout 5s\n"
+                "CREATE INDEX CONCURRENTLY \"i\" ON {{tables.t}} (a);\nDROP INDEX CONCURRENTLY {{tables.j}};SELECT 1",
+                &err) != PGDBM_OK)
+        fail_msg("%s", err.message);
+    assert_true(script.no_transaction);
+    assert_int_equal(script.lock_timeout_ms, 5000);
+    assert_int_equal(script.statements[0].kind, PGDBM__STATEMENT_CREATE_INDEX);
+    assert_true(script.statements[0].concurrently);
+    assert_string_equal(script.statements[0].index_name, "\"i\"");
+    assert_string_equal(script.statements[0].table_name, "\"app\".\"t\"");
+    assert_string_equal(script.statements[1].index_name, "\"app\".\"j\"");
+    assert_null(script.statements[1].table_name);
+    assert_false(script.statements[2].concurrently);
+    assert_null(script.statements[2].outside);
+    struct pgdbm__buffer sql = {0};
+    for (size_t i = 0; i < 3; i++)
+        pgdbm__script_append_blocking(&script.statements[i], &sql);
+    char *blocking = pgdbm__buffer_take(&sql);
+    assert_string_equal(blocking, "CREATE INDEX  \"i\" ON \"app\".\"t\" (a)DROP INDEX  \"app\".\"j\"SELECT 1");
+    pgdbm__free(blocking);
+    pgdbm__script_free(&script);
 }
 
-static void row_without_a_module_counts_unless_the_module_has_its_own(void **state)
+/* The place of what the server would find wrong: of the first `mark` in the statement, as it counts characters. */
+static void expect_place(const struct pgdbm__script *script, size_t statement, const char *mark, size_t line,
+                         size_t column)
+{
+    const char *sql = script->statements[statement].sql;
+    const char *found = strstr(sql, mark);
+    assert_non_null(found);
+    int position = 1;
+    for (const char *at = sql; at < found; at++)
+        position += ((unsigned char)*at & 0xC0) != 0x80;
+    struct pgdbm__script_place place = pgdbm__script_place(script, &script->statements[statement], position);
+    if (place.line != line || place.column != column)
+        fail_msg("%s: expected line %zu, column %zu; got line %zu, column %zu", mark, line, column, place.line,
+                 place.column);
+}
+
+static void positions_of_the_server_are_places_in_the_file(void **state)
 {
     (void)state;
-    struct pgdbm__migration_set set;
-    struct pgdbm__history_row unnamed[] = {{.filename = "001_a.sql", .checksum = CHECKSUM_A},
-                                           {.filename = "002_b.sql", .checksum = "another module's"}};
-    plan(&set, unnamed, 2);
-    assert_int_equal(set.files[0].state, PGDBM_MIGRATION_APPLIED);
-    assert_int_equal(set.files[1].state, PGDBM_MIGRATION_CHANGED);
-    struct pgdbm__history history = {.module = "users", .schema = "app", .qualified = (char *)"\"app\".\"m\""};
+    static const char text[] = "\xEF\xBB\xBF"
+                               "SELECT '\xC3\xA9', {{tables.first}}, one; SELECT two\r\n"
+                               "  , '\xE2\x82\xAC' || three;\r\n"
+                               "SELECT {{\n tables.u\n}}, four,\r{{schema}} five, {{schema}}\n six";
+    struct pgdbm__script script;
     pgdbm_error err;
-    assert_int_equal(pgdbm__plan_check(&set, &history, &err), PGDBM_ERR_MIGRATION);
-    assert_non_null(strstr(err.hint, "module_name"));
-    char checksum[PGDBM__CHECKSUM_BYTES];
-    strcpy(checksum, set.files[1].checksum);
-    pgdbm__migration_set_free(&set);
-
-    struct pgdbm__history_row both[] = {{.filename = "002_b.sql", .checksum = checksum, .named = true},
-                                        {.filename = "002_b.sql", .checksum = "another module's"}};
-    plan(&set, both, 2);
-    assert_int_equal(set.files[1].state, PGDBM_MIGRATION_APPLIED);
-    assert_ptr_equal(pgdbm__plan_pending(&set), &set.files[0]);
-    pgdbm__migration_set_free(&set);
+    if (prepare(&script, text, &err) != PGDBM_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(script.n_statements, 3);
+    expect_place(&script, 0, "SELECT", 1, 1);
+    expect_place(&script, 0, "\"first\"", 1, 13); /* where the template begins */
+    expect_place(&script, 0, "one", 1, 31);
+    assert_int_equal(script.statements[1].line, 1);
+    assert_int_equal(script.statements[1].column, 36);
+    expect_place(&script, 1, "two", 1, 43);
+    expect_place(&script, 1, "three", 2, 12);
+    assert_int_equal(script.statements[2].line, 3);
+    expect_place(&script, 2, "\"u\"", 3, 8);
+    expect_place(&script, 2, "four", 5, 5);
+    expect_place(&script, 2, " five", 6, 11);
+    expect_place(&script, 2, "six", 7, 2);
+    const struct pgdbm__script_statement *last = &script.statements[2];
+    struct pgdbm__script_place begin = pgdbm__script_place(&script, last, 0);
+    assert_int_equal(begin.line, 3);
+    assert_int_equal(begin.column, 1);
+    struct pgdbm__script_place beyond = pgdbm__script_place(&script, last, 1000000);
+    assert_int_equal(beyond.line, 7);
+    assert_int_equal(beyond.column, 5);
+    pgdbm__script_free(&script);
 }
 
 int main(void)
@@ -231,8 +229,8 @@ int main(void)
         cmocka_unit_test(file_without_a_statement_is_refused),
         cmocka_unit_test(what_cannot_run_is_refused_with_its_line),
         cmocka_unit_test(copy_from_a_file_of_the_server_is_not_refused),
-        cmocka_unit_test(files_beside_history_have_four_states),
-        cmocka_unit_test(row_without_a_module_counts_unless_the_module_has_its_own),
+        cmocka_unit_test(what_cannot_run_in_a_transaction_needs_the_directive),
+        cmocka_unit_test(positions_of_the_server_are_places_in_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

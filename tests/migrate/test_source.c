@@ -38,7 +38,7 @@ static pgdbm_status load(const struct folder *folder, struct pgdbm__migration_se
     pgdbm_migrations migrations = {.directory = folder->path};
     *set = (struct pgdbm__migration_set){0};
     *err = (pgdbm_error){0};
-    return pgdbm__migration_set_load(set, &migrations, false, err);
+    return pgdbm__migration_set_load(set, &migrations, NULL, false, err);
 }
 
 /* Loads, expects this failure with this text in its message, and that nothing needs more than freeing. */
@@ -53,44 +53,87 @@ static void assert_refused(const struct folder *folder, pgdbm_status expected, c
                  pgdbm_status_name(status), err.message, err.hint);
 }
 
-static void names_of_the_three_forms_give_their_number(void **state)
+static void names_of_all_forms_give_their_number(void **state)
 {
     (void)state;
     static const struct {
         const char *filename;
         const char *version; /* NULL: not a migration's name */
+        size_t stem_bytes;   /* 0: not looked at */
+        bool repeatable, down;
     } cases[] = {
-        {"001_users.sql", "001"},
-        {"1_a.sql", "1"},
-        {"V1__users.sql", "1"},
-        {"V20__b_c.sql", "20"},
-        {"20251225120000_name.sql", "20251225120000"},
-        {"20251025_143022_name.sql", "20251025_143022"},
-        {"20251325_143022_name.sql", "20251325"}, /* no month 13: the number is the first group */
-        {"001__double.sql", "001"},
-        {"001_\303\251t\303\251.sql", "001"},
-        {"users.sql", NULL},
-        {"001.sql", NULL},
-        {"001_.sql", NULL},
-        {"001-users.sql", NULL},
-        {"V1_users.sql", NULL},
-        {"v1__users.sql", NULL},
-        {"V__users.sql", NULL},
-        {"001_users.SQL", NULL},
-        {"_001_users.sql", NULL},
-        {" 001_users.sql", NULL},
-        {"R__views.sql", NULL},
-        {"", NULL},
+        {"001_users.sql", "001", 9, false, false},
+        {"1_a.sql", "1", 0, false, false},
+        {"V1__users.sql", "1", 9, false, false},
+        {"V20__b_c.sql", "20", 0, false, false},
+        {"20251225120000_name.sql", "20251225120000", 0, false, false},
+        {"20251025_143022_name.sql", "20251025_143022", 20, false, false},
+        {"20251325_143022_name.sql", "20251325", 0, false, false}, /* no month 13: the number is the first group */
+        {"001__double.sql", "001", 0, false, false},
+        {"001_\303\251t\303\251.sql", "001", 0, false, false},
+        {"001_users.down.sql", "001", 9, false, true},
+        {"V1__users.down.sql", "1", 9, false, true},
+        {"20251025_143022_name.down.sql", "20251025_143022", 20, false, true},
+        {"001_down.sql", "001", 8, false, false},
+        {"001_a.downs.sql", "001", 0, false, false},
+        {"R__views.sql", "", 8, true, false},
+        {"R__views.down.sql", "", 8, true, true},
+        {"R__1_views.sql", "", 0, true, false},
+        {"users.sql", NULL, 0, false, false},
+        {"001.sql", NULL, 0, false, false},
+        {"001_.sql", NULL, 0, false, false},
+        {"001_.down.sql", NULL, 0, false, false},
+        {"001_users.Down.sql", NULL, 0, false, false},
+        {"001_users.down.SQL", NULL, 0, false, false},
+        {"001-users.sql", NULL, 0, false, false},
+        {"V1_users.sql", NULL, 0, false, false},
+        {"v1__users.sql", NULL, 0, false, false},
+        {"V__users.sql", NULL, 0, false, false},
+        {"U1__users.sql", NULL, 0, false, false},
+        {"001_users.SQL", NULL, 0, false, false},
+        {"_001_users.sql", NULL, 0, false, false},
+        {" 001_users.sql", NULL, 0, false, false},
+        {"R_views.sql", NULL, 0, false, false},
+        {"R__.sql", NULL, 0, false, false},
+        {"r__views.sql", NULL, 0, false, false},
+        {"", NULL, 0, false, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const char *version = NULL;
-        size_t bytes = 0;
-        bool ok = pgdbm__migration_name_parse(cases[i].filename, &version, &bytes);
+        struct pgdbm__migration_name name;
+        bool ok = pgdbm__migration_name_parse(cases[i].filename, &name);
         const char *expected = cases[i].version;
-        if (ok != (expected != NULL) || (ok && (bytes != strlen(expected) || memcmp(version, expected, bytes) != 0)))
-            fail_msg("%s: expected version %s, got %.*s", cases[i].filename, expected != NULL ? expected : "(none)",
-                     ok ? (int)bytes : 6, ok ? version : "(none)");
+        if (ok != (expected != NULL))
+            fail_msg("%s: expected %s", cases[i].filename, expected != NULL ? "a migration" : "none");
+        if (!ok)
+            continue;
+        if (name.version_bytes != strlen(expected) || memcmp(name.version, expected, name.version_bytes) != 0)
+            fail_msg("%s: expected version %s, got %.*s", cases[i].filename, expected, (int)name.version_bytes,
+                     name.version);
+        if (name.repeatable != cases[i].repeatable || name.down != cases[i].down ||
+            (cases[i].stem_bytes > 0 && name.stem_bytes != cases[i].stem_bytes))
+            fail_msg("%s: repeatable %d, down %d, stem %zu", cases[i].filename, name.repeatable, name.down,
+                     name.stem_bytes);
     }
+}
+
+static void modules_are_recorded_with_their_schema(void **state)
+{
+    (void)state;
+    char recorded[PGDBM__MODULE_LIMIT + 1];
+    char longest[PGDBM__MODULE_LIMIT + 2] = "";
+    pgdbm_error err;
+    assert_int_equal(pgdbm__migration_module_name("shop", NULL, recorded, &err), PGDBM_OK);
+    assert_string_equal(recorded, "shop");
+    assert_int_equal(pgdbm__migration_module_name("shop", "tenant_1", recorded, &err), PGDBM_OK);
+    assert_string_equal(recorded, "shop_tenant_1");
+    memset(longest, 'x', PGDBM__MODULE_LIMIT);
+    assert_int_equal(pgdbm__migration_module_name(longest, NULL, recorded, &err), PGDBM_OK);
+    assert_string_equal(recorded, longest);
+    assert_int_equal(pgdbm__migration_module_name(longest, "s", recorded, &err), PGDBM_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "102 bytes; the history holds 100"));
+    assert_int_equal(pgdbm__migration_module_name(NULL, NULL, recorded, &err), PGDBM_ERR_CONFIG);
+    assert_int_equal(pgdbm__migration_module_name("", "s", recorded, &err), PGDBM_ERR_CONFIG);
+    assert_non_null(strstr(err.message, "module name"));
 }
 
 static void versions_compare_as_numbers(void **state)
@@ -153,40 +196,6 @@ static void checksums_are_those_of_the_python_pgdbm(void **state)
     }
 }
 
-static void directives_count_in_the_header_only(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        bool no_transaction;
-        size_t unknown_line;
-    } cases[] = {
-        {"-- pgdbm:no-transaction\nSELECT 1;", true, 0},
-        {"\xEF\xBB\xBF--pgdbm:no-transaction\r\nSELECT 1;", true, 0},
-        {"\n-- adds an index\n  --   pgdbm:NO-transaction  \nSELECT 1;", true, 0},
-        {"/* licence /* nested */ */ -- pgdbm:no-transaction\nSELECT 1;", true, 0},
-        {"-- pgdbm:no-transaction", true, 0},
-        {"SELECT 1;\n-- pgdbm:no-transaction\n", false, 0},
-        {"INSERT INTO t VALUES ('\n-- pgdbm:no-transaction\n');", false, 0},
-        {"/*\n-- pgdbm:no-transaction\n*/ SELECT 1;", false, 0},
-        {"/* never closed\n-- pgdbm:no-transaction", false, 0},
-        {"-- see pgdbm:no-transaction\nSELECT 1;", false, 0},
-        {"-- note\n-- pgdbm:no-transactions\nSELECT 1;", false, 2},
-        {"-- pgdbm:\nSELECT 1;", false, 1},
-        {"-- pgdbm: no-transaction\nSELECT 1;", false, 1},
-        {"-- pgdbm:no-transaction\n\n-- pgdbm:lock-timeout 2s\nSELECT 1;", true, 3},
-        {"", false, 0},
-        {"-", false, 0},
-        {"--", false, 0},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct pgdbm__migration_header header = pgdbm__migration_header_read(cases[i].text, strlen(cases[i].text));
-        if (header.no_transaction != cases[i].no_transaction || header.unknown_line != cases[i].unknown_line)
-            fail_msg("%s: expected %d, unknown in line %zu; got %d, line %zu", cases[i].text, cases[i].no_transaction,
-                     cases[i].unknown_line, header.no_transaction, header.unknown_line);
-    }
-}
-
 static void directory_is_read_in_order_of_numbers(void **state)
 {
     struct folder *folder = *state;
@@ -236,6 +245,68 @@ static void same_number_twice_names_both_files(void **state)
     assert_refused(folder, PGDBM_ERR_MIGRATION, "001_users.sql and V1__orders.sql have the same number");
 }
 
+static void same_number_is_in_order_of_names_where_the_policy_allows_it(void **state)
+{
+    struct folder *folder = *state;
+    struct pgdbm__migration_set set = {0};
+    pgdbm_migrations migrations = {.directory = folder->path};
+    pgdbm_migration_policies policies = {.duplicate = PGDBM_POLICY_ALLOW};
+    folder_write(folder, "V1__orders.sql", "SELECT 2;");
+    folder_write(folder, "001_users.sql", "SELECT 1;");
+    folder_write(folder, "001_b.sql", "SELECT 3;");
+    folder_write(folder, "001_users.down.sql", "SELECT 0;");
+    assert_int_equal(pgdbm__migration_set_load(&set, &migrations, &policies, false, NULL), PGDBM_OK);
+    assert_int_equal(set.n_files, 3);
+    assert_string_equal(set.files[0].filename, "001_b.sql");
+    assert_string_equal(set.files[1].filename, "001_users.sql");
+    assert_non_null(set.files[1].down.text);
+    assert_string_equal(set.files[2].filename, "V1__orders.sql");
+    pgdbm__migration_set_free(&set);
+}
+
+static void repeatable_files_come_last_in_order_of_names(void **state)
+{
+    struct folder *folder = *state;
+    struct pgdbm__migration_set set;
+    pgdbm_error err;
+    folder_write(folder, "R__b.sql", "SELECT 4;");
+    folder_write(folder, "R__a.sql", "SELECT 3;");
+    folder_write(folder, "9_a.sql", "SELECT 1;");
+    folder_write(folder, "10_b.sql", "SELECT 2;");
+    if (load(folder, &set, &err) != PGDBM_OK)
+        fail_msg("%s", err.message);
+    static const char *const expected[] = {"9_a.sql", "10_b.sql", "R__a.sql", "R__b.sql"};
+    assert_int_equal(set.n_files, 4);
+    assert_int_equal(set.n_versioned, 2);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(set.files[i].filename, expected[i]);
+        assert_int_equal(set.files[i].repeatable, i >= 2);
+    }
+    assert_string_equal(set.files[2].version, "");
+    pgdbm__migration_set_free(&set);
+}
+
+/* Computed by: s = ""; for f, c in files: s = sha256(f"{s}\n{f}\n{c}\n".encode()).hexdigest() */
+static void a_set_whose_digest_is_another_is_refused(void **state)
+{
+    (void)state;
+    struct pgdbm__migration_set set = {0};
+    pgdbm_error err;
+    pgdbm_migration_text texts[] = {
+        {"R__v.sql", "SELECT 3;", 9}, {"10_b.sql", "SELECT 2;", 9}, {"9_a.sql", "SELECT 1;", 9}};
+    pgdbm_migrations migrations = {.texts = texts, .n_texts = 3};
+    migrations.digest = "1e5aef528915c7a278c7ab328af15d1c51fd1bc7279add292a0f94281cbcdf1b";
+    if (pgdbm__migration_set_load(&set, &migrations, NULL, false, &err) != PGDBM_OK)
+        fail_msg("%s %s", err.message, err.detail);
+    assert_string_equal(set.digest, migrations.digest);
+    pgdbm__migration_set_free(&set);
+    texts[1].text = "SELECT 4;";
+    assert_int_equal(pgdbm__migration_set_load(&set, &migrations, NULL, false, &err), PGDBM_ERR_MIGRATION);
+    assert_non_null(strstr(err.message, "not those"));
+    assert_non_null(strstr(err.detail, migrations.digest));
+    pgdbm__migration_set_free(&set);
+}
+
 static void empty_directory_is_refused_unless_allowed(void **state)
 {
     struct folder *folder = *state;
@@ -243,7 +314,7 @@ static void empty_directory_is_refused_unless_allowed(void **state)
     assert_refused(folder, PGDBM_ERR_MIGRATION, "no migrations in");
     struct pgdbm__migration_set set = {0};
     pgdbm_migrations migrations = {.directory = folder->path};
-    assert_int_equal(pgdbm__migration_set_load(&set, &migrations, true, NULL), PGDBM_OK);
+    assert_int_equal(pgdbm__migration_set_load(&set, &migrations, NULL, true, NULL), PGDBM_OK);
     assert_int_equal(set.n_files, 0);
     pgdbm__migration_set_free(&set);
 }
@@ -372,7 +443,7 @@ static pgdbm_status load_texts(const pgdbm_migration_text *texts, size_t n_texts
 {
     pgdbm_migrations migrations = {.texts = texts, .n_texts = n_texts};
     *set = (struct pgdbm__migration_set){0};
-    return pgdbm__migration_set_load(set, &migrations, false, err);
+    return pgdbm__migration_set_load(set, &migrations, NULL, false, err);
 }
 
 static void embedded_texts_are_checked_like_files(void **state)
@@ -421,13 +492,13 @@ static void source_is_exactly_one(void **state)
     pgdbm_error err;
     pgdbm_migration_text text = {"001_a.sql", "SELECT 1;", 9};
     pgdbm_migrations migrations = {0};
-    assert_int_equal(pgdbm__migration_set_load(&set, &migrations, true, &err), PGDBM_ERR_CONFIG);
+    assert_int_equal(pgdbm__migration_set_load(&set, &migrations, NULL, true, &err), PGDBM_ERR_CONFIG);
     assert_non_null(strstr(err.message, "no source"));
     migrations = (pgdbm_migrations){.directory = "/tmp", .texts = &text, .n_texts = 1};
-    assert_int_equal(pgdbm__migration_set_load(&set, &migrations, true, &err), PGDBM_ERR_CONFIG);
+    assert_int_equal(pgdbm__migration_set_load(&set, &migrations, NULL, true, &err), PGDBM_ERR_CONFIG);
     assert_non_null(strstr(err.message, "two sources"));
     migrations = (pgdbm_migrations){.n_texts = 1};
-    assert_int_equal(pgdbm__migration_set_load(&set, &migrations, true, &err), PGDBM_ERR_ARGUMENT);
+    assert_int_equal(pgdbm__migration_set_load(&set, &migrations, NULL, true, &err), PGDBM_ERR_ARGUMENT);
     pgdbm__migration_set_free(&set);
 }
 
@@ -452,8 +523,11 @@ static void every_failing_allocation_is_an_error(void **state)
     char name[32];
     for (int i = 1; i <= 20; i++) {
         snprintf(name, sizeof name, "%03d_step.sql", i);
-        folder_write(folder, name, "SELECT 1;");
+        folder_write(folder, name,
+                     "-- pgdbm:requires a >= 1\n-- pgdbm:requires b >= 2\n"
+                     "CREATE INDEX i ON {{tables.t}} (a);\nSELECT 2;");
     }
+    folder_write(folder, "001_step.down.sql", "SELECT 1;");
     const pgdbm_allocator failing = {reallocate, release, NULL};
     assert_int_equal(pgdbm_allocator_set(&failing, NULL), PGDBM_OK);
     pgdbm_status status = PGDBM_ERR_NOMEM;
@@ -463,6 +537,8 @@ static void every_failing_allocation_is_an_error(void **state)
         pgdbm_error err;
         countdown = ++attempts;
         status = load(folder, &set, &err);
+        for (size_t i = 0; status == PGDBM_OK && i < set.n_files; i++)
+            status = pgdbm__migration_file_prepare(&set.files[i], "app", &err);
         if (status == PGDBM_OK)
             assert_int_equal(set.n_files, 20);
         pgdbm__migration_set_free(&set);
@@ -477,13 +553,16 @@ int main(void)
 {
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_of_the_three_forms_give_their_number),
+        cmocka_unit_test(names_of_all_forms_give_their_number),
+        cmocka_unit_test(modules_are_recorded_with_their_schema),
         cmocka_unit_test(versions_compare_as_numbers),
         cmocka_unit_test(checksums_are_those_of_the_python_pgdbm),
-        cmocka_unit_test(directives_count_in_the_header_only),
         WITH_FOLDER(directory_is_read_in_order_of_numbers),
         WITH_FOLDER(sql_file_of_no_form_is_refused_by_name),
         WITH_FOLDER(same_number_twice_names_both_files),
+        WITH_FOLDER(same_number_is_in_order_of_names_where_the_policy_allows_it),
+        WITH_FOLDER(repeatable_files_come_last_in_order_of_names),
+        cmocka_unit_test(a_set_whose_digest_is_another_is_refused),
         WITH_FOLDER(empty_directory_is_refused_unless_allowed),
         WITH_FOLDER(missing_directory_is_refused_by_name),
         WITH_FOLDER(link_that_leaves_the_directory_is_refused),

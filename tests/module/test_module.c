@@ -125,7 +125,7 @@ static void failed_opening_leaves_nothing_open(void **state)
         pgdbm_db *db = scene->db;
         assert_int_equal(pgdbm_module_open(&BAD, &sources[i], &db, &scene->err), PGDBM_ERR_MIGRATION);
         assert_null(db);
-        scene_expect_error(scene, "001_bad.sql of module bad_");
+        scene_expect_error(scene, "001_bad.sql:1:1: division by zero (module bad_");
     }
     pgdbm_pool_stats stats = {0};
     assert_int_equal(pgdbm_pool_stats_read(scene->pool, &stats, NULL), PGDBM_OK);

@@ -84,6 +84,7 @@ static void the_other_prefixes_take_no_backslash(void **state)
     (void)state;
     expect_tokens("B'01' x'1f' N'\\' U&'\\0061\\' u&\"a\"\"b\" x",
                   "s<B'01'> s<x'1f'> s<N'\\'> s<U&'\\0061\\'> i<u&\"a\"\"b\"> w<x>");
+    expect_tokens("B'0''1'X'2'\n'3''' y", "s<B'0'> s<'1'> s<X'2'\n'3'> s<''> w<y>");
     expect_tokens("u & 'a'", "w<u> o<&> s<'a'>");
     expect_tokens("bu&'a'", "w<bu> o<&> s<'a'>");
 }
@@ -167,7 +168,7 @@ static void operators_end_before_comments_and_signs(void **state)
     expect_tokens("a*/*x*/b", "w<a> o<*> w<b>");
     expect_tokens("a->>'x'", "w<a> o<->>> s<'x'>");
     expect_tokens("a @> b ? c", "w<a> o<@>> w<b> o<?> w<c>");
-    expect_tokens("x::int:=y", "w<x> y<::> w<int> y<:> o<=> w<y>");
+    expect_tokens("x::int:=y", "w<x> y<::> w<int> y<:=> w<y>");
 }
 
 static void letters_beyond_ascii_are_letters(void **state)

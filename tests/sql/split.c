@@ -115,9 +115,10 @@ static void words_of_a_body_may_be_labels_and_columns(void **state)
 {
     (void)state;
     expect_statements(
-        "CREATE FUNCTION f() BEGIN ATOMIC SELECT 1 AS end, t.end, t.case, 2 AS case, \"end\"; SELECT 2; END; b",
-        "1:CREATE FUNCTION f() BEGIN ATOMIC SELECT 1 AS end, t.end, t.case, 2 AS case, \"end\"; SELECT 2; "
+        "CREATE FUNCTION f() BEGIN ATOMIC SELECT 1 AS end, t.end, t.case, 2 AS case, \"end\"; SELECT 2 end; END; b",
+        "1:CREATE FUNCTION f() BEGIN ATOMIC SELECT 1 AS end, t.end, t.case, 2 AS case, \"end\"; SELECT 2 end; "
         "END|1:b");
+    expect_statements("CREATE FUNCTION f() BEGIN ATOMIC END; b", "1:CREATE FUNCTION f() BEGIN ATOMIC END|1:b");
     expect_statements("CREATE FUNCTION begin() RETURNS int LANGUAGE sql AS 'SELECT 1'; b",
                       "1:CREATE FUNCTION begin() RETURNS int LANGUAGE sql AS 'SELECT 1'|1:b");
     expect_statements("CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN CASE WHEN true THEN 1 END; b",
@@ -143,8 +144,8 @@ static void what_is_never_closed_is_named_with_its_line(void **state)
     expect_open("a; /* /* */", 1, "line 1: the comment that begins here is never closed: /* /* */", 4);
     expect_open("a;/*", 1, "line 1: the comment that begins here is never closed: /*", 3);
     expect_open("a (b\n(c); d", 0, "line 1: the parenthesis that begins here is never closed: (b\\x0A(c); d", 3);
-    expect_open("CREATE FUNCTION f()\nBEGIN ATOMIC SELECT CASE 1; END; b", 0,
-                "line 2: the body that begins here is never closed: BEGIN ATOMIC SELECT CASE 1; END; b", 21);
+    expect_open("CREATE FUNCTION f()\nBEGIN ATOMIC SELECT CASE WHEN a THEN 1 END; b", 0,
+                "line 2: the body that begins here is never closed: BEGIN ATOMIC SELECT CASE WHEN a THEN 1 END; b", 21);
 }
 
 static void hostile_bytes_are_part_of_their_statement(void **state)

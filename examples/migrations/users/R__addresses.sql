@@ -1,0 +1,1 @@
+CREATE OR REPLACE VIEW {{tables.addresses}} AS SELECT id, lower(email) AS address FROM {{tables.users}};

@@ -1,0 +1,1 @@
+CREATE VIEW {{tables.v}} AS SELECT 1;
