@@ -37,6 +37,12 @@ static const struct {
     {"async-queued-10000", bench_async_queued},
     {"async-slow-neighbour", bench_async_slow_neighbour},
     {"async-fair", bench_async_fair},
+    {"migrations-check", bench_migrations_check},
+    {"migrations-start", bench_migrations_start},
+    {"migrations-roll-out", bench_migrations_roll_out},
+    {"migrations-replicas", bench_migrations_replicas},
+    {"migrations-modules", bench_migrations_modules},
+    {"migrations-drift", bench_migrations_drift},
 };
 enum { N_FIGURES = sizeof figures / sizeof *figures };
 
@@ -60,12 +66,21 @@ static void prepare(const struct bench *bench)
     PQfinish(connection);
 }
 
-static bool chosen(const char *name, char **names, int n_names)
+/* The figures of migrations take a quarter of an hour, most of it to make ten thousand tenants: only when asked for. */
+static const char slow[] = "migrations";
+
+static bool is_slow(const char *name)
+{
+    return strncmp(name, slow, sizeof slow - 1) == 0;
+}
+
+/* By name, or as one of a group ("migrations"). */
+static bool chosen(const struct bench *bench, const char *name, char **names, int n_names)
 {
     for (int i = 0; i < n_names; i++)
-        if (strcmp(name, names[i]) == 0)
+        if (strcmp(name, names[i]) == 0 || (strcmp(names[i], slow) == 0 && is_slow(name)))
             return true;
-    return n_names == 0;
+    return n_names == 0 && (bench->quick || !is_slow(name));
 }
 
 static int usage(void)
@@ -83,7 +98,7 @@ static void run(struct bench *bench, char **names, int n_names)
     printf(", libpq %d, %ld cores, %s %s\n", PQlibVersion(), sysconf(_SC_NPROCESSORS_ONLN), machine.sysname,
            machine.release);
     for (size_t i = 0; i < N_FIGURES; i++)
-        if (chosen(figures[i].name, names, n_names))
+        if (chosen(bench, figures[i].name, names, n_names))
             figures[i].run(bench);
     if (bench->json != NULL)
         fputs(bench->json_started ? "\n]\n" : "[]\n", bench->json);

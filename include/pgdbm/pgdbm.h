@@ -20,6 +20,7 @@
 #include <pgdbm/cursor.h>
 #include <pgdbm/db.h>
 #include <pgdbm/error.h>
+#include <pgdbm/fleet.h>
 #include <pgdbm/future.h>
 #include <pgdbm/json.h>
 #include <pgdbm/listen.h>

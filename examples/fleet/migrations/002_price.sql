@@ -1,0 +1,1 @@
+ALTER TABLE {{tables.products}} ADD COLUMN price numeric(10, 2);

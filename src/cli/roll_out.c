@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* `pgdbm fleet apply`: a roll-out with its progress. The progress is called by workers, one at a time; the interrupt is
+ * noted by a signal handler. */
+#include "fleet.h"
+#include "output.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define N_OF(table) (sizeof(table) / sizeof(table)[0])
+
+static const struct pgdbm__cli_option options[] = {
+    CLI_FLEET_OPTIONS,
+    CLI_OPTION_BUILD,
+    CLI_OPTION_LOCK_TIMEOUT,
+    {"workers", "N", NULL, "Sessions that migrate at the same time (default: 4)"},
+    {"canaries", "A,B,...", NULL, "Tenants that come first, all of which must succeed"},
+    {"waves", "P,Q,...", NULL, "Percentages, rising, 100 last (default: 1,10,100)"},
+    {"max-failures", "N", NULL, "Stop at more, or never (default: 0)"},
+    {"max-attempts", "N", NULL, "Of one tenant, then it is quarantined (default: 3)"},
+    {"deadline", "TIME", NULL, "Begin nothing after it (default: none)"},
+    {"max-lag", "TIME", NULL, "Wait while a replica is further behind (default: not looked at)"},
+    {"max-active", "N", NULL, "Wait while more other backends are active (default: not looked at)"},
+    {"recycle-after", "N", NULL, "Close a session after so many tenants (default: 300)"},
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void note_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
+/* The first interrupt ends what is in work, the second one the program. */
+static void catch_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = note_interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+struct screen {
+    bool bar;     /* a terminal: one line that is written again and again */
+    double shown; /* when it was last written, in ms since the beginning */
+};
+
+static void write_time(double ms, char *text, size_t bytes)
+{
+    double seconds = ms / 1000;
+    if (seconds < 0)
+        snprintf(text, bytes, "?");
+    else if (seconds < 90)
+        snprintf(text, bytes, "%.0f s", seconds);
+    else
+        snprintf(text, bytes, "%.0f min", seconds / 60);
+}
+
+static void print_bar(const pgdbm_roll_out_progress *progress)
+{
+    enum { CELLS = 30 };
+    size_t ended = progress->done + progress->failed;
+    size_t full = progress->n_targets > 0 ? ended * CELLS / progress->n_targets : CELLS;
+    fprintf(stderr, "\r\033[K[");
+    for (size_t i = 0; i < CELLS; i++)
+        fputc(i < full ? '#' : '.', stderr);
+    fputs("] ", stderr);
+}
+
+static bool show(const pgdbm_roll_out_progress *progress, void *context)
+{
+    struct screen *screen = context;
+    bool last = progress->done + progress->failed == progress->n_targets;
+    /* A person reads ten lines a second at most, a log file one in ten seconds. */
+    if (!last && progress->elapsed_ms - screen->shown < (screen->bar ? 100 : 10000))
+        return interrupted == 0;
+    screen->shown = progress->elapsed_ms;
+    char remaining[32];
+    write_time(progress->remaining_ms, remaining, sizeof remaining);
+    if (screen->bar)
+        print_bar(progress);
+    fprintf(stderr, "%zu/%zu, wave %zu of %zu", progress->done, progress->n_targets, progress->wave, progress->n_waves);
+    if (progress->failed > 0)
+        fprintf(stderr, ", %zu failed", progress->failed);
+    if (progress->postponed > 0)
+        fprintf(stderr, ", %zu busy", progress->postponed);
+    fprintf(stderr,
+            progress->paused      ? ", paused"
+            : progress->throttled ? ", waiting for the server"
+                                  : ", %s left",
+            remaining);
+    if (!screen->bar)
+        fputc('\n', stderr);
+    fflush(stderr);
+    return interrupted == 0;
+}
+
+static int fail_usage(const char *message, const char *value, const char *hint)
+{
+    pgdbm__cli_say_error(hint, "fleet apply: %s: %.60s", message, value);
+    return CLI_USAGE;
+}
+
+/* Rising percentages, checked by the library; here only that they are numbers. */
+static int read_waves(const char *text, int **waves, size_t *n_waves)
+{
+    struct pgdbm__cli_list list = {0};
+    if (text == NULL)
+        return CLI_FINE;
+    int code = pgdbm__cli_list_read(text, &list) ? CLI_FINE : CLI_FAILED;
+    *waves = code == CLI_FINE ? calloc(list.n_words + 1, sizeof **waves) : NULL;
+    if (*waves == NULL)
+        code = CLI_FAILED;
+    for (size_t i = 0; code == CLI_FINE && i < list.n_words; i++) {
+        char *end = NULL;
+        long percent = strtol(list.words[i], &end, 10);
+        if (*end != '\0' || percent < 1 || percent > 100)
+            code = fail_usage("--waves cannot have", list.words[i], "percentages with commas, 100 last: 1,10,100");
+        (*waves)[i] = (int)percent;
+    }
+    *n_waves = list.n_words;
+    pgdbm__cli_list_free(&list);
+    return code;
+}
+
+static int read_max_failures(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                             size_t *max_failures)
+{
+    const char *value = pgdbm__cli_value(command, given, "max-failures");
+    int number = 0;
+    if (value != NULL && strcmp(value, "never") == 0) {
+        *max_failures = SIZE_MAX;
+        return CLI_FINE;
+    }
+    int code = pgdbm__cli_number(command, given, "max-failures", 0, &number);
+    *max_failures = (size_t)number;
+    return code;
+}
+
+static int read_numbers(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                        pgdbm_roll_out *how)
+{
+    const struct {
+        const char *name;
+        int *number;
+    } numbers[] = {{"workers", &how->workers},
+                   {"max-attempts", &how->max_attempts},
+                   {"max-active", &how->max_active},
+                   {"recycle-after", &how->recycle_after}};
+    const struct {
+        const char *name;
+        int *ms;
+    } times[] = {
+        {"lock-timeout", &how->lock_timeout_ms}, {"deadline", &how->deadline_ms}, {"max-lag", &how->max_lag_ms}};
+    int code = read_max_failures(command, given, &how->max_failures);
+    for (size_t i = 0; code == CLI_FINE && i < N_OF(numbers); i++)
+        code = pgdbm__cli_number(command, given, numbers[i].name, 1, numbers[i].number);
+    for (size_t i = 0; code == CLI_FINE && i < N_OF(times); i++)
+        code = pgdbm__cli_duration(command, given, times[i].name, times[i].ms);
+    return code;
+}
+
+static bool print_tally(const struct pgdbm__cli_fleet *fleet, const pgdbm_roll_out_tally *tally, const pgdbm_error *err)
+{
+    if (fleet->json) {
+        json_t *answer = json_pack("{s:I, s:I, s:I, s:I, s:f}", "migrated", (json_int_t)tally->migrated, "failed",
+                                   (json_int_t)tally->failed, "quarantined", (json_int_t)tally->quarantined, "skipped",
+                                   (json_int_t)tally->skipped, "elapsed_ms", tally->elapsed_ms);
+        if (answer != NULL && err != NULL)
+            json_object_set_new(answer, "error", pgdbm__cli_json_error(err));
+        return pgdbm__cli_print_json(answer);
+    }
+    if (tally->migrated + tally->failed + tally->quarantined == 0 && err == NULL)
+        printf("nothing to do: every tenant is current\n");
+    else
+        printf("%zu migrated, %zu failed, %zu quarantined, %zu current already, in %.1f s\n", tally->migrated,
+               tally->failed, tally->quarantined, tally->skipped, tally->elapsed_ms / 1000);
+    return true;
+}
+
+static int roll_out(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
+{
+    pgdbm_error err = {0};
+    struct pgdbm__cli_fleet fleet = {0};
+    struct pgdbm__cli_list canaries = {0};
+    int *waves = NULL;
+    struct screen screen = {.bar = pgdbm__cli_style_on(stderr, CLI_DIM)[0] != '\0'};
+    pgdbm_roll_out how = {.workers = 4, .on_progress = show, .context = &screen};
+    pgdbm_roll_out_tally tally = {0};
+    const char *named = pgdbm__cli_value(command, given, "canaries");
+    int code = read_numbers(command, given, &how);
+    if (code == CLI_FINE)
+        code = read_waves(pgdbm__cli_value(command, given, "waves"), &waves, &how.n_waves);
+    if (code == CLI_FINE && named != NULL && !pgdbm__cli_list_read(named, &canaries))
+        code = CLI_FAILED;
+    how.waves = waves;
+    how.canaries = canaries.words;
+    how.n_canaries = canaries.n_words;
+    if (code == CLI_FINE) /* the others are for looking on, and for orders */
+        code = pgdbm__cli_fleet_open(command, given, how.workers < INT_MAX - 3 ? how.workers + 3 : how.workers, &fleet);
+    if (code == CLI_FINE) {
+        catch_interrupts();
+        bool failed = pgdbm_fleet_roll_out(fleet.fleet, &how, &tally, &err) != PGDBM_OK;
+        if (screen.bar)
+            fprintf(stderr, "\r\033[K");
+        code = failed ? pgdbm__cli_exit_code(&err, false) : CLI_FINE;
+        if (!print_tally(&fleet, &tally, failed ? &err : NULL))
+            code = CLI_FAILED;
+        if (failed)
+            pgdbm__cli_say_library_error(&err);
+    }
+    pgdbm__cli_fleet_close(&fleet);
+    pgdbm__cli_list_free(&canaries);
+    free(waves);
+    return code;
+}
+
+const struct pgdbm__cli_command pgdbm__cli_fleet_apply = {
+    .group = "fleet",
+    .name = "apply",
+    .summary = "Migrate every tenant that is behind",
+    .description =
+        "Canaries first, then wave after wave; each tenant in one transaction. Busy tenants go to the back of the "
+        "queue, those that fail too often are quarantined. Any number of processes and machines may work "
+        "together; whoever dies loses one transaction. An interrupt ends what is in work, then the "
+        "roll-out.",
+    .example = "pgdbm fleet apply --module shop --pattern 'tenant\\_%' --canaries tenant_1,tenant_2 --workers 8",
+    .options = options,
+    .n_options = N_OF(options),
+    .run = roll_out,
+};
