@@ -138,7 +138,8 @@ typedef struct pgdbm_migrate_options {
     pgdbm_migration_policies policies;
     int lock_timeout_ms; /* how long a statement may wait for a lock, and the application behind it; 2 000; -1: no limit. A
                             file's `-- pgdbm:lock-timeout 5s` is stronger. Does not hold for what runs CONCURRENTLY */
-    int lock_attempts; /* how often a file is tried whose locks were not to be had; 10; with growing pauses */
+    int lock_attempts; /* how often a file is tried whose locks were not to be had; 10; with growing pauses. DO and CALL
+                          of a no-transaction file once: they may have committed a part */
     const char *build; /* what migrates, for the history: a version, a commit; NULL: nothing recorded */
     pgdbm_migration_callback on_progress;
     pgdbm_migration_hook before, after; /* in each file's transaction, before its first and after its last statement */
