@@ -67,17 +67,9 @@ static void expect_counted_once(struct scene *scene, int64_t n_schemas)
     scene_expect_counts(scene, (size_t)n_schemas, 0, 0);
 }
 
-/* ThreadSanitizer cannot follow a process with threads into its child. */
-static void skip_under_thread_sanitizer(void)
-{
-#ifdef __SANITIZE_THREAD__
-    skip();
-#endif
-}
-
 static void a_killed_roll_out_is_continued_by_the_next(void **state)
 {
-    skip_under_thread_sanitizer();
+    test_needs_fork();
     struct scene *scene = *state;
     int killed = 0;
     scene_counting(scene, 120);
@@ -94,7 +86,7 @@ static void a_killed_roll_out_is_continued_by_the_next(void **state)
 
 static void two_processes_share_the_work(void **state)
 {
-    skip_under_thread_sanitizer();
+    test_needs_fork();
     struct scene *scene = *state;
     pid_t children[3];
     scene_counting(scene, 100);

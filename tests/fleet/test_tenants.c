@@ -117,6 +117,7 @@ static void two_processes_create_the_same_tenant_once(void **state)
     struct scene *scene = *state;
     int outcomes[2];
     pid_t children[2];
+    test_needs_fork();
     three_files(scene);
     for (int i = 0; i < 2; i++) {
         children[i] = fork();

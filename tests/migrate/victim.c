@@ -2,6 +2,8 @@
 /* Processes and threads that come to harm. */
 #include "migrate/victim.h"
 
+#include "support/server.h"
+
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,6 +44,7 @@ static int migrate_until_killed(const struct scene *scene, const char *schema, s
 
 static pid_t start(const struct scene *scene, const char *schema, size_t k)
 {
+    test_needs_fork();
     fflush(NULL);
     pid_t child = fork();
     assert_true(child >= 0);

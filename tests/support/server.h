@@ -23,6 +23,15 @@ void test_database_drop(char *url);
 /* Runs SQL over a connection of its own, by libpq; fails the test on an error. */
 void test_psql(const char *url, const char *sql);
 
+/* For tests that fork and go on in the child: ThreadSanitizer cannot follow a process with threads there, so they are skipped
+ * with it. */
+static inline void test_needs_fork(void)
+{
+#ifdef __SANITIZE_THREAD__
+    skip();
+#endif
+}
+
 /* Fails the test with the whole error when a call that must succeed does not. */
 #define assert_ok(call)                                                                                                \
     do {                                                                                                               \
