@@ -88,6 +88,11 @@ static bool server_error(struct pgdbm__session *session, struct pgdbm__request *
         request->failed = true;
         request->cancel_possible = atomic_load(&session->canceling) > 0;
         request->gone = strcmp(server.sqlstate, "26000") == 0;
+        if (request->gone && request->guarded) { /* perhaps of the guard's own: they are prepared again */
+            pthread_mutex_lock(&session->lock);
+            session->guard_prepared = false;
+            pthread_mutex_unlock(&session->lock);
+        }
         request->stale = request->stale || is_outdated(request, &server) || is_changed_type(request, &server);
         bool own_fault = strncmp(server.sqlstate, "42", 2) == 0; /* perhaps */
         if ((request->gone || (request->stale && !own_fault)) && atomic_load(&session->transaction_status) != 'I')

@@ -350,6 +350,31 @@ static void statements_thrown_away_on_the_server_are_prepared_again(void **state
     assert_int_equal(stage_stats(stage).statements_failed, 0);
 }
 
+static void a_guard_thrown_away_on_the_server_is_prepared_again(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *tx = NULL;
+    static const char throw_away[] =
+        "DO $$ DECLARE n text; BEGIN FOR n IN SELECT name FROM pg_prepared_statements WHERE "
+        "name IN ('pgdbm_guard', 'pgdbm_release') LOOP EXECUTE format('DEALLOCATE %I', n); "
+        "END LOOP; END $$";
+    for (int i = 0; i < 6; i++) { /* a statement that is new needs no guard */
+        assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+        if (i != 2) /* the transaction that meets it ends, and is worth another try */
+            stage_expect_number(tx, "SELECT 30", 30);
+        else {
+            int64_t value = 0;
+            assert_fails(PGDBM_ERR_QUERY, pgdbm_fetch_value(tx, "SELECT 30", pgdbm_no_args, &value, &err));
+            assert_string_equal(err.sqlstate, "26000");
+            assert_true(err.retryable);
+        }
+        pgdbm_close(tx);
+        if (i == 1)
+            assert_ok(pgdbm_execute_simple(stage->db, throw_away, &err));
+    }
+}
+
 static void a_statement_that_failed_to_parse_can_succeed_later(void **state)
 {
     struct stage *stage = *state;
@@ -467,6 +492,7 @@ int main(void)
         ON_ONE(a_changed_parameter_type_gives_right_values),
         ON_ONE(a_table_dropped_and_made_again_is_found),
         ON_ONE(statements_thrown_away_on_the_server_are_prepared_again),
+        ON_ONE(a_guard_thrown_away_on_the_server_is_prepared_again),
         ON_ONE(a_statement_that_failed_to_parse_can_succeed_later),
         ON_FOUR(many_threads_prepare_the_same_new_statement_at_once),
         ON_NONE(more_statements_than_the_pool_remembers_all_work),
