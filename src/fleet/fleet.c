@@ -40,13 +40,6 @@ static pgdbm_status look_for_tables(pgdbm_fleet *fleet, bool *has_schema, bool *
     return status;
 }
 
-/* Two processes that create the same thing: the slower one gets one of these once the faster one has committed. */
-static bool was_created_by_another(const pgdbm_error *err)
-{
-    return strcmp(err->sqlstate, "23505") == 0 || strcmp(err->sqlstate, "42P06") == 0 ||
-           strcmp(err->sqlstate, "42P07") == 0 || strcmp(err->sqlstate, "42710") == 0;
-}
-
 /* Asks the catalog first: CREATE ... IF NOT EXISTS wants the right to create even when there is nothing to do. */
 static pgdbm_status find_tables(pgdbm_fleet *fleet, pgdbm_error *err)
 {
@@ -59,7 +52,7 @@ static pgdbm_status find_tables(pgdbm_fleet *fleet, pgdbm_error *err)
         if (status != PGDBM_OK || has_tables)
             break;
         status = pgdbm_execute_simple(fleet->db, has_schema ? tables : "CREATE SCHEMA pgdbm", &cause);
-        if (status != PGDBM_OK && !(was_created_by_another(&cause) && ++lost < CREATE_ATTEMPTS)) {
+        if (status != PGDBM_OK && !(pgdbm__was_created_by_another(&cause) && ++lost < CREATE_ATTEMPTS)) {
             if (strcmp(cause.sqlstate, "42501") == 0)
                 pgdbm__error_hint(&cause, "let an administrator open the fleet once, and grant this role USAGE on "
                                           "schema pgdbm and SELECT, INSERT, UPDATE, DELETE on its tables");

@@ -222,8 +222,7 @@ pgdbm_status pgdbm__history_look(const struct pgdbm__history *history, pgdbm_db 
     return status;
 }
 
-/* Two processes that create the same thing: the slower one gets one of these once the faster one has committed. */
-static bool was_created_by_another(const pgdbm_error *err)
+bool pgdbm__was_created_by_another(const pgdbm_error *err)
 {
     static const char *const states[] = {"23505", "42P06", "42P07", "42710"};
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
@@ -275,7 +274,7 @@ pgdbm_status pgdbm__history_create(struct pgdbm__history *history, pgdbm_db *db,
             history->plain = true;
             return PGDBM_OK;
         }
-        if (status != PGDBM_OK && !(was_created_by_another(&cause) && ++lost < CREATE_ATTEMPTS))
+        if (status != PGDBM_OK && !(pgdbm__was_created_by_another(&cause) && ++lost < CREATE_ATTEMPTS))
             break;
     }
     if (status != PGDBM_OK && err != NULL) {

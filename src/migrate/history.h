@@ -108,6 +108,9 @@ pgdbm_status pgdbm__history_down(const struct pgdbm__history *history, pgdbm_db 
 /* Looks into the catalog for what there is to be made: bits of enum pgdbm__history_lack. Writes nothing. */
 pgdbm_status pgdbm__history_look(const struct pgdbm__history *history, pgdbm_db *db, unsigned *lacks, pgdbm_error *err);
 
+/* Two processes that create the same thing: whether this is what the slower one gets, once the faster one has committed. */
+bool pgdbm__was_created_by_another(const pgdbm_error *err);
+
 /* Makes schema (unless `must_exist`), table and columns where they are missing, outside of any transaction. Other modules may
  * do the same at the same time. Where only the columns are missing and cannot be added, rows become `plain`. */
 pgdbm_status pgdbm__history_create(struct pgdbm__history *history, pgdbm_db *db, bool must_exist, pgdbm_error *err);

@@ -69,6 +69,22 @@ pgdbm_status pgdbm__progress_exists(const struct pgdbm__history *history, pgdbm_
                                   pgdbm_args((const char *)history->qualified_progress), exists, err);
 }
 
+pgdbm_status pgdbm__progress_list(const struct pgdbm__history *history, pgdbm_db *db, pgdbm_result **rows,
+                                  pgdbm_error *err)
+{
+    struct pgdbm__buffer sql = {0};
+    pgdbm__buffer_format(&sql,
+                         "SELECT filename, (statement - statement_started::int)::int8, n_statements::int8 FROM %s"
+                         " WHERE module_name = $1 ORDER BY filename",
+                         history->qualified_progress);
+    pgdbm__buffer_append(&sql, "", 1);
+    pgdbm_status status = sql.failed
+                              ? pgdbm__fail_nomem(err, "reading how far migrations have come")
+                              : pgdbm_fetch_all(db, sql.data, pgdbm_args((const char *)history->module), rows, err);
+    pgdbm__buffer_free(&sql);
+    return status;
+}
+
 /* Looks into the catalog first: CREATE TABLE IF NOT EXISTS asks for rights even when there is nothing to do. */
 static pgdbm_status create_once(const struct pgdbm__history *history, pgdbm_db *db, pgdbm_error *err)
 {
@@ -97,7 +113,7 @@ pgdbm_status pgdbm__progress_create(const struct pgdbm__history *history, pgdbm_
     for (int attempt = 0; attempt < CREATE_ATTEMPTS; attempt++) {
         status = create_once(history, db, &cause);
         /* Another module's run was faster. */
-        if (status == PGDBM_OK || (strcmp(cause.sqlstate, "23505") != 0 && strcmp(cause.sqlstate, "42P07") != 0))
+        if (status == PGDBM_OK || !pgdbm__was_created_by_another(&cause))
             break;
     }
     if (status != PGDBM_OK && err != NULL)

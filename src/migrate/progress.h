@@ -26,6 +26,10 @@ struct pgdbm__progress {
 /* Whether there is a table. Needs no right. */
 pgdbm_status pgdbm__progress_exists(const struct pgdbm__history *history, pgdbm_db *db, bool *exists, pgdbm_error *err);
 
+/* All rows of the module: filename, statements that are done, statements (text, int8, int8). There is a table. */
+pgdbm_status pgdbm__progress_list(const struct pgdbm__history *history, pgdbm_db *db, pgdbm_result **rows,
+                                  pgdbm_error *err);
+
 /* The row of one file; without a row or a table, found is false. Needs no right but SELECT. */
 pgdbm_status pgdbm__progress_read(const struct pgdbm__history *history, pgdbm_db *db, const char *filename,
                                   struct pgdbm__progress *progress, pgdbm_error *err);

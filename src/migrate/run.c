@@ -99,24 +99,53 @@ static pgdbm_status compare_bodies(struct pgdbm__run *run, pgdbm_db *db, pgdbm_e
     return status;
 }
 
-/* Also among the files that are a transaction now: what is done of them would be done again. */
+static struct pgdbm__migration_file *file_called(const struct pgdbm__run *run, const char *filename)
+{
+    for (size_t i = 0; i < run->set.n_files; i++)
+        if (strcmp(run->set.files[i].filename, filename) == 0)
+            return &run->set.files[i];
+    return NULL;
+}
+
+/* Also among the files that are a transaction now, and those that are gone: under another name, what is done of one would
+ * be done again. */
+static pgdbm_status note_begun(struct pgdbm__run *run, const pgdbm_result *rows, size_t row, pgdbm_error *err)
+{
+    const char *filename = NULL;
+    int64_t done = 0;
+    int64_t n_statements = 0;
+    pgdbm_status status = pgdbm_get_text(rows, row, 0, &filename, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_get_int64(rows, row, 1, &done, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_get_int64(rows, row, 2, &n_statements, err);
+    if (status != PGDBM_OK)
+        return status;
+    struct pgdbm__migration_file *file = file_called(run, filename);
+    if (file == NULL && run->begun_and_gone == NULL)
+        return (run->begun_and_gone = pgdbm__strdup(filename)) != NULL
+                   ? PGDBM_OK
+                   : pgdbm__fail_nomem(err, "reading how far migrations have come");
+    if (file != NULL && pgdbm__plan_is_pending(file->state)) {
+        file->state = PGDBM_MIGRATION_PARTIAL;
+        file->statements_done = done > 0 ? (size_t)done : 0;
+        file->n_statements = n_statements > 0 ? (size_t)n_statements : 0;
+    }
+    return PGDBM_OK;
+}
+
 static pgdbm_status find_partial(struct pgdbm__run *run, pgdbm_db *db, pgdbm_error *err)
 {
+    pgdbm_result *rows = NULL;
     bool exists = pgdbm__plan_next(&run->set, NULL) != NULL;
     pgdbm_status status = exists ? pgdbm__progress_exists(&run->history, db, &exists, err) : PGDBM_OK;
-    for (size_t i = 0; status == PGDBM_OK && exists && i < run->set.n_files; i++) {
-        struct pgdbm__migration_file *file = &run->set.files[i];
-        struct pgdbm__progress progress = {0};
-        if (!pgdbm__plan_is_pending(file->state))
-            continue;
-        status = pgdbm__progress_read(&run->history, db, file->filename, &progress, err);
-        if (status == PGDBM_OK && progress.found) {
-            file->state = PGDBM_MIGRATION_PARTIAL;
-            file->statements_done = progress.done;
-            file->n_statements = progress.n_statements;
-        }
-        pgdbm__progress_free(&progress);
-    }
+    pgdbm__free(run->begun_and_gone);
+    run->begun_and_gone = NULL;
+    if (status == PGDBM_OK && exists)
+        status = pgdbm__progress_list(&run->history, db, &rows, err);
+    for (size_t i = 0; status == PGDBM_OK && i < pgdbm_result_rows(rows); i++)
+        status = note_begun(run, rows, i, err);
+    pgdbm_result_free(rows);
     return status;
 }
 
@@ -164,10 +193,25 @@ static pgdbm_status fail_begun(const struct pgdbm__run *run, const struct pgdbm_
     return PGDBM_ERR_MIGRATION;
 }
 
+static pgdbm_status fail_gone(const struct pgdbm__run *run, pgdbm_error *err)
+{
+    pgdbm__fail(err, PGDBM_ERR_MIGRATION,
+                "migration %s of module %s was begun and has not ended, and there is no such file", run->begun_and_gone,
+                run->history.module);
+    pgdbm__error_hint(
+        err,
+        "bring the file back under this name (was it renamed?); or undo what is done of it and delete its "
+        "row from %s; policies.missing allows it",
+        run->history.qualified_progress);
+    return PGDBM_ERR_MIGRATION;
+}
+
 pgdbm_status pgdbm__run_check(struct pgdbm__run *run, pgdbm_error *err)
 {
     struct pgdbm__plan_fault fault;
     pgdbm_status status = PGDBM_OK;
+    if (run->begun_and_gone != NULL && run->options.policies.missing != PGDBM_POLICY_ALLOW)
+        return fail_gone(run, err);
     if (pgdbm__plan_find_fault(&run->set, &run->rows, &run->options.policies, run->options.target, &fault))
         return fail_fault(run, &fault, err);
     for (size_t i = 0; status == PGDBM_OK && i < run->set.n_files; i++)
@@ -275,6 +319,7 @@ pgdbm_status pgdbm__run_end(struct pgdbm__run *run, pgdbm_status status, pgdbm_m
     }
     for (size_t i = 0; i < run->set.n_files; i++)
         pgdbm__free(run->set.files[i].sql);
+    pgdbm__free(run->begun_and_gone);
     pgdbm__migration_lock_free(&run->lock);
     pgdbm__history_rows_free(&run->rows);
     pgdbm__migration_set_free(&run->set);

@@ -30,10 +30,11 @@ struct pgdbm__run {
     struct pgdbm__history history;
     struct pgdbm__migration_set set;
     struct pgdbm__history_rows rows;
-    bool matched;    /* the files have their states */
-    bool acted;      /* something may have changed since the history was read */
-    bool trial;      /* nothing stays: the history is not made */
-    int64_t started; /* nanoseconds */
+    char *begun_and_gone; /* a no-transaction file that has not ended, and is none of the files; NULL: there is none */
+    bool matched;         /* the files have their states */
+    bool acted;           /* something may have changed since the history was read */
+    bool trial;           /* nothing stays: the history is not made */
+    int64_t started;      /* nanoseconds */
 
     /* While an act runs. */
     struct pgdbm__migration_lock lock;

@@ -279,9 +279,26 @@ bool pgdbm__script_begins_with(const struct pgdbm__script_statement *statement, 
     return pgdbm__token_is_word(statement->sql, &token, word);
 }
 
+/* SELECT pg_catalog.set_config(...), as pg_dump sets search_path. */
+static bool calls_set_config(const struct pgdbm__script_statement *statement)
+{
+    struct pgdbm__scanner scanner = {.text = statement->sql, .bytes = statement->bytes};
+    struct pgdbm__token token;
+    pgdbm__scan_next(&scanner, &token);
+    if (!pgdbm__token_is_word(statement->sql, &token, "select"))
+        return false;
+    pgdbm__scan_next(&scanner, &token);
+    if (pgdbm__token_is_word(statement->sql, &token, "pg_catalog")) {
+        pgdbm__scan_next(&scanner, &token); /* the dot */
+        pgdbm__scan_next(&scanner, &token);
+    }
+    return pgdbm__token_is_word(statement->sql, &token, "set_config");
+}
+
 bool pgdbm__script_sets(const struct pgdbm__script_statement *statement)
 {
-    return pgdbm__script_begins_with(statement, "set") || pgdbm__script_begins_with(statement, "reset");
+    return pgdbm__script_begins_with(statement, "set") || pgdbm__script_begins_with(statement, "reset") ||
+           calls_set_config(statement);
 }
 
 void pgdbm__script_append_blocking(const struct pgdbm__script_statement *statement, struct pgdbm__buffer *out)

@@ -57,7 +57,7 @@ struct pgdbm__script_place pgdbm__script_place(const struct pgdbm__script *scrip
                                                const struct pgdbm__script_statement *statement, int position);
 
 bool pgdbm__script_begins_with(const struct pgdbm__script_statement *statement, const char *word);
-/* Whether it is a SET or RESET, which a session that resumes the script must run again. */
+/* Whether it is a SET or RESET, or a SELECT set_config(...), which a session that resumes the script must run again. */
 bool pgdbm__script_sets(const struct pgdbm__script_statement *statement);
 
 /* Appends the statement's text without its CONCURRENTLY, as a new schema in which nobody works may have it. */

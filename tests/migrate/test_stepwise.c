@@ -108,6 +108,22 @@ static void directive_taken_from_a_file_that_was_begun_is_refused(void **state)
     scene_expect_number(scene, "SELECT count(*) FROM app.a", 1);
 }
 
+static void file_renamed_after_it_was_begun_is_refused(void **state)
+{
+    struct scene *scene = *state;
+    scene_run(scene, "CREATE SCHEMA app; CREATE TABLE app.a (id int)");
+    folder_write(&scene->folder, "001_a.sql", HEADER "INSERT INTO app.a VALUES (1);\nSELECT 1 / 0;");
+    must_fail(scene, "22012", "001_a.sql:3:1");
+    folder_delete(&scene->folder, "001_a.sql");
+    folder_write(&scene->folder, "001_b.sql", HEADER "INSERT INTO app.a VALUES (1);\nSELECT 1;");
+    must_fail(scene, "", "migration 001_a.sql of module users was begun and has not ended");
+    scene_expect_number(scene, "SELECT count(*) FROM app.a", 1);
+    folder_delete(&scene->folder, "001_b.sql");
+    folder_write(&scene->folder, "001_a.sql", HEADER "INSERT INTO app.a VALUES (1);\nSELECT 1;");
+    scene_must_migrate(scene, scene->db, 1);
+    scene_expect_number(scene, "SELECT count(*) FROM app.a", 1);
+}
+
 static void killed_at_any_boundary_it_goes_on_where_it_was(void **state)
 {
     struct scene *scene = *state;
@@ -150,10 +166,14 @@ static void settings_of_done_statements_hold_when_it_goes_on(void **state)
     scene_run(scene, "CREATE SCHEMA app; CREATE TABLE app.a (id int); CREATE ROLE app_maker;"
                      "GRANT ALL ON SCHEMA app TO app_maker");
     folder_write(&scene->folder, "001_a.sql",
-                 HEADER "SET search_path = app;\nSET ROLE app_maker;\nSELECT 1 / 0;\nCREATE TABLE made ();");
+                 HEADER
+                 "SELECT pg_catalog.set_config('search_path', 'app', false);\nSET ROLE app_maker;\nSELECT 1 / 0;\n"
+                 "CREATE TABLE made ();");
     must_fail(scene, "22012", "001_a.sql:4:1");
     folder_write(&scene->folder, "001_a.sql",
-                 HEADER "SET search_path = app;\nSET ROLE app_maker;\nSELECT 1 / 1;\nCREATE TABLE made ();");
+                 HEADER
+                 "SELECT pg_catalog.set_config('search_path', 'app', false);\nSET ROLE app_maker;\nSELECT 1 / 1;\n"
+                 "CREATE TABLE made ();");
     scene_must_migrate(scene, scene->db, 1);
     scene_expect_text(scene, "SELECT relowner::regrole::text FROM pg_class WHERE oid = 'app.made'::regclass",
                       "app_maker");
@@ -476,6 +496,7 @@ int main(void)
         SCENE(progress_lies_beside_the_history_until_the_file_is_done),
         SCENE(change_of_what_is_done_is_refused),
         SCENE(directive_taken_from_a_file_that_was_begun_is_refused),
+        SCENE(file_renamed_after_it_was_begun_is_refused),
         SCENE(killed_at_any_boundary_it_goes_on_where_it_was),
         SCENE(settings_of_done_statements_hold_when_it_goes_on),
         SCENE(statement_in_doubt_runs_again),
