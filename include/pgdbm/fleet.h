@@ -83,9 +83,10 @@ typedef struct pgdbm_roll_out {
     int max_attempts;    /* of one tenant, then it is quarantined; 3 */
     int lock_timeout_ms; /* 2 000; a busy tenant goes to the back of the queue */
     int deadline_ms;     /* of the whole; 0: none. Nothing is begun after it */
-    int max_lag_ms;      /* pause while a replica's replay is further behind; 0: not looked at */
-    int max_active;      /* pause while more backends than these are active, roll-outs' not counted; 0: not looked at */
-    int recycle_after;   /* a session is closed after so many tenants, because a backend's caches grow; 300 */
+    /* Both see nothing of other roles without pg_read_all_stats. */
+    int max_lag_ms;    /* pause while a replica's replay is further behind; 0: not looked at */
+    int max_active;    /* pause while more backends than these are active, roll-outs' not counted; 0: not looked at */
+    int recycle_after; /* a session is closed after so many tenants, because a backend's caches grow; 300 */
     bool (*on_progress)(const pgdbm_roll_out_progress *progress, void *context); /* false: cancel. Any worker's thread,
                                                                                    one at a time */
     void *context;
@@ -156,7 +157,8 @@ PGDBM_EXPORT pgdbm_status pgdbm_fleet_release(pgdbm_fleet *fleet, const char *sc
 
 /* A new tenant: schema, everything the files make, histories and its row, in one transaction and one message. Refused when the
  * schema is there. Files without a transaction are run in one here (a new schema has nobody to disturb): CONCURRENTLY is
- * left out of CREATE INDEX; what else cannot run in one is MIGRATION. */
+ * left out of CREATE INDEX; what else cannot run in one is MIGRATION. What the files require of other modules is not looked
+ * for: it is the tenant's maker who knows. */
 PGDBM_EXPORT pgdbm_status pgdbm_fleet_create_tenant(pgdbm_fleet *fleet, const char *schema, pgdbm_error *err);
 /* Many at once, by so many workers; those that are there already are passed over. *created may be NULL. */
 PGDBM_EXPORT pgdbm_status pgdbm_fleet_create_tenants(pgdbm_fleet *fleet, const char *const *schemas, size_t n_schemas,

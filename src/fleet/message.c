@@ -66,7 +66,9 @@ static pgdbm_status append_file(const pgdbm_fleet *fleet, const struct pgdbm__mi
     struct pgdbm__script script = {0};
     pgdbm_status status = pgdbm__script_prepare(&script, &file->up, PGDBM__FLEET_HOLE, err);
     message->n_files++;
-    if (status == PGDBM_OK && (file->no_transaction || memchr(file->text, PGDBM__FLEET_HOLE[0], file->bytes) != NULL))
+    /* What a file requires of other modules, pgdbm_migrate looks for. */
+    if (status == PGDBM_OK &&
+        (file->no_transaction || file->n_requires > 0 || memchr(file->text, PGDBM__FLEET_HOLE[0], file->bytes) != NULL))
         message->unusual = true;
     else if (status == PGDBM_OK) {
         message->dirties = message->dirties || leaves_something(&script);

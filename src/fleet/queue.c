@@ -18,23 +18,23 @@ enum { PIECE = 500, MOST_AGAIN = 16, AT_ONCE = 0 };
 /* Control rows and load are looked at this often. */
 #define LOOK_MS INT64_C(300)
 
-pgdbm_status pgdbm__job_make(const char *schema, const char *digest, struct pgdbm__job **job, pgdbm_error *err)
+pgdbm_status pgdbm__visit_make(const char *schema, const char *digest, struct pgdbm__visit **visit, pgdbm_error *err)
 {
-    *job = pgdbm__alloc_zero(1, sizeof **job);
-    if (*job != NULL && ((*job)->digest = pgdbm__strdup(digest)) != NULL) {
-        PGDBM__COPY_TEXT((*job)->schema, schema, strlen(schema));
+    *visit = pgdbm__alloc_zero(1, sizeof **visit);
+    if (*visit != NULL && ((*visit)->digest = pgdbm__strdup(digest)) != NULL) {
+        PGDBM__COPY_TEXT((*visit)->schema, schema, strlen(schema));
         return PGDBM_OK;
     }
-    pgdbm__job_free(*job);
-    *job = NULL;
+    pgdbm__visit_free(*visit);
+    *visit = NULL;
     return pgdbm__fail_nomem(err, "listing the tenants that are behind");
 }
 
-void pgdbm__job_free(struct pgdbm__job *job)
+void pgdbm__visit_free(struct pgdbm__visit *visit)
 {
-    if (job != NULL)
-        pgdbm__free(job->digest);
-    pgdbm__free(job);
+    if (visit != NULL)
+        pgdbm__free(visit->digest);
+    pgdbm__free(visit);
 }
 
 /* Waiting and stopping. */
@@ -206,12 +206,12 @@ static void compose_candidates(const struct pgdbm__roll_out *run, struct pgdbm__
 }
 
 static pgdbm_status read_candidates(const struct pgdbm__roll_out *run, const pgdbm_result *result,
-                                    struct pgdbm__job **first, struct pgdbm__job **last, pgdbm_error *err)
+                                    struct pgdbm__visit **first, struct pgdbm__visit **last, pgdbm_error *err)
 {
     pgdbm_status status = PGDBM_OK;
     for (size_t i = 0; status == PGDBM_OK && i < pgdbm_result_rows(result); i++) {
         const char *texts[4] = {NULL};
-        struct pgdbm__job *job = NULL;
+        struct pgdbm__visit *visit = NULL;
         size_t pending = 0;
         for (size_t column = 0; status == PGDBM_OK && column < 4; column++)
             status = pgdbm_get_text(result, i, column, &texts[column], err);
@@ -223,13 +223,13 @@ static pgdbm_status read_candidates(const struct pgdbm__roll_out *run, const pgd
         pgdbm_target_state state = pgdbm__fleet_judge(run->fleet, texts[2], texts[3], texts[1], &pending);
         if (pending == 0 || (state != PGDBM_TARGET_BEHIND && state != PGDBM_TARGET_FAILED))
             continue;
-        status = pgdbm__job_make(texts[0], texts[1], &job, err);
+        status = pgdbm__visit_make(texts[0], texts[1], &visit, err);
         if (status == PGDBM_OK) {
             if (*last != NULL)
-                (*last)->next = job;
+                (*last)->next = visit;
             else
-                *first = job;
-            *last = job;
+                *first = visit;
+            *last = visit;
         }
     }
     return status;
@@ -240,8 +240,8 @@ static void fetch(struct pgdbm__fleet_worker *worker)
 {
     struct pgdbm__roll_out *run = worker->run;
     struct pgdbm__buffer sql = {0};
-    struct pgdbm__job *first = NULL;
-    struct pgdbm__job *last = NULL;
+    struct pgdbm__visit *first = NULL;
+    struct pgdbm__visit *last = NULL;
     pgdbm_result *result = NULL;
     pgdbm_error err = {0};
     const char *end = NULL;
@@ -291,37 +291,37 @@ static size_t wave_limit(const struct pgdbm__roll_out *run)
     return run->n_targets / 100 * percent + (run->n_targets % 100 * percent + 99) / 100;
 }
 
-static struct pgdbm__job *pop_fresh(struct pgdbm__roll_out *run)
+static struct pgdbm__visit *pop_fresh(struct pgdbm__roll_out *run)
 {
-    struct pgdbm__job *job = run->fresh;
-    run->fresh = job->next;
+    struct pgdbm__visit *visit = run->fresh;
+    run->fresh = visit->next;
     if (run->fresh == NULL)
         run->last_fresh = NULL;
     run->n_begun++;
-    return job;
+    return visit;
 }
 
-static struct pgdbm__job *pop_waiting(struct pgdbm__roll_out *run)
+static struct pgdbm__visit *pop_waiting(struct pgdbm__roll_out *run)
 {
-    struct pgdbm__job *job = run->waiting;
-    run->waiting = job->next;
+    struct pgdbm__visit *visit = run->waiting;
+    run->waiting = visit->next;
     run->n_waiting--;
     run->n_begun++;
-    return job;
+    return visit;
 }
 
-static void insert_waiting(struct pgdbm__roll_out *run, struct pgdbm__job *job)
+static void insert_waiting(struct pgdbm__roll_out *run, struct pgdbm__visit *visit)
 {
-    struct pgdbm__job **at = &run->waiting;
-    while (*at != NULL && (*at)->due <= job->due)
+    struct pgdbm__visit **at = &run->waiting;
+    while (*at != NULL && (*at)->due <= visit->due)
         at = &(*at)->next;
-    job->next = *at;
-    *at = job;
+    visit->next = *at;
+    *at = visit;
     run->n_waiting++;
 }
 
 /* What can be had at this moment; NULL: nothing. Sets *over when there never will be anything. Locked. */
-static struct pgdbm__job *choose(struct pgdbm__fleet_worker *worker, bool *over)
+static struct pgdbm__visit *choose(struct pgdbm__fleet_worker *worker, bool *over)
 {
     struct pgdbm__roll_out *run = worker->run;
     for (;;) {
@@ -367,59 +367,59 @@ static void wait_for_work(struct pgdbm__roll_out *run)
 }
 
 /* One try; *over says that there never will be anything to do. Locked. */
-static struct pgdbm__job *try_to_take(struct pgdbm__fleet_worker *worker, bool *over)
+static struct pgdbm__visit *try_to_take(struct pgdbm__fleet_worker *worker, bool *over)
 {
     struct pgdbm__roll_out *run = worker->run;
-    struct pgdbm__job *job = NULL;
+    struct pgdbm__visit *visit = NULL;
     if (!run->stop && must_look(run))
         look_around(worker);
     if (!run->stop && run->looked_at != PGDBM__NOT_LOOKED && run->mood == PGDBM__RUNNING && !run->throttled)
-        job = choose(worker, over);
-    bool left = job != NULL || run->waiting != NULL || run->fresh != NULL || !run->no_more;
+        visit = choose(worker, over);
+    bool left = visit != NULL || run->waiting != NULL || run->fresh != NULL || !run->no_more;
     if (!run->stop && left && pgdbm__now_ns() >= run->deadline)
         stop_late(run);
     *over = *over || run->stop;
-    if (job != NULL && run->stop) {
+    if (visit != NULL && run->stop) {
         run->n_begun--;
-        insert_waiting(run, job);
-        job = NULL;
+        insert_waiting(run, visit);
+        visit = NULL;
     }
-    if (job != NULL)
+    if (visit != NULL)
         run->n_in_work++;
-    return job;
+    return visit;
 }
 
-struct pgdbm__job *pgdbm__run_take(struct pgdbm__fleet_worker *worker)
+struct pgdbm__visit *pgdbm__run_take(struct pgdbm__fleet_worker *worker)
 {
     struct pgdbm__roll_out *run = worker->run;
-    struct pgdbm__job *job = NULL;
+    struct pgdbm__visit *visit = NULL;
     bool over = false;
-    while (job == NULL && !over) {
+    while (visit == NULL && !over) {
         if (worker->session == NULL && !connect(worker))
             return NULL;
         pthread_mutex_lock(&run->mutex);
-        job = try_to_take(worker, &over);
+        visit = try_to_take(worker, &over);
         if (over)
             pthread_cond_broadcast(&run->changed); /* for all of them */
-        else if (job == NULL && worker->session != NULL)
+        else if (visit == NULL && worker->session != NULL)
             wait_for_work(run);
         pthread_mutex_unlock(&run->mutex);
     }
-    return job;
+    return visit;
 }
 
-static void put_back(struct pgdbm__roll_out *run, struct pgdbm__job *job, int64_t pause_ms)
+static void put_back(struct pgdbm__roll_out *run, struct pgdbm__visit *visit, int64_t pause_ms)
 {
-    job->due = pause_ms > 0 ? pgdbm__now_ns() + pgdbm__jitter(pause_ms * PGDBM__MS, 25) : AT_ONCE;
-    insert_waiting(run, job);
+    visit->due = pause_ms > 0 ? pgdbm__now_ns() + pgdbm__jitter(pause_ms * PGDBM__MS, 25) : AT_ONCE;
+    insert_waiting(run, visit);
 }
 
 /* A quarter of lock_timeout_ms, then twice as long each time, up to four times lock_timeout_ms: under a minute in all before a
  * tenant is given up by default, and the lock of a busy tenant is asked for a fifth of the time at most. */
-static int64_t pause_of(const struct pgdbm__roll_out *run, const struct pgdbm__job *job)
+static int64_t pause_of(const struct pgdbm__roll_out *run, const struct pgdbm__visit *visit)
 {
     int64_t quarter = run->how.lock_timeout_ms / 4 + 1;
-    return quarter << (job->postponed < 4 ? job->postponed : 4);
+    return quarter << (visit->postponed < 4 ? visit->postponed : 4);
 }
 
 static void count_failure(struct pgdbm__roll_out *run, bool quarantined, const pgdbm_error *err)
@@ -436,20 +436,20 @@ static void count_failure(struct pgdbm__roll_out *run, bool quarantined, const p
 }
 
 /* What is to become of a tenant that is not done yet. */
-static void give_back(struct pgdbm__roll_out *run, struct pgdbm__job *job, enum pgdbm__tenant_result result,
+static void give_back(struct pgdbm__roll_out *run, struct pgdbm__visit *visit, enum pgdbm__tenant_result result,
                       const pgdbm_error *err)
 {
     if (result == PGDBM__TENANT_BUSY) {
-        put_back(run, job, pause_of(run, job));
-        job->postponed++;
+        put_back(run, visit, pause_of(run, visit));
+        visit->postponed++;
     } else {
-        put_back(run, job, 0);
-        if (++job->again > MOST_AGAIN)
+        put_back(run, visit, 0);
+        if (++visit->again > MOST_AGAIN)
             stop_locked(run, err->status != PGDBM_OK ? err->status : PGDBM_ERR_MIGRATION, err);
     }
 }
 
-void pgdbm__run_give(struct pgdbm__roll_out *run, struct pgdbm__job *job, enum pgdbm__tenant_result result,
+void pgdbm__run_give(struct pgdbm__roll_out *run, struct pgdbm__visit *visit, enum pgdbm__tenant_result result,
                      bool quarantined, const pgdbm_error *err)
 {
     bool over = true;
@@ -473,14 +473,14 @@ void pgdbm__run_give(struct pgdbm__roll_out *run, struct pgdbm__job *job, enum p
         break;
     case PGDBM__TENANT_BUSY:
     case PGDBM__TENANT_AGAIN:
-        give_back(run, job, result, err);
+        give_back(run, visit, result, err);
         over = false;
         break;
     }
     pthread_cond_broadcast(&run->changed);
     pthread_mutex_unlock(&run->mutex);
     if (over) {
-        pgdbm__run_report(run, job->schema);
-        pgdbm__job_free(job);
+        pgdbm__run_report(run, visit->schema);
+        pgdbm__visit_free(visit);
     }
 }

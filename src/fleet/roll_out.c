@@ -80,19 +80,19 @@ static pgdbm_status run_init(struct pgdbm__roll_out *run, pgdbm_error *err)
     return PGDBM_OK;
 }
 
-static void free_jobs(struct pgdbm__job *job)
+static void free_visits(struct pgdbm__visit *visit)
 {
-    while (job != NULL) {
-        struct pgdbm__job *next = job->next;
-        pgdbm__job_free(job);
-        job = next;
+    while (visit != NULL) {
+        struct pgdbm__visit *next = visit->next;
+        pgdbm__visit_free(visit);
+        visit = next;
     }
 }
 
 static void run_free(struct pgdbm__roll_out *run)
 {
-    free_jobs(run->fresh);
-    free_jobs(run->waiting);
+    free_visits(run->fresh);
+    free_visits(run->waiting);
     pthread_cond_destroy(&run->changed);
     pthread_mutex_destroy(&run->mutex);
 }
@@ -167,19 +167,19 @@ static pgdbm_status prepare(struct pgdbm__fleet_worker *worker, pgdbm_error *err
 
 static void work(struct pgdbm__fleet_worker *worker)
 {
-    struct pgdbm__job *job;
-    while ((job = pgdbm__run_take(worker)) != NULL) {
+    struct pgdbm__visit *visit;
+    while ((visit = pgdbm__run_take(worker)) != NULL) {
         pgdbm_error err = {0};
         bool quarantined = false;
-        enum pgdbm__tenant_result result = pgdbm__worker_migrate(worker, job, &quarantined, &err);
-        pgdbm__run_give(worker->run, job, result, quarantined, &err);
+        enum pgdbm__tenant_result result = pgdbm__worker_migrate(worker, visit, &quarantined, &err);
+        pgdbm__run_give(worker->run, visit, result, quarantined, &err);
     }
     pgdbm__worker_retire(worker); /* the pool may have no other */
 }
 
 /* Canaries. */
 
-static pgdbm_status find_canary(struct pgdbm__roll_out *run, const char *schema, struct pgdbm__job **job,
+static pgdbm_status find_canary(struct pgdbm__roll_out *run, const char *schema, struct pgdbm__visit **visit,
                                 pgdbm_error *err)
 {
     pgdbm_result *result = NULL;
@@ -205,7 +205,7 @@ static pgdbm_status find_canary(struct pgdbm__roll_out *run, const char *schema,
     if (status == PGDBM_OK) {
         pgdbm_target_state state = pgdbm__fleet_judge(run->fleet, texts[0], texts[1], texts[2], &pending);
         if (pending > 0 && (state == PGDBM_TARGET_BEHIND || state == PGDBM_TARGET_FAILED))
-            status = pgdbm__job_make(schema, texts[2], job, err);
+            status = pgdbm__visit_make(schema, texts[2], visit, err);
         else if (state != PGDBM_TARGET_CURRENT) {
             status = pgdbm__fail(err, PGDBM_ERR_MIGRATION, "canary %s is %s", schema, pgdbm_target_state_name(state));
             pgdbm__error_hint(err, "release or repair it, or choose another one");
@@ -218,14 +218,14 @@ static pgdbm_status find_canary(struct pgdbm__roll_out *run, const char *schema,
 /* Its turn is over, and nothing failed; it may have been passed over, because it was taken out of the fleet meanwhile. */
 static pgdbm_status check_canary(struct pgdbm__roll_out *run, const char *schema, pgdbm_error *err)
 {
-    struct pgdbm__job *job = NULL;
-    pgdbm_status status = find_canary(run, schema, &job, err);
-    if (status == PGDBM_OK && job != NULL) {
+    struct pgdbm__visit *visit = NULL;
+    pgdbm_status status = find_canary(run, schema, &visit, err);
+    if (status == PGDBM_OK && visit != NULL) {
         status = pgdbm__fail(err, PGDBM_ERR_MIGRATION, "canary %s was not migrated: it is still behind", schema);
         pgdbm__error_hint(err, "roll out again; nobody else was touched");
         pgdbm__error_outcome(err, PGDBM_OUTCOME_DONE);
     }
-    pgdbm__job_free(job);
+    pgdbm__visit_free(visit);
     return status;
 }
 
@@ -254,20 +254,20 @@ static pgdbm_status verify(struct pgdbm__fleet_worker *worker, const char *schem
 static void send_canary(struct pgdbm__fleet_worker *worker, const char *name)
 {
     struct pgdbm__roll_out *run = worker->run;
-    struct pgdbm__job *job = NULL;
+    struct pgdbm__visit *visit = NULL;
     pgdbm_error err = {0};
     char schema[PGDBM__IDENTIFIER_BYTES];
     pgdbm_status status = pgdbm__identifier_fold(name, strlen(name), "canary", schema, &err);
     if (status == PGDBM_OK)
-        status = find_canary(run, schema, &job, &err);
-    if (status == PGDBM_OK && job != NULL) {
-        run->fresh = run->last_fresh = job;
+        status = find_canary(run, schema, &visit, &err);
+    if (status == PGDBM_OK && visit != NULL) {
+        run->fresh = run->last_fresh = visit;
         run->no_more = true;
         work(worker);
         run->n_begun = 0;
         run->wave = 0;
     }
-    if (status == PGDBM_OK && job != NULL && run->status == PGDBM_OK && !run->stop)
+    if (status == PGDBM_OK && visit != NULL && run->status == PGDBM_OK && !run->stop)
         status = check_canary(run, schema, &err);
     if (status == PGDBM_OK && run->status == PGDBM_OK && !run->stop)
         status = verify(worker, schema, &err);
@@ -419,6 +419,10 @@ pgdbm_status pgdbm_fleet_roll_out_sized(pgdbm_fleet *fleet, const pgdbm_roll_out
     int cancel_state = pgdbm__cancel_defer(); /* threads and sessions hang on this stack */
     status = roll_out(&run, err);
     pgdbm__cancel_restore(cancel_state);
+    /* Once for all, of whatever schema: NOTIFY makes the commits of a server wait for each other. Who does not hear of it finds
+     * out by himself. */
+    if (run.migrated > 0)
+        (void)pgdbm_schema_changed(fleet->db, NULL);
     if (tally != NULL)
         *tally = (pgdbm_roll_out_tally){.migrated = run.migrated,
                                         .failed = run.failed,

@@ -6,8 +6,8 @@
 #include "fleet/fleet.h"
 
 /* A tenant that is to be migrated. */
-struct pgdbm__job {
-    struct pgdbm__job *next;
+struct pgdbm__visit {
+    struct pgdbm__visit *next;
     char schema[PGDBM__IDENTIFIER_BYTES];
     char *digest;  /* as far as is known */
     int postponed; /* how often it was busy */
@@ -32,8 +32,8 @@ struct pgdbm__roll_out {
 
     /* Candidates come in pieces, in the order of their names, from a random one on and round to it again: two roll-outs do
      * not meet at every tenant. */
-    struct pgdbm__job *fresh, *last_fresh;
-    struct pgdbm__job *waiting; /* postponed, by `due` */
+    struct pgdbm__visit *fresh, *last_fresh;
+    struct pgdbm__visit *waiting; /* postponed, by `due` */
     size_t n_waiting;
     char origin[PGDBM__IDENTIFIER_BYTES], cursor[PGDBM__IDENTIFIER_BYTES];
     bool wrapped, no_more, fetching;
@@ -74,7 +74,7 @@ enum pgdbm__tenant_result {
 /* tenant.c */
 
 /* Tries once. `err` tells what failed; after FAILED it is recorded, and *quarantined says with which consequence. */
-enum pgdbm__tenant_result pgdbm__worker_migrate(struct pgdbm__fleet_worker *worker, struct pgdbm__job *job,
+enum pgdbm__tenant_result pgdbm__worker_migrate(struct pgdbm__fleet_worker *worker, struct pgdbm__visit *visit,
                                                 bool *quarantined, pgdbm_error *err);
 
 /* Pins a session unless there is one. */
@@ -88,9 +88,9 @@ void pgdbm__worker_free(struct pgdbm__fleet_worker *worker);
 /* queue.c */
 
 /* Waits for the next tenant, and for the waves, pauses and throttles before it. NULL: the roll-out is over. */
-struct pgdbm__job *pgdbm__run_take(struct pgdbm__fleet_worker *worker);
-/* Gives back what was taken, with its result; the job is the run's again. */
-void pgdbm__run_give(struct pgdbm__roll_out *run, struct pgdbm__job *job, enum pgdbm__tenant_result result,
+struct pgdbm__visit *pgdbm__run_take(struct pgdbm__fleet_worker *worker);
+/* Gives back what was taken, with its result; the visit is the run's again. */
+void pgdbm__run_give(struct pgdbm__roll_out *run, struct pgdbm__visit *visit, enum pgdbm__tenant_result result,
                      bool quarantined, const pgdbm_error *err);
 /* Ends the roll-out: nothing new is begun. The first reason stays. */
 void pgdbm__run_stop(struct pgdbm__roll_out *run, pgdbm_status status, const pgdbm_error *err);
@@ -99,8 +99,8 @@ bool pgdbm__run_stopped(struct pgdbm__roll_out *run);
 void pgdbm__run_wait(struct pgdbm__roll_out *run, int64_t moment);
 void pgdbm__run_report(struct pgdbm__roll_out *run, const char *schema);
 
-pgdbm_status pgdbm__job_make(const char *schema, const char *digest, struct pgdbm__job **job, pgdbm_error *err);
-void pgdbm__job_free(struct pgdbm__job *job);
+pgdbm_status pgdbm__visit_make(const char *schema, const char *digest, struct pgdbm__visit **visit, pgdbm_error *err);
+void pgdbm__visit_free(struct pgdbm__visit *visit);
 
 /* watch.c */
 

@@ -134,7 +134,7 @@ pgdbm_status pgdbm__fleet_migrate_tenant(pgdbm_fleet *fleet, const char *schema,
 }
 
 /* The row tells what happened; of a tenant that another process has brought to the end meanwhile, it is left alone. */
-static pgdbm_status record_failure(struct pgdbm__fleet_worker *worker, const struct pgdbm__job *job,
+static pgdbm_status record_failure(struct pgdbm__fleet_worker *worker, const struct pgdbm__visit *visit,
                                    const struct pgdbm__fleet_place *place, double duration_ms, const pgdbm_error *cause,
                                    bool *quarantined, pgdbm_error *err)
 {
@@ -151,7 +151,7 @@ static pgdbm_status record_failure(struct pgdbm__fleet_worker *worker, const str
              cause->detail[0] != '\0' ? ")" : "");
     pgdbm_status status =
         pgdbm_fetch_value_text_with(worker->session, &patient, sql,
-                                    pgdbm_args(fleet->module, job->schema, worker->run->how.max_attempts, text,
+                                    pgdbm_args(fleet->module, visit->schema, worker->run->how.max_attempts, text,
                                                cause->sqlstate, place->text, duration_ms, fleet->build, fleet->digest),
                                     &state, err);
     *quarantined = status == PGDBM_OK && state != NULL && strcmp(state, "quarantined") == 0;
@@ -160,7 +160,7 @@ static pgdbm_status record_failure(struct pgdbm__fleet_worker *worker, const str
 }
 
 /* Gives the session back first: pgdbm_migrate takes one, and the pool may have no other. */
-static enum pgdbm__tenant_result go_the_long_way(struct pgdbm__fleet_worker *worker, struct pgdbm__job *job,
+static enum pgdbm__tenant_result go_the_long_way(struct pgdbm__fleet_worker *worker, struct pgdbm__visit *visit,
                                                  bool *quarantined, pgdbm_error *err)
 {
     struct pgdbm__fleet_place place = {{0}};
@@ -168,21 +168,21 @@ static enum pgdbm__tenant_result go_the_long_way(struct pgdbm__fleet_worker *wor
     drop_session(worker);
     worker->n_visited++;
     pgdbm_status status =
-        pgdbm__fleet_migrate_tenant(worker->run->fleet, job->schema, worker->run->how.lock_timeout_ms, &place, err);
+        pgdbm__fleet_migrate_tenant(worker->run->fleet, visit->schema, worker->run->how.lock_timeout_ms, &place, err);
     if (status == PGDBM_OK)
         return PGDBM__TENANT_MIGRATED;
     if (status == PGDBM_ERR_SCHEMA && is_state(err, "3F000"))
         return PGDBM__TENANT_SKIPPED; /* as find_reason says of who is gone */
     enum pgdbm__tenant_result result = classify(worker, status, err, PGDBM__TENANT_FAILED);
     if (result == PGDBM__TENANT_FAILED && (is_busy(err) || status == PGDBM_ERR_TIMEOUT) &&
-        job->postponed < MOST_POSTPONED)
+        visit->postponed < MOST_POSTPONED)
         result = PGDBM__TENANT_BUSY;
     if (result != PGDBM__TENANT_FAILED)
         return result;
     pgdbm_error second = {0};
     status = pgdbm__worker_session(worker, &second);
     if (status == PGDBM_OK)
-        status = record_failure(worker, job, &place, (double)(pgdbm__now_ns() - began) / (double)PGDBM__MS, err,
+        status = record_failure(worker, visit, &place, (double)(pgdbm__now_ns() - began) / (double)PGDBM__MS, err,
                                 quarantined, &second);
     /* Who could not be recorded is still behind, and whoever is next finds out again. */
     return status == PGDBM_OK ? result : classify(worker, status, &second, result);
@@ -272,31 +272,31 @@ static pgdbm_status look_at_tenant(struct pgdbm__fleet_worker *worker, const cha
     return status;
 }
 
-/* Whether the tenant's digest is another one than the job says; the job then has the new one. */
-static bool has_moved(struct pgdbm__job *job, struct look *look)
+/* Whether the tenant's digest is another one than the visit says; the visit then has the new one. */
+static bool has_moved(struct pgdbm__visit *visit, struct look *look)
 {
-    if (strcmp(look->digest, job->digest) == 0)
+    if (strcmp(look->digest, visit->digest) == 0)
         return false;
-    pgdbm__free(job->digest);
-    job->digest = look->digest;
+    pgdbm__free(visit->digest);
+    visit->digest = look->digest;
     look->digest = NULL;
     return true;
 }
 
-static enum pgdbm__tenant_result judge_again(const struct pgdbm__fleet_worker *worker, const struct pgdbm__job *job)
+static enum pgdbm__tenant_result judge_again(const struct pgdbm__fleet_worker *worker, const struct pgdbm__visit *visit)
 {
     size_t pending = 0;
-    return pgdbm__fleet_judge(worker->run->fleet, "behind", "", job->digest, &pending) == PGDBM_TARGET_BEHIND
+    return pgdbm__fleet_judge(worker->run->fleet, "behind", "", visit->digest, &pending) == PGDBM_TARGET_BEHIND
                ? PGDBM__TENANT_AGAIN
                : PGDBM__TENANT_SKIPPED;
 }
 
 /* The message did not get through. Sets *decided unless the tenant has to go the long way. */
-static pgdbm_status find_reason(struct pgdbm__fleet_worker *worker, struct pgdbm__job *job, bool *decided,
+static pgdbm_status find_reason(struct pgdbm__fleet_worker *worker, struct pgdbm__visit *visit, bool *decided,
                                 enum pgdbm__tenant_result *result, pgdbm_error *err)
 {
     struct look look = {0};
-    const char *schema = job->schema;
+    const char *schema = visit->schema;
     pgdbm_status status = pgdbm__worker_session(worker, err);
     if (status == PGDBM_OK)
         status = look_at_tenant(worker, schema, &look, err);
@@ -305,9 +305,9 @@ static pgdbm_status find_reason(struct pgdbm__fleet_worker *worker, struct pgdbm
         ;
     else if (!look.there || !look.has_row || look.quarantined)
         *result = PGDBM__TENANT_SKIPPED;
-    else if (has_moved(job, &look))
-        *result = judge_again(worker, job);
-    else if (!look.free && job->postponed < MOST_POSTPONED)
+    else if (has_moved(visit, &look))
+        *result = judge_again(worker, visit);
+    else if (!look.free && visit->postponed < MOST_POSTPONED)
         *result = PGDBM__TENANT_BUSY;
     else if (!look.free)
         *decided = false; /* pgdbm_migrate names who has the lock */
@@ -318,8 +318,8 @@ static pgdbm_status find_reason(struct pgdbm__fleet_worker *worker, struct pgdbm
         look = (struct look){0};
         if (status == PGDBM_OK)
             status = look_at_tenant(worker, schema, &look, err);
-        if (status == PGDBM_OK && look.has_row && has_moved(job, &look))
-            *result = judge_again(worker, job);
+        if (status == PGDBM_OK && look.has_row && has_moved(visit, &look))
+            *result = judge_again(worker, visit);
         else
             *decided = false;
     }
@@ -327,35 +327,35 @@ static pgdbm_status find_reason(struct pgdbm__fleet_worker *worker, struct pgdbm
     return status;
 }
 
-enum pgdbm__tenant_result pgdbm__worker_migrate(struct pgdbm__fleet_worker *worker, struct pgdbm__job *job,
+enum pgdbm__tenant_result pgdbm__worker_migrate(struct pgdbm__fleet_worker *worker, struct pgdbm__visit *visit,
                                                 bool *quarantined, pgdbm_error *err)
 {
     struct pgdbm__fleet_message *message = NULL;
     enum pgdbm__tenant_result result = PGDBM__TENANT_FAILED;
     bool decided = false;
     *quarantined = false;
-    pgdbm_status status = message_for(worker, job->digest, &message, err);
+    pgdbm_status status = message_for(worker, visit->digest, &message, err);
     if (status == PGDBM_OK)
         status = pgdbm__worker_session(worker, err);
     if (status != PGDBM_OK)
         return classify(worker, status, err, PGDBM__TENANT_STOP);
-    if (!message->unusual && job->postponed < MOST_POSTPONED) {
-        status = send_message(worker, message, job->schema, err);
+    if (!message->unusual && visit->postponed < MOST_POSTPONED) {
+        status = send_message(worker, message, visit->schema, err);
         if (status == PGDBM_OK)
             return PGDBM__TENANT_MIGRATED;
         result = classify(worker, status, err, is_busy(err) ? PGDBM__TENANT_BUSY : PGDBM__TENANT_FAILED);
         if (result != PGDBM__TENANT_FAILED)
             return result;
-        if (job->again == 0 && is_state(err, "42P01"))
-            return make_history(worker, job->schema, PGDBM__LACKS_TABLE);
-        if (job->again == 0 && is_state(err, "42703"))
-            return make_history(worker, job->schema, PGDBM__LACKS_COLUMNS);
+        if (visit->again == 0 && is_state(err, "42P01"))
+            return make_history(worker, visit->schema, PGDBM__LACKS_TABLE);
+        if (visit->again == 0 && is_state(err, "42703"))
+            return make_history(worker, visit->schema, PGDBM__LACKS_COLUMNS);
     }
     pgdbm_error second = {0};
-    status = find_reason(worker, job, &decided, &result, &second);
+    status = find_reason(worker, visit, &decided, &result, &second);
     if (status != PGDBM_OK) {
         *err = second;
         return classify(worker, status, &second, PGDBM__TENANT_STOP);
     }
-    return decided ? result : go_the_long_way(worker, job, quarantined, err);
+    return decided ? result : go_the_long_way(worker, visit, quarantined, err);
 }

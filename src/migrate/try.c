@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "migrate/heads.h"
 #include "migrate/plan.h"
 
 #include <pgdbm/memory.h>
@@ -267,6 +268,8 @@ pgdbm_status pgdbm_migrate_try_sized(pgdbm_db *db, const pgdbm_migrate_options *
     pgdbm_status status = pgdbm__run_begin(&run, "pgdbm_migrate_try", db, options, options_bytes, true, err);
     if (status == PGDBM_OK)
         status = pgdbm__run_look(&run, err);
+    if (status == PGDBM_OK)
+        status = pgdbm__run_requirements(&run, err);
     if (status == PGDBM_OK)
         status = pgdbm__run_locked(&run, try_under_lock, &trial, err);
     if (report != NULL && trial.n_locks > 0) {

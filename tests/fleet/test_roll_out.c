@@ -683,6 +683,21 @@ static void a_schemas_name_does_not_leave_its_quotes(void **state)
     scene_expect_counts(scene, 2, 1, 0);
 }
 
+static void what_a_file_requires_is_looked_for_in_each_tenant(void **state)
+{
+    struct scene *scene = *state;
+    scene_behind(scene, 2);
+    scene_add(scene, "003_bills.sql", "-- pgdbm:requires billing >= 2\nCREATE TABLE {{tables.bills}} (id int)");
+    scene_open(scene);
+    scene_run(scene, "INSERT INTO t_0002.schema_migrations (filename, checksum, module_name) VALUES"
+                     " ('002_bills.sql', repeat('0', 64), 'billing_t_0002')");
+    assert_int_equal(scene_roll_out(scene, &(pgdbm_roll_out){.max_failures = 5, .max_attempts = 1}),
+                     PGDBM_ERR_MIGRATION);
+    assert_contains(scene->err.message, "requires billing >= 2");
+    scene_expect_state(scene, "t_0001", PGDBM_TARGET_QUARANTINED);
+    scene_expect_state(scene, "t_0002", PGDBM_TARGET_CURRENT);
+}
+
 static void a_pool_of_one_session_is_enough(void **state)
 {
     struct scene *scene = *state;
@@ -745,6 +760,7 @@ int main(void)
         TEST(an_active_application_throttles_until_it_rests),
         TEST(without_replicas_nothing_lags),
         TEST(a_schemas_name_does_not_leave_its_quotes),
+        TEST(what_a_file_requires_is_looked_for_in_each_tenant),
         TEST(a_pool_of_one_session_is_enough),
     };
     return cmocka_run_group_tests_name("fleet_roll_out", tests, NULL, NULL);
