@@ -17,6 +17,11 @@
 typedef struct pgdbm_module {
     const char *name;
     const pgdbm_migrations *migrations;
+    /* As in pgdbm_migrate_options: */
+    const char *build;
+    pgdbm_migration_policies policies;
+    pgdbm_migration_callback on_progress;
+    void *context; /* of the callback */
 } pgdbm_module;
 
 /* Where the module shall live: exactly one of connection_string, db, pool. */

@@ -90,7 +90,13 @@ static pgdbm_status open_manager(const char *file, int line, const pgdbm_source 
 
 static pgdbm_status migrate(const pgdbm_module *module, pgdbm_db *db, pgdbm_error *err)
 {
-    pgdbm_migrate_options options = {.module = module->name, .migrations = module->migrations, .per_schema = true};
+    const pgdbm_migrate_options options = {.module = module->name,
+                                           .migrations = module->migrations,
+                                           .per_schema = true,
+                                           .build = module->build,
+                                           .policies = module->policies,
+                                           .on_progress = module->on_progress,
+                                           .context = module->context};
     return pgdbm_migrate(db, &options, NULL, err);
 }
 

@@ -192,6 +192,29 @@ static void module_must_have_a_name_and_migrations(void **state)
     assert_null(db);
 }
 
+static bool count_calls(const pgdbm_migration_progress *progress, void *context)
+{
+    (void)progress;
+    ++*(int *)context;
+    return true;
+}
+
+static void module_says_which_build_migrates_and_how_far_it_is(void **state)
+{
+    struct scene *scene = *state;
+    int calls = 0;
+    pgdbm_db *db = NULL;
+    const pgdbm_module module = {.name = "audit",
+                                 .migrations = &audit_migrations,
+                                 .build = "audit 1.2",
+                                 .on_progress = count_calls,
+                                 .context = &calls};
+    assert_int_equal(pgdbm_module_open(&module, &(pgdbm_source){.pool = scene->pool}, &db, &scene->err), PGDBM_OK);
+    pgdbm_close(db);
+    assert_true(calls > 0);
+    scene_expect_text(scene, "SELECT build FROM audit.schema_migrations", "audit 1.2");
+}
+
 int main(void)
 {
 #define SCENE(test) cmocka_unit_test_setup_teardown(test, scene_setup, scene_teardown)
@@ -204,6 +227,7 @@ int main(void)
         SCENE(failed_opening_leaves_nothing_open),
         SCENE(source_must_be_exactly_one),
         SCENE(module_must_have_a_name_and_migrations),
+        SCENE(module_says_which_build_migrates_and_how_far_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
