@@ -222,7 +222,10 @@ static pgdbm_status compare_all(pgdbm_fleet *fleet, const pgdbm_drift_options *o
 {
     size_t n_rows = pgdbm_result_rows(report->schemas);
     const char *reference = reference_of(options, report);
-    pgdbm_status status = PGDBM_OK;
+    /* Of one schema at a time indexes find what there is. */
+    pgdbm_status status = pgdbm_execute_simple(session, "SET LOCAL enable_nestloop = on", err);
+    if (status != PGDBM_OK)
+        return status;
     report->objects = pgdbm__alloc_zero(n_rows, sizeof(pgdbm_result *));
     report->drifted = pgdbm__alloc_zero(n_rows, sizeof(const char *));
     if (report->objects == NULL || report->drifted == NULL)
