@@ -51,13 +51,14 @@ static const char *text_at(const pgdbm_result *result, size_t row, size_t column
 
 static pgdbm_status begin(pgdbm_db *session, pgdbm_error *err)
 {
-    /* The catalog is read as a whole: hash joins, with memory, whatever the statistics say (after ten thousand schemas were
-     * made in a minute they say that there are none), and nothing compiled. */
-    return pgdbm_execute_simple_with(session, &patient,
-                                     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = '';"
-                                     " SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '64MB';"
-                                     " SET LOCAL enable_nestloop = off; SET LOCAL jit = off",
-                                     err);
+    /* The catalog is read as a whole: hash joins and sums by hash, with memory, whatever the statistics say (after ten thousand
+     * schemas were made in a minute they say that there are none), and nothing compiled. */
+    return pgdbm_execute_simple_with(
+        session, &patient,
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = '';"
+        " SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '64MB';"
+        " SET LOCAL enable_nestloop = off; SET LOCAL enable_sort = off; SET LOCAL jit = off",
+        err);
 }
 
 static pgdbm_status read_schemas(pgdbm_fleet *fleet, const pgdbm_drift_options *options, pgdbm_db *session,
@@ -223,7 +224,8 @@ static pgdbm_status compare_all(pgdbm_fleet *fleet, const pgdbm_drift_options *o
     size_t n_rows = pgdbm_result_rows(report->schemas);
     const char *reference = reference_of(options, report);
     /* Of one schema at a time indexes find what there is. */
-    pgdbm_status status = pgdbm_execute_simple(session, "SET LOCAL enable_nestloop = on", err);
+    pgdbm_status status =
+        pgdbm_execute_simple(session, "SET LOCAL enable_nestloop = on; SET LOCAL enable_sort = on", err);
     if (status != PGDBM_OK)
         return status;
     report->objects = pgdbm__alloc_zero(n_rows, sizeof(pgdbm_result *));

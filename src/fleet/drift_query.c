@@ -16,6 +16,7 @@
 
 static const char relations[] =
     "), s AS NOT MATERIALIZED (SELECT n.oid, n.nspname::text AS name, quote_ident(n.nspname) || '.' AS prefix,"
+    " CASE WHEN strpos(n.nspname, '\"') = 0 THEN n.nspname::text ELSE '' END AS mark,"
     " replace('(?<![.\\w$\"])(\"@\"|''@''|@(?=\\.))', '@', e.name) AS itself"
     " FROM pg_namespace n CROSS JOIN LATERAL (SELECT " ESCAPED(
         "n.nspname") " AS name) e"
@@ -49,7 +50,9 @@ static const char relations[] =
     "', '\\1', 'g'), " VIEW_REFERENCES ", " ENUM_LABELS "), ' ' ORDER BY w.rulename)"                                  \
     " FROM pg_rewrite w WHERE w.ev_class = r.oid)"
 
-/* A name of the schema's own type or table stands in quotes, where it is taken off without a regular expression. */
+/* A name of the schema's own type or table stands in quotes, where it is taken off without a regular expression. Most texts
+ * do not have the schema's name in them; one look for it (the mark) spares them both. A name with a quote in it is written in
+ * more than one way: its mark is empty, which is in every text. */
 static const char *const items[] = {
     ")), item(ns, text) AS ("
     "SELECT ns, concat_ws(' ', 'relation', name, kind, rest, CASE WHEN kind = 'p' THEN pg_get_partkeydef(oid) END,"
@@ -101,9 +104,9 @@ static const char *const items[] = {
     " 'USING ' || pg_get_expr(o.polqual, o.polrelid), 'CHECK ' || pg_get_expr(o.polwithcheck, o.polrelid))"
     " FROM r JOIN pg_policy o ON o.polrelid = r.oid",
     /* OFFSET 0: each expression is computed once, and not in every place that uses it. */
-    "), plain AS (SELECT s.name, s.itself, replace(i.text, '''' || s.prefix, '''') AS text"
-    " FROM s LEFT JOIN item i ON i.ns = s.oid OFFSET 0), text AS (SELECT name, CASE WHEN strpos(text, name) = 0"
-    " THEN text ELSE regexp_replace(text, itself, '?', 'g') END AS text FROM plain OFFSET 0), print AS (SELECT name,"
+    "), text AS (SELECT s.name, CASE WHEN strpos(i.text, s.mark) = 0 THEN i.text"
+    " ELSE regexp_replace(replace(i.text, '''' || s.prefix, ''''), s.itself, '?', 'g') END AS text"
+    " FROM s LEFT JOIN item i ON i.ns = s.oid OFFSET 0), print AS (SELECT name,"
     " md5(concat(sum(hashtextextended(text, 0)), ',', sum(hashtextextended(text, 1)))) AS print FROM text GROUP BY "
     "name)"
     " SELECT name, print, count(*) OVER (PARTITION BY print) FROM print ORDER BY name COLLATE \"C\""};

@@ -73,6 +73,22 @@ static void equal_tenants_are_equal(void **state)
     pgdbm_drift_report_free(report);
 }
 
+static void names_that_need_quotes_are_taken_off(void **state)
+{
+    struct scene *scene = *state;
+    pgdbm_drift_report *report = NULL;
+    pgdbm_error err = {0};
+    scene_behind(scene, 0);
+    scene_run(scene,
+              "CREATE SCHEMA t_plain CREATE TABLE a (id serial PRIMARY KEY) CREATE TABLE b (a int REFERENCES a)");
+    scene_run(scene, "CREATE SCHEMA \"t_a\"\"b.c d\" CREATE TABLE a (id serial PRIMARY KEY)"
+                     " CREATE TABLE b (a int REFERENCES a)");
+    assert_ok(pgdbm_fleet_drift(scene->fleet, &(pgdbm_drift_options){.fingerprints_only = true}, &report, &err));
+    assert_int_equal(report->n_schemas, 2);
+    assert_int_equal(report->n_alike, 2);
+    pgdbm_drift_report_free(report);
+}
+
 static void changed_default_is_found(void **state)
 {
     five_tenants(*state);
@@ -208,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(equal_tenants_are_equal),
+        TEST(names_that_need_quotes_are_taken_off),
         TEST(changed_default_is_found),
         TEST(nullable_column_is_found),
         TEST(dropped_index_is_found),
