@@ -93,13 +93,18 @@ struct pgdbm__fleet_message {
     size_t bytes;
     bool unusual;   /* must go through pgdbm_migrate: no-transaction files, several of which one changes the session */
     bool dirties;   /* may leave something in the session, which has to be cleaned before the next tenant */
+    bool prepared;  /* needs the statements of pgdbm__fleet_append_prepare */
     size_t n_files; /* pending */
 };
 
 /* The message that brings tenants from `digest` to the newest file: BEGIN; claim; statements; rows of the history; the row of
- * pgdbm.target; COMMIT. A claim that is not to be had is SQLSTATE 22012. Errors: MIGRATION, SCHEMA (the files), NOMEM. */
-pgdbm_status pgdbm__fleet_message_make(const pgdbm_fleet *fleet, const char *digest, int lock_timeout_ms,
+ * pgdbm.target; COMMIT. A claim that is not to be had is SQLSTATE 22012. `prepared`: its sessions may have prepared statements.
+ * Errors: MIGRATION, SCHEMA (the files), NOMEM. */
+pgdbm_status pgdbm__fleet_message_make(const pgdbm_fleet *fleet, const char *digest, int lock_timeout_ms, bool prepared,
                                        struct pgdbm__fleet_message *message, pgdbm_error *err);
+/* Appends statements that prepare a session for such messages. The claim and the update of the row are the same for all
+ * tenants; to plan them takes the server a fifth of a tenant's time. */
+void pgdbm__fleet_append_prepare(const pgdbm_fleet *fleet, int lock_timeout_ms, struct pgdbm__buffer *sql);
 void pgdbm__fleet_message_free(struct pgdbm__fleet_message *message);
 
 /* Appends a text with the schema's name in its holes. */

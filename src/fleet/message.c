@@ -10,6 +10,9 @@
 
 #include <string.h>
 
+/* The tenant's name, as a literal. */
+#define SCHEMA "'" PGDBM__FLEET_HOLE "'"
+
 /* Milliseconds since the transaction began. */
 #define ELAPSED_MS                                                                                                     \
     "1000 * pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - pg_catalog.transaction_timestamp())"
@@ -29,8 +32,9 @@ void pgdbm__fleet_fill(const char *text, size_t bytes, const char *schema, struc
 /* The transaction goes on only when the tenant is where the message begins and nobody else is at it; nobody is waited for.
  * Whether others than fleets have migrated it meanwhile is not asked: the history's unique constraint would tell, and asking
  * costs every tenant a tenth of its time. The limits of the server's or the pool's configuration are meant for the application;
- * they are set here, because a statement of their own would cost as much again. */
-static void append_claim(const pgdbm_fleet *fleet, const char *digest, int lock_timeout_ms, struct pgdbm__buffer *sql)
+ * they are set here, because a statement of their own would cost as much again. `schema` and `digest` are expressions. */
+static void append_claim(const pgdbm_fleet *fleet, const char *schema, const char *digest, int lock_timeout_ms,
+                         struct pgdbm__buffer *sql)
 {
     pgdbm__buffer_format(
         sql,
@@ -38,11 +42,10 @@ static void append_claim(const pgdbm_fleet *fleet, const char *digest, int lock_
         " pg_catalog.set_config('lock_timeout', '%d', true) FROM (SELECT FROM pgdbm.target WHERE module = ",
         lock_timeout_ms);
     pgdbm__fleet_literal(sql, fleet->module);
-    pgdbm__buffer_text(sql, " AND schema = '" PGDBM__FLEET_HOLE "' AND digest = ");
-    pgdbm__fleet_literal(sql, digest);
-    pgdbm__buffer_text(sql, " AND state <> 'quarantined' AND pg_catalog.pg_try_advisory_xact_lock(");
-    pgdbm__history_lock_key_sql(&fleet->history, sql);
-    pgdbm__buffer_text(sql, ") FOR UPDATE SKIP LOCKED) claimed;\n");
+    pgdbm__buffer_format(sql, " AND schema = %s AND digest = %s AND state <> 'quarantined'", schema, digest);
+    pgdbm__buffer_text(sql, " AND pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('pgdbm_migration_' || ");
+    pgdbm__fleet_literal(sql, fleet->module);
+    pgdbm__buffer_format(sql, " || '_' || %s)::bigint) FOR UPDATE SKIP LOCKED) claimed;\n", schema);
 }
 
 /* For a file that has a limit of its own (below 0: none), and for the next one, which has the roll-out's again. */
@@ -93,7 +96,7 @@ void pgdbm__fleet_append_history(const pgdbm_fleet *fleet, const struct pgdbm__m
     pgdbm__buffer_text(sql, ";\n");
 }
 
-static void append_update(const pgdbm_fleet *fleet, struct pgdbm__buffer *sql)
+static void append_update(const pgdbm_fleet *fleet, const char *schema, struct pgdbm__buffer *sql)
 {
     pgdbm__buffer_text(sql, "UPDATE pgdbm.target SET head = ");
     pgdbm__fleet_literal(sql, fleet->head);
@@ -109,15 +112,23 @@ static void append_update(const pgdbm_fleet *fleet, struct pgdbm__buffer *sql)
         pgdbm__buffer_text(sql, "NULL");
     pgdbm__buffer_text(sql, " WHERE module = ");
     pgdbm__fleet_literal(sql, fleet->module);
-    pgdbm__buffer_text(sql, " AND schema = '" PGDBM__FLEET_HOLE "';\n");
+    pgdbm__buffer_format(sql, " AND schema = %s;\n", schema);
 }
 
 void pgdbm__fleet_append_target(const pgdbm_fleet *fleet, struct pgdbm__buffer *sql)
 {
     pgdbm__buffer_text(sql, "INSERT INTO pgdbm.target (module, schema, state) VALUES (");
     pgdbm__fleet_literal(sql, fleet->module);
-    pgdbm__buffer_text(sql, ", '" PGDBM__FLEET_HOLE "', 'behind') ON CONFLICT DO NOTHING;\n");
-    append_update(fleet, sql);
+    pgdbm__buffer_text(sql, ", " SCHEMA ", 'behind') ON CONFLICT DO NOTHING;\n");
+    append_update(fleet, SCHEMA, sql);
+}
+
+void pgdbm__fleet_append_prepare(const pgdbm_fleet *fleet, int lock_timeout_ms, struct pgdbm__buffer *sql)
+{
+    pgdbm__buffer_text(sql, "PREPARE pgdbm_fleet_claim(text, text) AS ");
+    append_claim(fleet, "$1", "$2", lock_timeout_ms, sql);
+    pgdbm__buffer_text(sql, "PREPARE pgdbm_fleet_update(text) AS ");
+    append_update(fleet, "$1", sql);
 }
 
 static bool is_pending(const pgdbm_fleet *fleet, size_t file, size_t covered, const char *digest)
@@ -125,25 +136,47 @@ static bool is_pending(const pgdbm_fleet *fleet, size_t file, size_t covered, co
     return file < fleet->set.n_versioned ? file >= covered : !pgdbm__fleet_has_run(digest, &fleet->set.files[file]);
 }
 
-static pgdbm_status compose(const pgdbm_fleet *fleet, size_t covered, int lock_timeout_ms,
-                            struct pgdbm__fleet_message *message, struct pgdbm__buffer *sql, pgdbm_error *err)
+static pgdbm_status append_files(const pgdbm_fleet *fleet, size_t covered, int lock_timeout_ms,
+                                 struct pgdbm__fleet_message *message, struct pgdbm__buffer *sql, pgdbm_error *err)
 {
     pgdbm_status status = PGDBM_OK;
-    pgdbm__buffer_text(sql, PGDBM__FLEET_BEGIN);
-    append_claim(fleet, message->digest, lock_timeout_ms, sql);
     for (size_t i = 0; status == PGDBM_OK && !message->unusual && i < fleet->set.n_files; i++)
         if (is_pending(fleet, i, covered, message->digest))
             status = append_file(fleet, &fleet->set.files[i], lock_timeout_ms, message, sql, err);
     /* What one file leaves in the session must not reach the next. */
     message->unusual = message->unusual || (message->dirties && message->n_files > 1);
-    append_update(fleet, sql);
-    pgdbm__buffer_text(sql, "COMMIT");
     return status;
 }
 
-pgdbm_status pgdbm__fleet_message_make(const pgdbm_fleet *fleet, const char *digest, int lock_timeout_ms,
+/* A session that has to be cleaned after each tenant would lose what is prepared. */
+static void compose(const pgdbm_fleet *fleet, const struct pgdbm__buffer *files, int lock_timeout_ms, bool prepared,
+                    struct pgdbm__fleet_message *message, struct pgdbm__buffer *sql)
+{
+    struct pgdbm__buffer digest = {0};
+    pgdbm__fleet_literal(&digest, message->digest);
+    pgdbm__buffer_append(&digest, "", 1);
+    sql->failed = sql->failed || digest.failed || files->failed;
+    message->prepared = prepared && !message->dirties;
+    pgdbm__buffer_text(sql, PGDBM__FLEET_BEGIN);
+    if (digest.failed)
+        ;
+    else if (message->prepared)
+        pgdbm__buffer_format(sql, "EXECUTE pgdbm_fleet_claim(" SCHEMA ", %s);\n", digest.data);
+    else
+        append_claim(fleet, SCHEMA, digest.data, lock_timeout_ms, sql);
+    pgdbm__buffer_append(sql, files->data, files->length);
+    if (message->prepared)
+        pgdbm__buffer_text(sql, "EXECUTE pgdbm_fleet_update(" SCHEMA ");\n");
+    else
+        append_update(fleet, SCHEMA, sql);
+    pgdbm__buffer_text(sql, "COMMIT");
+    pgdbm__buffer_free(&digest);
+}
+
+pgdbm_status pgdbm__fleet_message_make(const pgdbm_fleet *fleet, const char *digest, int lock_timeout_ms, bool prepared,
                                        struct pgdbm__fleet_message *message, pgdbm_error *err)
 {
+    struct pgdbm__buffer files = {0};
     struct pgdbm__buffer sql = {0};
     pgdbm_status status = PGDBM_OK;
     size_t covered = 0;
@@ -153,13 +186,15 @@ pgdbm_status pgdbm__fleet_message_make(const pgdbm_fleet *fleet, const char *dig
     if (message->digest == NULL)
         status = pgdbm__fail_nomem(err, "composing a tenant's migration");
     else if (!message->unusual)
-        status = compose(fleet, covered, lock_timeout_ms, message, &sql, err);
+        status = append_files(fleet, covered, lock_timeout_ms, message, &files, err);
     if (status == PGDBM_OK && !message->unusual) {
+        compose(fleet, &files, lock_timeout_ms, prepared, message, &sql);
         message->bytes = sql.length;
         message->text = pgdbm__buffer_take(&sql);
         if (message->text == NULL)
             status = pgdbm__fail_nomem(err, "composing a tenant's migration");
     }
+    pgdbm__buffer_free(&files);
     pgdbm__buffer_free(&sql);
     if (status != PGDBM_OK)
         pgdbm__fleet_message_free(message);

@@ -56,6 +56,8 @@ struct pgdbm__fleet_worker {
     pthread_t thread;
     bool has_thread;
     pgdbm_db *session;                       /* pinned; NULL: none at the moment */
+    bool prepared;                           /* the session has the statements of pgdbm__fleet_append_prepare */
+    bool plain;                              /* no session is to have them: a pooler stands in between */
     int n_visited;                           /* tenants, by this session */
     struct pgdbm__fleet_message messages[4]; /* tenants of a fleet are at few different files */
     size_t next_message;

@@ -19,10 +19,14 @@ static const pgdbm_call patient = {.timeout_ms = -1};
 
 /* Sessions. */
 
+/* One with statements that nobody else knows of is not given back: to begin another one costs as much as to clean it. */
 static void drop_session(struct pgdbm__fleet_worker *worker)
 {
+    if (worker->session != NULL && worker->prepared)
+        (void)pgdbm_retire(worker->session, NULL);
     pgdbm_close(worker->session);
     worker->session = NULL;
+    worker->prepared = false;
 }
 
 void pgdbm__worker_retire(struct pgdbm__fleet_worker *worker)
@@ -201,7 +205,35 @@ static pgdbm_status message_for(struct pgdbm__fleet_worker *worker, const char *
         }
     *found = &worker->messages[worker->next_message];
     worker->next_message = (worker->next_message + 1) % n_messages;
-    return pgdbm__fleet_message_make(worker->run->fleet, digest, worker->run->how.lock_timeout_ms, *found, err);
+    return pgdbm__fleet_message_make(worker->run->fleet, digest, worker->run->how.lock_timeout_ms, !worker->plain,
+                                     *found, err);
+}
+
+/* From now on without prepared statements. */
+static void become_plain(struct pgdbm__fleet_worker *worker)
+{
+    worker->plain = true;
+    for (size_t i = 0; i < sizeof worker->messages / sizeof *worker->messages; i++)
+        pgdbm__fleet_message_free(&worker->messages[i]);
+    drop_session(worker);
+}
+
+/* Only where the server process that we were given at connect answers: behind a pooler, the next message may reach another
+ * one, and somebody else this one. */
+static pgdbm_status prepare(struct pgdbm__fleet_worker *worker, pgdbm_error *err)
+{
+    int pid = 0;
+    pgdbm_status status = pgdbm_session_pid(worker->session, &pid, err);
+    worker->sql.length = 0;
+    pgdbm__buffer_format(&worker->sql, "SELECT 1 / (pg_catalog.pg_backend_pid() = %d)::int;\n", pid);
+    pgdbm__fleet_append_prepare(worker->run->fleet, worker->run->how.lock_timeout_ms, &worker->sql);
+    pgdbm__buffer_append(&worker->sql, "", 1);
+    if (worker->sql.failed)
+        return pgdbm__fail_nomem(err, "composing a tenant's migration");
+    worker->prepared = true; /* or half of it */
+    if (status == PGDBM_OK)
+        status = pgdbm_execute_simple_with(worker->session, &patient, worker->sql.data, err);
+    return status;
 }
 
 static pgdbm_status send_message(struct pgdbm__fleet_worker *worker, const struct pgdbm__fleet_message *message,
@@ -327,6 +359,23 @@ static pgdbm_status find_reason(struct pgdbm__fleet_worker *worker, struct pgdbm
     return status;
 }
 
+/* A session, and the message that it can take. */
+static pgdbm_status get_ready(struct pgdbm__fleet_worker *worker, const char *digest,
+                              struct pgdbm__fleet_message **message, pgdbm_error *err)
+{
+    pgdbm_status status = message_for(worker, digest, message, err);
+    if (status == PGDBM_OK)
+        status = pgdbm__worker_session(worker, err);
+    if (status != PGDBM_OK || !(*message)->prepared || worker->prepared)
+        return status;
+    status = prepare(worker, err);
+    if (status == PGDBM_OK || pgdbm__worker_is_lost(status, err))
+        return status;
+    become_plain(worker);
+    status = message_for(worker, digest, message, err);
+    return status == PGDBM_OK ? pgdbm__worker_session(worker, err) : status;
+}
+
 enum pgdbm__tenant_result pgdbm__worker_migrate(struct pgdbm__fleet_worker *worker, struct pgdbm__visit *visit,
                                                 bool *quarantined, pgdbm_error *err)
 {
@@ -334,9 +383,7 @@ enum pgdbm__tenant_result pgdbm__worker_migrate(struct pgdbm__fleet_worker *work
     enum pgdbm__tenant_result result = PGDBM__TENANT_FAILED;
     bool decided = false;
     *quarantined = false;
-    pgdbm_status status = message_for(worker, visit->digest, &message, err);
-    if (status == PGDBM_OK)
-        status = pgdbm__worker_session(worker, err);
+    pgdbm_status status = get_ready(worker, visit->digest, &message, err);
     if (status != PGDBM_OK)
         return classify(worker, status, err, PGDBM__TENANT_STOP);
     if (!message->unusual && visit->postponed < MOST_POSTPONED) {
@@ -346,6 +393,10 @@ enum pgdbm__tenant_result pgdbm__worker_migrate(struct pgdbm__fleet_worker *work
         result = classify(worker, status, err, is_busy(err) ? PGDBM__TENANT_BUSY : PGDBM__TENANT_FAILED);
         if (result != PGDBM__TENANT_FAILED)
             return result;
+        if (message->prepared && is_state(err, "26000")) { /* somebody threw them away */
+            become_plain(worker);
+            return PGDBM__TENANT_AGAIN;
+        }
         if (visit->again == 0 && is_state(err, "42P01"))
             return make_history(worker, visit->schema, PGDBM__LACKS_TABLE);
         if (visit->again == 0 && is_state(err, "42703"))

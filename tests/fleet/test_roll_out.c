@@ -698,6 +698,41 @@ static void what_a_file_requires_is_looked_for_in_each_tenant(void **state)
     scene_expect_state(scene, "t_0002", PGDBM_TARGET_CURRENT);
 }
 
+static void statements_that_were_thrown_away_are_not_missed(void **state)
+{
+    struct scene *scene = *state;
+    scene_behind(scene, 6);
+    scene_run(scene, "CREATE FUNCTION public.forget() RETURNS void LANGUAGE plpgsql AS"
+                     " 'BEGIN EXECUTE ''DEALLOCATE ALL''; END'");
+    scene_add(scene, "003_forget.sql", "SELECT public.forget()");
+    scene_open(scene);
+    scene_must_roll_out(scene, &(pgdbm_roll_out){.workers = 2});
+    assert_int_equal(scene->tally.migrated, 6);
+    scene_expect_counts(scene, 6, 0, 0);
+    scene_expect_coloured(scene, 6);
+}
+
+static void nothing_is_left_prepared(void **state)
+{
+    struct scene *scene = *state;
+    pgdbm_pool *pool = scene_pool(scene->url, 1);
+    pgdbm_error err = {0};
+    pgdbm_fleet *fleet = NULL;
+    pgdbm_db *db = NULL;
+    int64_t n_left = -1;
+    scene_behind(scene, 3);
+    const pgdbm_fleet_options options = {.module = "shop", .migrations = &scene->migrations, .pattern = "t\\_%"};
+    assert_ok(pgdbm_fleet_open(pool, &options, &fleet, &err));
+    assert_ok(pgdbm_fleet_roll_out(fleet, &(pgdbm_roll_out){0}, NULL, &err));
+    pgdbm_fleet_close(fleet);
+    assert_ok(pgdbm_attach(pool, "t_0001", &db, &err));
+    assert_ok(pgdbm_fetch_value_int64(db, "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'pgdbm_fleet%'",
+                                      pgdbm_no_args, &n_left, &err));
+    assert_int_equal(n_left, 0);
+    pgdbm_close(db);
+    pgdbm_pool_close(pool);
+}
+
 static void a_pool_of_one_session_is_enough(void **state)
 {
     struct scene *scene = *state;
@@ -761,6 +796,8 @@ int main(void)
         TEST(without_replicas_nothing_lags),
         TEST(a_schemas_name_does_not_leave_its_quotes),
         TEST(what_a_file_requires_is_looked_for_in_each_tenant),
+        TEST(statements_that_were_thrown_away_are_not_missed),
+        TEST(nothing_is_left_prepared),
         TEST(a_pool_of_one_session_is_enough),
     };
     return cmocka_run_group_tests_name("fleet_roll_out", tests, NULL, NULL);
