@@ -2,7 +2,7 @@
 /* Owns the number of the process, which only a fork changes. */
 #include "base/thread.h"
 
-#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 static _Atomic uint64_t process_number;
@@ -22,6 +22,20 @@ uint64_t pgdbm__process_number(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, listen_to_forks);
     return atomic_load_explicit(&process_number, memory_order_relaxed);
+}
+
+int pgdbm__thread_start(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context)
+{
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+    sigset_t blocked;
+    sigset_t before;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(&blocked, own[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before); /* a thread begins with its maker's mask */
+    int failure = pthread_create(thread, attributes, run, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure;
 }
 
 int pgdbm__cancel_defer(void)

@@ -4,7 +4,12 @@
 #ifndef PGDBM_BASE_THREAD_H
 #define PGDBM_BASE_THREAD_H
 
+#include <pthread.h>
 #include <stdint.h>
+
+/* pthread_create, of a thread that takes no signals: those are for the program's threads. Faults of its own code (SIGSEGV and
+ * the like) it takes, or a program's crash reporter would not be called. */
+int pgdbm__thread_start(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context);
 
 /* Requests in flight lie on the stacks of the threads that wait for them, so a wait must not be left by pthread_cancel:
  * it is put off until the call has come back. Returns what pgdbm__cancel_restore wants. */

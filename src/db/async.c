@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "sql/effects.h"
 
 #include <string.h>
@@ -123,7 +124,7 @@ pgdbm_status pgdbm_offload(pgdbm_pool *pool, pgdbm_work function, void *work_con
     pthread_t thread;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    int failure = pthread_create(&thread, &attributes, work, task);
+    int failure = pgdbm__thread_start(&thread, &attributes, work, task);
     pthread_attr_destroy(&attributes);
     if (failure == 0)
         return PGDBM_OK;

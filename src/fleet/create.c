@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "sql/effects.h"
 
 #include <string.h>
@@ -258,7 +259,7 @@ static pgdbm_status run_crew(struct crew *crew, int workers, pgdbm_error *err)
     if (threads == NULL)
         return pgdbm__fail_nomem(err, "making tenants");
     /* The caller's thread is the first worker: fewer threads than wished for are no failure. */
-    while (n_threads + 1 < most && pthread_create(&threads[n_threads], NULL, work, crew) == 0)
+    while (n_threads + 1 < most && pgdbm__thread_start(&threads[n_threads], NULL, work, crew) == 0)
         n_threads++;
     work(crew);
     for (size_t i = 0; i < n_threads; i++)

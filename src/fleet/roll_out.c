@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/thread.h"
 
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -301,15 +300,9 @@ static size_t count_workers(const struct pgdbm__roll_out *run)
     return n > 0 ? n : 1;
 }
 
-/* Signals are for the program's threads. */
 static bool start(struct pgdbm__fleet_worker *worker)
 {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    worker->has_thread = pthread_create(&worker->thread, NULL, thread_main, worker) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    worker->has_thread = pgdbm__thread_start(&worker->thread, NULL, thread_main, worker) == 0;
     return worker->has_thread;
 }
 

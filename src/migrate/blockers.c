@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <pgdbm/memory.h>
@@ -121,7 +122,7 @@ struct pgdbm__watch *pgdbm__watch_begin(pgdbm_db *db, int pid, int lock_timeout_
         pgdbm__free(watch);
         return NULL;
     }
-    if (pthread_create(&watch->thread, NULL, keep_watch, watch) != 0) {
+    if (pgdbm__thread_start(&watch->thread, NULL, keep_watch, watch) != 0) {
         pthread_cond_destroy(&watch->changed);
         pthread_mutex_destroy(&watch->lock);
         pgdbm__free(watch);

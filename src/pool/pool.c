@@ -135,7 +135,9 @@ static void interrupt(struct pgdbm_pool *pool)
             members[count++] = member;
     pool->interrupting = true; /* they are kept, also those that end meanwhile */
     pthread_mutex_unlock(&pool->lock);
-    for (size_t i = 0; i < count; i++)
+    /* Where nobody answers, each takes its time: all of them have this long. */
+    int64_t deadline = pgdbm__deadline(CANCEL_MS);
+    for (size_t i = 0; i < count && pgdbm__now_ns() < deadline; i++)
         pgdbm__transport_cancel(&members[i]->session.transport);
     pthread_mutex_lock(&pool->lock);
     pool->interrupting = false;
@@ -149,7 +151,7 @@ static void interrupt(struct pgdbm_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     /* Requests come back as lost, every one of them; a lease that its owner has not ended keeps only the memory alive. */
     wait_until_quiet(pool, PGDBM__NEVER, true);
-    int64_t deadline = pgdbm__deadline(CANCEL_MS);
+    deadline = pgdbm__deadline(CANCEL_MS);
     pthread_mutex_lock(&pool->lock);
     bool shared = pool->places[PGDBM__SHARED].length > 0;
     while (shared && pgdbm__now_ns() < deadline) {
@@ -293,17 +295,17 @@ static pgdbm_status start_threads(struct pgdbm_pool *pool, pgdbm_error *err)
 {
     const pgdbm_config *config = &pool->config->values;
     pool->opening = config->fail_fast || config->retry_attempts < 0 ? 1 : (unsigned)config->retry_attempts + 1;
-    int failure = pthread_create(&pool->connector, NULL, pgdbm__connector_main, pool);
+    int failure = pgdbm__thread_start(&pool->connector, NULL, pgdbm__connector_main, pool);
     pool->connector_runs = failure == 0;
     if (failure == 0 && config->background) {
         pgdbm__pool_ref(pool);
-        failure = pthread_create(&pool->background, NULL, pgdbm__background_main, pool);
+        failure = pgdbm__thread_start(&pool->background, NULL, pgdbm__background_main, pool);
         pool->background_runs = failure == 0;
         if (failure != 0)
             pgdbm__pool_unref(pool);
     }
     if (failure == 0) {
-        failure = pthread_create(&pool->housekeeper, NULL, pgdbm__housekeeper_main, pool);
+        failure = pgdbm__thread_start(&pool->housekeeper, NULL, pgdbm__housekeeper_main, pool);
         pool->housekeeper_runs = failure == 0;
     }
     if (failure != 0)

@@ -116,9 +116,6 @@ static pgdbm_status take_over(struct pgdbm__transport *transport, pgdbm_error *e
     PGconn *connection = transport->connection;
     transport->fd = PQsocket(connection);
     transport->ssl = PQsslStruct(connection, "OpenSSL");
-    transport->cancel = PQgetCancel(connection);
-    if (transport->cancel == NULL)
-        return pgdbm__fail_nomem(err, "preparing to cancel statements");
     if (PQconsumeInput(connection) == 0 || PQisBusy(connection))
         return pgdbm__fail(err, PGDBM_ERR_CONNECTION, "the connection was lost right after it was opened");
     return PGDBM_OK;

@@ -168,14 +168,6 @@ void pgdbm__transport_shutdown(struct pgdbm__transport *transport)
         shutdown(transport->fd, SHUT_RDWR);
 }
 
-bool pgdbm__transport_cancel(struct pgdbm__transport *transport)
-{
-    char reason[256];
-    if (transport->operations != NULL)
-        return transport->operations->cancel(transport);
-    return transport->cancel != NULL && PQcancel(transport->cancel, reason, sizeof reason) == 1;
-}
-
 int pgdbm__transport_backend_pid(const struct pgdbm__transport *transport)
 {
     return transport->connection != NULL ? PQbackendPID(transport->connection) : 0;
@@ -187,10 +179,8 @@ void pgdbm__transport_close(struct pgdbm__transport *transport)
         transport->operations->close(transport);
     if (transport->connection == NULL)
         return;
-    PQfreeCancel(transport->cancel);
     PQfinish(transport->connection);
     pthread_mutex_destroy(&transport->ssl_lock);
     transport->connection = NULL;
-    transport->cancel = NULL;
     transport->ssl = NULL;
 }

@@ -29,7 +29,6 @@ struct pgdbm__transport_operations {
 struct pgdbm__transport {
     const struct pgdbm__transport_operations *operations; /* NULL: a real connection */
     PGconn *connection;                                   /* owns the socket */
-    PGcancel *cancel;
     int fd;
     SSL *ssl;                 /* belongs to `connection`; NULL when plain */
     pthread_mutex_t ssl_lock; /* guards calls on `ssl` */
@@ -59,7 +58,8 @@ short pgdbm__transport_wait_writable(struct pgdbm__transport *transport, bool or
 void pgdbm__transport_shutdown(struct pgdbm__transport *transport);
 
 /* Asks the server to cancel what the session is doing, by a connection of its own (PostgreSQL documentation 55.2.8).
- * Blocks until the server has taken the request. False when it could not be delivered. One thread at a time. */
+ * Blocks until the server has taken the request. False when it could not be delivered. When the server leaves it unanswered for
+ * some seconds, the conversation is ended as by shutdown: the request may still arrive, and would hit whatever comes next. */
 bool pgdbm__transport_cancel(struct pgdbm__transport *transport);
 
 /* The server's process, as it introduced itself (0 in a simulation). */
