@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* The threads of a pool are no business of the program's signals. */
+#include "db/stage.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MOST_THREADS = 64 };
+
+struct threads {
+    long ids[MOST_THREADS];
+    size_t count;
+};
+
+static void list_threads(struct threads *threads)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *task;
+    assert_non_null(tasks);
+    threads->count = 0;
+    while ((task = readdir(tasks)) != NULL)
+        if (task->d_name[0] != '.') {
+            assert_true(threads->count < MOST_THREADS);
+            threads->ids[threads->count++] = strtol(task->d_name, NULL, 10);
+        }
+    closedir(tasks);
+}
+
+static bool has(const struct threads *threads, long id)
+{
+    for (size_t i = 0; i < threads->count; i++)
+        if (threads->ids[i] == id)
+            return true;
+    return false;
+}
+
+static bool blocks(long thread, int signal)
+{
+    char path[64];
+    char line[256];
+    unsigned long long blocked = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%ld/status", thread);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "SigBlk:", 7) == 0)
+            blocked = strtoull(line + 7, NULL, 16);
+    fclose(file);
+    return (blocked >> (signal - 1) & 1) != 0;
+}
+
+static void threads_of_a_pool_take_no_signals_but_faults(void **state)
+{
+    struct stage *stage = *state;
+    struct threads before;
+    struct threads after;
+    size_t n_new = 0;
+    list_threads(&before);
+    stage_open(stage, (pgdbm_config){.background = true});
+    list_threads(&after);
+    for (size_t i = 0; i < after.count; i++) {
+        if (has(&before, after.ids[i]))
+            continue;
+        n_new++;
+        assert_true(blocks(after.ids[i], SIGINT));
+        assert_true(blocks(after.ids[i], SIGALRM));
+        assert_false(blocks(after.ids[i], SIGSEGV));
+    }
+    assert_true(n_new >= 3);
+    assert_false(blocks(before.ids[0], SIGINT));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(threads_of_a_pool_take_no_signals_but_faults, stage_setup, stage_teardown),
+    };
+    return cmocka_run_group_tests_name("pool_threads", tests, NULL, NULL);
+}
