@@ -19,10 +19,10 @@ static const pgdbm_call patient = {.timeout_ms = -1};
 
 /* Sessions. */
 
-/* One with statements that nobody else knows of is not given back: to begin another one costs as much as to clean it. */
-static void drop_session(struct pgdbm__fleet_worker *worker)
+static void drop_session(struct pgdbm__fleet_worker *worker, bool retire)
 {
-    if (worker->session != NULL && worker->prepared)
+    /* One with statements that nobody else knows of is not given back: to begin another costs as much as to clean it. */
+    if (worker->session != NULL && (retire || worker->prepared))
         (void)pgdbm_retire(worker->session, NULL);
     pgdbm_close(worker->session);
     worker->session = NULL;
@@ -31,9 +31,7 @@ static void drop_session(struct pgdbm__fleet_worker *worker)
 
 void pgdbm__worker_retire(struct pgdbm__fleet_worker *worker)
 {
-    if (worker->session != NULL && worker->n_visited > 0)
-        (void)pgdbm_retire(worker->session, NULL);
-    drop_session(worker);
+    drop_session(worker, worker->n_visited > 0);
     worker->n_visited = 0;
 }
 
@@ -89,7 +87,7 @@ static enum pgdbm__tenant_result classify(struct pgdbm__fleet_worker *worker, pg
     if (is_hopeless(status, err))
         return PGDBM__TENANT_STOP;
     if (pgdbm__worker_is_lost(status, err)) {
-        drop_session(worker);
+        drop_session(worker, false);
         return PGDBM__TENANT_AGAIN;
     }
     return otherwise;
@@ -169,7 +167,7 @@ static enum pgdbm__tenant_result go_the_long_way(struct pgdbm__fleet_worker *wor
 {
     struct pgdbm__fleet_place place = {{0}};
     int64_t began = pgdbm__now_ns();
-    drop_session(worker);
+    drop_session(worker, false);
     worker->n_visited++;
     pgdbm_status status =
         pgdbm__fleet_migrate_tenant(worker->run->fleet, visit->schema, worker->run->how.lock_timeout_ms, &place, err);
@@ -215,7 +213,7 @@ static void become_plain(struct pgdbm__fleet_worker *worker)
     worker->plain = true;
     for (size_t i = 0; i < sizeof worker->messages / sizeof *worker->messages; i++)
         pgdbm__fleet_message_free(&worker->messages[i]);
-    drop_session(worker);
+    drop_session(worker, false);
 }
 
 /* Only where the server process that we were given at connect answers: behind a pooler, the next message may reach another
@@ -248,9 +246,9 @@ static pgdbm_status send_message(struct pgdbm__fleet_worker *worker, const struc
     pgdbm_status status = pgdbm_execute_simple_with(worker->session, &patient, worker->sql.data, err);
     if (status != PGDBM_OK && !pgdbm__worker_is_lost(status, err) &&
         pgdbm_execute_simple(worker->session, "ROLLBACK", NULL) != PGDBM_OK)
-        drop_session(worker);
+        drop_session(worker, false);
     else if (message->dirties)
-        drop_session(worker); /* the pool cleans it */
+        drop_session(worker, false); /* the pool cleans it */
     return status;
 }
 

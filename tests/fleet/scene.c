@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 pgdbm_pool *scene_pool(const char *url, int max_connections)
 {
@@ -164,4 +165,32 @@ void scene_expect_coloured(struct scene *scene, int64_t n_schemas)
         " nspname, nspname), true, true, '')))[1]::text::bigint), 0)::bigint FROM pg_namespace"
         " WHERE nspname LIKE 't\\_%' AND to_regclass(format('%I.schema_migrations', nspname)) IS NOT NULL",
         n_schemas);
+}
+
+void scene_await_number(struct scene *scene, const char *sql, int64_t expected)
+{
+    time_t give_up = time(NULL) + 30;
+    while (scene_number(scene, sql) != expected)
+        if (time(NULL) > give_up)
+            fail_msg("%s\nnever became %lld", sql, (long long)expected);
+}
+
+void scene_slow(struct scene *scene, int n_schemas)
+{
+    scene_behind(scene, n_schemas);
+    scene_add(scene, "003_slow.sql", "SELECT pg_sleep(0.05)");
+    scene_open(scene);
+}
+
+static void *roll_out_in_background(void *context)
+{
+    struct background *background = context;
+    background->status =
+        pgdbm_fleet_roll_out(background->scene->fleet, &background->how, &background->tally, &background->err);
+    return NULL;
+}
+
+void background_start(struct background *background)
+{
+    assert_int_equal(pthread_create(&background->thread, NULL, roll_out_in_background, background), 0);
 }

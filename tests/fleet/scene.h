@@ -7,6 +7,7 @@
 #include "support/server.h"
 
 #include <pgdbm/pgdbm.h>
+#include <pthread.h>
 
 enum { SCENE_FILES = 8 };
 
@@ -50,7 +51,24 @@ void scene_run(struct scene *scene, const char *sql);
 int64_t scene_number(struct scene *scene, const char *sql);
 void scene_expect_number(struct scene *scene, const char *sql, int64_t expected);
 
+/* Waits until a query gives this number. */
+void scene_await_number(struct scene *scene, const char *sql, int64_t expected);
+
 /* How many tenants have column "colour" in "notes", and how many histories have file 002 exactly once. */
 void scene_expect_coloured(struct scene *scene, int64_t n_schemas);
+
+/* Tenants that are behind by a file that is slow enough to be interrupted. */
+void scene_slow(struct scene *scene, int n_schemas);
+
+/* A roll-out in a thread of its own, while the test does something else; the thread is the test's to join. */
+struct background {
+    pthread_t thread;
+    struct scene *scene;
+    pgdbm_roll_out how;
+    pgdbm_roll_out_tally tally;
+    pgdbm_status status;
+    pgdbm_error err;
+};
+void background_start(struct background *background);
 
 #endif

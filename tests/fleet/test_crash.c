@@ -44,6 +44,14 @@ static int wait_for(pid_t child)
     return status;
 }
 
+/* It can still be waited for. */
+static bool has_ended(pid_t child)
+{
+    siginfo_t end = {0};
+    assert_int_equal(waitid(P_PID, (id_t)child, &end, WEXITED | WNOHANG | WNOWAIT), 0);
+    return end.si_pid == child;
+}
+
 /* A file that would not stand being run twice: it counts. */
 static void scene_counting(struct scene *scene, int n_schemas)
 {
@@ -76,8 +84,13 @@ static void a_killed_roll_out_is_continued_by_the_next(void **state)
     scene_counting(scene, 240);
     for (int round = 0; done < 240; round++) {
         pid_t child = fork_roll_out(scene, 1 + round % 4);
-        for (int64_t before = done; done < 240 && done <= before;)
+        for (int64_t before = done; done < 240 && done <= before;) {
+            bool ended = has_ended(child); /* before the look: what it did last is seen */
             done = scene_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '003'");
+            if (ended && done <= before)
+                fail_msg("round %d: the roll-out ended by itself with %d and got no further than %lld of 240", round,
+                         wait_for(child), (long long)done);
+        }
         pause_ms(round % 4); /* anywhere in a tenant's transaction */
         kill(child, SIGKILL);
         killed += WIFSIGNALED(wait_for(child)) ? 1 : 0;
@@ -143,23 +156,10 @@ static void a_fleet_and_programs_without_one_do_not_meet(void **state)
     expect_counted_once(scene, 40);
 }
 
-struct background {
-    pthread_t thread;
-    struct scene *scene;
-    pgdbm_status status;
-};
-
-static void *roll_out_in_background(void *context)
-{
-    struct background *background = context;
-    background->status = scene_roll_out(background->scene, &(pgdbm_roll_out){.workers = 3});
-    return NULL;
-}
-
 static void a_server_that_restarts_is_waited_for(void **state)
 {
     struct scene *scene = *state;
-    struct background background = {.scene = scene};
+    struct background background = {.scene = scene, .how = {.workers = 3}};
     pgdbm_error err = {0};
     /* What was committed must be there after the crash; the tests' server does not care otherwise. */
     scene_run(scene, "ALTER SYSTEM SET synchronous_commit = on");
@@ -167,14 +167,14 @@ static void a_server_that_restarts_is_waited_for(void **state)
     scene_counting(scene, 80);
     scene_add(scene, "004_slow.sql", "SELECT pg_sleep(0.03)");
     scene_open(scene);
-    assert_int_equal(pthread_create(&background.thread, NULL, roll_out_in_background, &background), 0);
+    background_start(&background);
     while (scene_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '004'") == 0)
         ;
     assert_ok(pgdbm_testserver_crash(test_server(), &err));
     assert_ok(pgdbm_testserver_restart(test_server(), &err));
     pthread_join(background.thread, NULL);
     if (background.status != PGDBM_OK)
-        fail_msg("%s", scene->err.message);
+        fail_msg("%s", background.err.message);
     expect_counted_once(scene, 80);
 }
 

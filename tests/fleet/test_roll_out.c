@@ -8,39 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-/* A roll-out in a thread of its own, while the test does something else. */
-struct background {
-    pthread_t thread;
-    struct scene *scene;
-    pgdbm_fleet *fleet; /* NULL: the scene's */
-    pgdbm_roll_out how;
-    pgdbm_roll_out_tally tally;
-    pgdbm_status status;
-    pgdbm_error err;
-};
-
-static void *roll_out_in_background(void *context)
-{
-    struct background *background = context;
-    background->status =
-        pgdbm_fleet_roll_out(background->scene->fleet, &background->how, &background->tally, &background->err);
-    return NULL;
-}
-
-static void start(struct background *background)
-{
-    assert_int_equal(pthread_create(&background->thread, NULL, roll_out_in_background, background), 0);
-}
-
-/* Waits until a query gives this number. */
-static void await_number(struct scene *scene, const char *sql, int64_t expected)
-{
-    time_t give_up = time(NULL) + 30;
-    while (scene_number(scene, sql) != expected)
-        if (time(NULL) > give_up)
-            fail_msg("%s\nnever became %lld", sql, (long long)expected);
-}
-
 static void every_tenant_is_migrated_and_recorded(void **state)
 {
     struct scene *scene = *state;
@@ -231,8 +198,9 @@ static void a_canary_that_is_taken_away_meanwhile_is_no_success(void **state)
     scene_behind(scene, 4);
     assert_ok(pgdbm_begin(scene->witness, NULL, &tx, &err));
     assert_ok(pgdbm_execute_simple(tx, "SELECT FROM t_0002.notes", &err));
-    start(&background);
-    await_number(scene, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't_0002.notes'::regclass", 1);
+    background_start(&background);
+    scene_await_number(scene, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't_0002.notes'::regclass",
+                       1);
     assert_ok(pgdbm_fleet_quarantine(scene->fleet, "t_0002", "meanwhile", &err));
     assert_ok(pgdbm_rollback(tx, &err));
     pthread_join(background.thread, NULL);
@@ -316,8 +284,8 @@ static void a_busy_tenants_place_in_a_wave_is_taken_by_another(void **state)
                                             .lock_timeout_ms = 50,
                                             .on_progress = watch_first_wave,
                                             .context = &done_in_first}};
-    start(&background);
-    await_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '002'", 1);
+    background_start(&background);
+    scene_await_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '002'", 1);
     assert_ok(pgdbm_rollback(tx, &err));
     pthread_join(background.thread, NULL);
     assert_int_equal(background.status, PGDBM_OK);
@@ -334,8 +302,8 @@ static void a_busy_tenant_is_done_later(void **state)
     scene_behind(scene, 12);
     assert_ok(pgdbm_begin(scene->witness, NULL, &tx, &err));
     assert_ok(pgdbm_execute(tx, "SELECT * FROM t_0004.notes", pgdbm_no_args, NULL, &err));
-    start(&background);
-    await_number(scene, "SELECT count(*) FROM pgdbm.target WHERE state = 'current' AND head = '002'", 11);
+    background_start(&background);
+    scene_await_number(scene, "SELECT count(*) FROM pgdbm.target WHERE state = 'current' AND head = '002'", 11);
     scene_expect_state(scene, "t_0004", PGDBM_TARGET_BEHIND);
     assert_ok(pgdbm_commit(tx, &err));
     pthread_join(background.thread, NULL);
@@ -355,8 +323,8 @@ static void a_tenant_that_pgdbm_migrate_works_on_is_waited_for(void **state)
     assert_ok(pgdbm_begin(scene->witness, NULL, &tx, &err));
     assert_ok(pgdbm_execute(tx, "SELECT pg_advisory_xact_lock(hashtext('pgdbm_migration_shop_t_0002'))", pgdbm_no_args,
                             NULL, &err));
-    start(&background);
-    await_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '002'", 4);
+    background_start(&background);
+    scene_await_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '002'", 4);
     assert_ok(pgdbm_rollback(tx, &err));
     pthread_join(background.thread, NULL);
     assert_int_equal(background.status, PGDBM_OK);
@@ -397,14 +365,6 @@ static void a_full_disk_ends_it(void **state)
     scene_expect_counts(scene, 0, 10, 0); /* it is nobody's fault */
 }
 
-/* Slow enough to be interrupted. */
-static void scene_slow(struct scene *scene, int n_schemas)
-{
-    scene_behind(scene, n_schemas);
-    scene_add(scene, "003_slow.sql", "SELECT pg_sleep(0.05)");
-    scene_open(scene);
-}
-
 static pgdbm_fleet *another_handle(struct scene *scene)
 {
     const pgdbm_fleet_options options = {.module = "shop", .migrations = &scene->migrations, .pattern = "t\\_%"};
@@ -430,7 +390,7 @@ static void a_pause_from_another_handle_holds_until_resumed(void **state)
     pgdbm_error err = {0};
     scene_slow(scene, 60);
     pgdbm_fleet *other = another_handle(scene);
-    start(&background);
+    background_start(&background);
     assert_ok(pgdbm_fleet_pause(other, &err));
     time_t give_up = time(NULL) + 30;
     while (!atomic_load(&paused))
@@ -455,7 +415,7 @@ static void a_roll_out_begun_in_a_pause_begins_nobody(void **state)
     pgdbm_error err = {0};
     scene_behind(scene, 10);
     assert_ok(pgdbm_fleet_pause(scene->fleet, &err));
-    start(&background);
+    background_start(&background);
     time_t give_up = time(NULL) + 30;
     while (!atomic_load(&paused) && scene_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '002'") == 0)
         assert_true(time(NULL) < give_up);
@@ -473,7 +433,7 @@ static void a_cancellation_from_another_handle_ends_it(void **state)
     pgdbm_error err = {0};
     scene_slow(scene, 60);
     pgdbm_fleet *other = another_handle(scene);
-    start(&background);
+    background_start(&background);
     while (scene_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '003'") == 0)
         ;
     assert_ok(pgdbm_fleet_cancel(other, &err));
@@ -555,7 +515,7 @@ static void a_dropped_tenant_is_passed_over(void **state)
     struct scene *scene = *state;
     struct background background = {.scene = scene, .how = {.workers = 1}};
     scene_slow(scene, 30);
-    start(&background);
+    background_start(&background);
     while (scene_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '003'") == 0)
         ;
     scene_run(scene,
@@ -567,106 +527,6 @@ static void a_dropped_tenant_is_passed_over(void **state)
         fail_msg("%s", background.err.message);
     assert_in_range(background.tally.migrated, 29, 30);
     scene_expect_number(scene, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 't\\_%'", 29);
-}
-
-static void sessions_that_are_ended_are_replaced(void **state)
-{
-    struct scene *scene = *state;
-    struct background background = {.scene = scene, .how = {.workers = 3}};
-    scene_slow(scene, 60);
-    start(&background);
-    for (int i = 0; i < 5; i++) {
-        char sql[128];
-        snprintf(sql, sizeof sql, "SELECT (count(*) >= %d)::int::bigint FROM pgdbm.target WHERE head = '003'",
-                 1 + 8 * i);
-        await_number(scene, sql, 1);
-        scene_run(scene, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN ISOLATION%'"
-                         " AND datname = current_database()");
-    }
-    pthread_join(background.thread, NULL);
-    if (background.status != PGDBM_OK)
-        fail_msg("%s", background.err.message);
-    scene_expect_counts(scene, 60, 0, 0);
-    scene_expect_coloured(scene, 60);
-}
-
-static void sessions_are_recycled(void **state)
-{
-    struct scene *scene = *state;
-    pgdbm_pool_stats before;
-    pgdbm_pool_stats after;
-    pgdbm_error err = {0};
-    scene_behind(scene, 30);
-    assert_ok(pgdbm_pool_stats_read(scene->pool, &before, &err));
-    scene_must_roll_out(scene, &(pgdbm_roll_out){.workers = 1, .recycle_after = 10});
-    assert_ok(pgdbm_pool_stats_read(scene->pool, &after, &err));
-    assert_true(after.connections_opened - before.connections_opened >= 2);
-}
-
-static void our_own_sessions_do_not_throttle_us(void **state)
-{
-    struct scene *scene = *state;
-    struct background background = {.scene = scene, .how = {.workers = 2, .max_active = 1}};
-    scene_slow(scene, 20);
-    start(&background);
-    pthread_join(background.thread, NULL);
-    assert_int_equal(background.status, PGDBM_OK);
-    assert_int_equal(background.tally.migrated, 20);
-}
-
-static bool note_throttle(const pgdbm_roll_out_progress *progress, void *context)
-{
-    if (progress->throttled)
-        atomic_store((atomic_bool *)context, true);
-    return true;
-}
-
-static void *be_active(void *context)
-{
-    struct scene *scene = context;
-    pgdbm_db *db = NULL;
-    if (pgdbm_attach(scene->pool, NULL, &db, NULL) == PGDBM_OK)
-        (void)pgdbm_execute_simple(db, "SELECT pg_sleep(600) /* the application */", NULL);
-    pgdbm_close(db);
-    return NULL;
-}
-
-static void an_active_application_throttles_until_it_rests(void **state)
-{
-    static const char busy[] = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%600)%the "
-                               "application%' AND pid <> pg_backend_pid()";
-    struct scene *scene = *state;
-    atomic_bool throttled = false;
-    pthread_t threads[2];
-    struct background background = {
-        .scene = scene, .how = {.workers = 2, .max_active = 1, .on_progress = note_throttle, .context = &throttled}};
-    scene_behind(scene, 10);
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, be_active, scene), 0);
-    await_number(scene, busy, 2);
-    start(&background);
-    time_t give_up = time(NULL) + 30;
-    while (!atomic_load(&throttled) && scene_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '002'") == 0)
-        assert_true(time(NULL) < give_up);
-    scene_expect_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '002'", 0);
-    scene_run(scene, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%600)%the application%'"
-                     " AND pid <> pg_backend_pid()");
-    for (int i = 0; i < 2; i++)
-        pthread_join(threads[i], NULL);
-    pthread_join(background.thread, NULL);
-    assert_int_equal(background.status, PGDBM_OK);
-    assert_int_equal(background.tally.migrated, 10);
-}
-
-static void without_replicas_nothing_lags(void **state)
-{
-    struct scene *scene = *state;
-    atomic_bool throttled = false;
-    scene_slow(scene, 20);
-    scene_must_roll_out(
-        scene, &(pgdbm_roll_out){.workers = 2, .max_lag_ms = 1, .on_progress = note_throttle, .context = &throttled});
-    assert_int_equal(scene->tally.migrated, 20);
-    assert_false(throttled);
 }
 
 /* Whoever may make a schema and write pgdbm.target must not be able to send what he likes as the role that rolls out. */
@@ -696,41 +556,6 @@ static void what_a_file_requires_is_looked_for_in_each_tenant(void **state)
     assert_contains(scene->err.message, "requires billing >= 2");
     scene_expect_state(scene, "t_0001", PGDBM_TARGET_QUARANTINED);
     scene_expect_state(scene, "t_0002", PGDBM_TARGET_CURRENT);
-}
-
-static void statements_that_were_thrown_away_are_not_missed(void **state)
-{
-    struct scene *scene = *state;
-    scene_behind(scene, 6);
-    scene_run(scene, "CREATE FUNCTION public.forget() RETURNS void LANGUAGE plpgsql AS"
-                     " 'BEGIN EXECUTE ''DEALLOCATE ALL''; END'");
-    scene_add(scene, "003_forget.sql", "SELECT public.forget()");
-    scene_open(scene);
-    scene_must_roll_out(scene, &(pgdbm_roll_out){.workers = 2});
-    assert_int_equal(scene->tally.migrated, 6);
-    scene_expect_counts(scene, 6, 0, 0);
-    scene_expect_coloured(scene, 6);
-}
-
-static void nothing_is_left_prepared(void **state)
-{
-    struct scene *scene = *state;
-    pgdbm_pool *pool = scene_pool(scene->url, 1);
-    pgdbm_error err = {0};
-    pgdbm_fleet *fleet = NULL;
-    pgdbm_db *db = NULL;
-    int64_t n_left = -1;
-    scene_behind(scene, 3);
-    const pgdbm_fleet_options options = {.module = "shop", .migrations = &scene->migrations, .pattern = "t\\_%"};
-    assert_ok(pgdbm_fleet_open(pool, &options, &fleet, &err));
-    assert_ok(pgdbm_fleet_roll_out(fleet, &(pgdbm_roll_out){0}, NULL, &err));
-    pgdbm_fleet_close(fleet);
-    assert_ok(pgdbm_attach(pool, "t_0001", &db, &err));
-    assert_ok(pgdbm_fetch_value_int64(db, "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'pgdbm_fleet%'",
-                                      pgdbm_no_args, &n_left, &err));
-    assert_int_equal(n_left, 0);
-    pgdbm_close(db);
-    pgdbm_pool_close(pool);
 }
 
 static void a_pool_of_one_session_is_enough(void **state)
@@ -789,15 +614,8 @@ int main(void)
         TEST(files_without_a_transaction_go_the_long_way),
         TEST(what_a_file_leaves_in_the_session_reaches_nobody),
         TEST(a_dropped_tenant_is_passed_over),
-        TEST(sessions_that_are_ended_are_replaced),
-        TEST(sessions_are_recycled),
-        TEST(our_own_sessions_do_not_throttle_us),
-        TEST(an_active_application_throttles_until_it_rests),
-        TEST(without_replicas_nothing_lags),
         TEST(a_schemas_name_does_not_leave_its_quotes),
         TEST(what_a_file_requires_is_looked_for_in_each_tenant),
-        TEST(statements_that_were_thrown_away_are_not_missed),
-        TEST(nothing_is_left_prepared),
         TEST(a_pool_of_one_session_is_enough),
     };
     return cmocka_run_group_tests_name("fleet_roll_out", tests, NULL, NULL);
