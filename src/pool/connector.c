@@ -17,7 +17,8 @@ static bool wants_one(const struct pgdbm_pool *pool)
         return false; /* the opener is about to give up */
     /* A dead one has its connection until the housekeeper has closed it. */
     return live + pool->places[PGDBM__DEAD].length + pool->n_canceling < (size_t)config->max_connections &&
-           (live < (size_t)config->min_connections || pool->grow || pool->n_waiters > 0);
+           (live < (size_t)config->min_connections || pool->grow || pool->n_waiters > 0 ||
+            (pool->opening > 0 && live == 0)); /* the opener waits for one, also where none is kept open */
 }
 
 /* How long to wait after the last failure. */

@@ -30,6 +30,30 @@ static void the_minimum_is_opened_and_kept(void **state)
     stage_expect_number(stage->db, "SELECT 1", 1);
 }
 
+static void a_pool_that_keeps_none_opens_with_one_and_closes_it_when_idle(void **state)
+{
+    struct stage *stage = *state;
+    stage_open(stage, (pgdbm_config){.min_connections = -1, .max_connections = 2, .idle_timeout_ms = 50});
+    STAGE_UNTIL(stage, LIVE == 0 && stats.connections_closed == 1);
+    stage_expect_number(stage->db, "SELECT 1", 1);
+    pgdbm_pool_stats stats = stage_stats(stage);
+    assert_int_equal(stats.connections_opened, 2);
+}
+
+static void a_pool_that_keeps_none_tells_why_it_cannot_open(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_pool *pool = NULL;
+    pgdbm_error err;
+    pgdbm_config config = stage_config(stage, (pgdbm_config){.min_connections = -1,
+                                                             .connection_string = "host=/nonexistent dbname=none",
+                                                             .retry_attempts = 1,
+                                                             .retry_delay_ms = 1});
+    assert_fails(PGDBM_ERR_CONNECTION, pgdbm_pool_open(&config, &pool, &err));
+    assert_null(pool);
+    assert_contains(err.message, "2 attempts");
+}
+
 static void leases_make_the_pool_grow_to_its_maximum(void **state)
 {
     struct stage *stage = *state;
@@ -245,6 +269,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define ON_NONE(test) cmocka_unit_test_setup_teardown(test, stage_setup, stage_teardown)
         ON_NONE(the_minimum_is_opened_and_kept),
+        ON_NONE(a_pool_that_keeps_none_opens_with_one_and_closes_it_when_idle),
+        ON_NONE(a_pool_that_keeps_none_tells_why_it_cannot_open),
         ON_NONE(leases_make_the_pool_grow_to_its_maximum),
         ON_NONE(idle_sessions_above_the_minimum_are_closed),
         ON_NONE(sessions_that_are_too_old_are_replaced),
