@@ -28,6 +28,7 @@
 #include <pgdbm/memory.h>
 #include <pgdbm/migrate.h>
 #include <pgdbm/module.h>
+#include <pgdbm/observe.h>
 #include <pgdbm/params.h>
 #include <pgdbm/pool.h>
 #include <pgdbm/result.h>

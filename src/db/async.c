@@ -20,6 +20,7 @@ void pgdbm__db_address(const pgdbm_db *db, const struct pgdbm__run *run, struct 
     task->lease = run->lease;
     task->raw = run->raw;
     task->idempotent = run->idempotent;
+    task->asked = true;
     task->in_transaction = db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT;
 }
 

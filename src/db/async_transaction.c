@@ -117,7 +117,8 @@ static void undo_savepoint(const pgdbm_db *tx)
     snprintf(sql, sizeof sql, "ROLLBACK TO SAVEPOINT pgdbm_%u; RELEASE SAVEPOINT pgdbm_%u", tx->depth, tx->depth);
     if (pgdbm__task_new(tx->pool, PGDBM__TASK_COMMAND, NULL, 0, sql, &task, NULL) == PGDBM_OK) {
         task->lease = tx->member;
-        task->in_transaction = task->direct = true;
+        task->in_transaction = task->direct = task->asked = true;
+        task->need.since = pgdbm__now_ns();
         task->on_done = undone;
         task->context = tx->member;
         pthread_mutex_lock(&tx->pool->lock);

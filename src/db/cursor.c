@@ -172,6 +172,9 @@ static pgdbm_status fetch_piece(pgdbm_cursor *cursor, pgdbm_error *err)
     pgdbm__lease_quiesce(run.pool, run.lease);
     atomic_store_explicit(&run.lease->owner, pgdbm__thread_token(), memory_order_relaxed);
     status = pgdbm__session_perform(&run.lease->session, &request, run.deadline);
+    if (pgdbm__is_observed(&run.pool->observers))
+        pgdbm__observe_text(run.pool, PGDBM_OBSERVED_FETCH, cursor->statement->text, run.now, request.affected, status,
+                            &request.error);
     if (status == PGDBM_OK)
         take_piece(cursor, &request);
     else if (request.error.outcome == PGDBM_OUTCOME_NOT_SENT && !request.lost)

@@ -158,6 +158,15 @@ pgdbm_pool *pgdbm_pool_of(const pgdbm_db *db)
     return db != NULL ? db->pool : NULL;
 }
 
+pgdbm_status pgdbm_observe(pgdbm_db *db, pgdbm_observe_callback callback, void *context, pgdbm_observer **observer,
+                           pgdbm_error *err)
+{
+    if (db == NULL || callback == NULL || observer == NULL)
+        return pgdbm__fail_null(err, "pgdbm_observe", db == NULL ? "db" : callback == NULL ? "callback" : "observer");
+    *observer = NULL;
+    return pgdbm__observe(db->pool, callback, context, observer, err);
+}
+
 pgdbm_status pgdbm_expand(pgdbm_db *db, const char *sql, char **text, pgdbm_error *err)
 {
     if (db == NULL || sql == NULL || text == NULL)

@@ -254,15 +254,28 @@ pgdbm_status pgdbm_table_exists(pgdbm_db *db, const char *table, bool *exists, p
 pgdbm_status pgdbm__db_command(pgdbm_db *db, const char *sql, pgdbm_error *err)
 {
     int timeout_ms = db->pool->config->values.command_timeout_ms;
+    pgdbm_error local;
+    err = err != NULL ? err : &local;
+    bool observed = pgdbm__is_observed(&db->pool->observers);
+    int64_t since = observed ? pgdbm__now_ns() : 0;
     pgdbm__lease_quiesce(db->pool, db->member);
     atomic_store_explicit(&db->member->owner, pgdbm__thread_token(), memory_order_relaxed);
-    return pgdbm__session_command(&db->member->session, sql, pgdbm__deadline(timeout_ms > 0 ? timeout_ms : -1), err);
+    pgdbm_status status =
+        pgdbm__session_command(&db->member->session, sql, pgdbm__deadline(timeout_ms > 0 ? timeout_ms : -1), err);
+    if (observed) {
+        bool control = (pgdbm__sql_effects(sql, strlen(sql)) & PGDBM__EFFECT_TRANSACTION) != 0;
+        pgdbm__observe_text(db->pool, control ? PGDBM_OBSERVED_CONTROL : PGDBM_OBSERVED_SIMPLE, sql, since, 0, status,
+                            err);
+    }
+    return status;
 }
 
 pgdbm_status pgdbm_execute_simple_sized(pgdbm_db *db, const pgdbm_call *call, size_t call_bytes, const char *sql,
                                         pgdbm_error *err)
 {
     struct pgdbm__run run;
+    pgdbm_error local;
+    err = err != NULL ? err : &local;
     pgdbm_status status =
         pgdbm__db_prepare_run(db, "pgdbm_execute_simple", call, call_bytes, sql, pgdbm_no_args, &run, err);
     if (status != PGDBM_OK)
@@ -286,5 +299,10 @@ pgdbm_status pgdbm_execute_simple_sized(pgdbm_db *db, const pgdbm_call *call, si
     status = pgdbm__session_command(&member->session, sql, run.deadline, err);
     if (run.lease == NULL)
         pgdbm__pool_release(db->pool, member, &need);
+    if (pgdbm__is_observed(&db->pool->observers)) {
+        bool control = (effects & (PGDBM__EFFECT_TRANSACTION | PGDBM__EFFECT_MANY)) == PGDBM__EFFECT_TRANSACTION;
+        pgdbm__observe_text(db->pool, control ? PGDBM_OBSERVED_CONTROL : PGDBM_OBSERVED_SIMPLE, sql, run.now, 0, status,
+                            err);
+    }
     return status;
 }

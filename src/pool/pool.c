@@ -58,6 +58,7 @@ void pgdbm__pool_unref(struct pgdbm_pool *pool)
     pthread_cond_destroy(&pool->changed);
     pthread_cond_destroy(&pool->driven);
     pthread_mutex_destroy(&pool->lock);
+    pgdbm__observers_destroy(&pool->observers);
     pgdbm__conninfo_free(&pool->conninfo);
     pgdbm__config_free(pool->config);
     pgdbm__free(pool);
@@ -262,6 +263,7 @@ static struct pgdbm_pool *allocate(void)
     atomic_init(&pool->references, 1);
     pool->wake[0] = pool->wake[1] = pool->stop[0] = pool->stop[1] = -1;
     pthread_mutex_init(&pool->lock, NULL);
+    pgdbm__observers_init(&pool->observers);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

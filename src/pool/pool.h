@@ -7,6 +7,7 @@
 #include "config/conninfo.h"
 #include "config/log.h"
 #include "config/registry.h"
+#include "pool/observe.h"
 #include "session/session.h"
 #include "transport/connect.h"
 
@@ -205,6 +206,7 @@ struct pgdbm_pool {
     pthread_cond_t changed; /* something the connector, the opener or the closer may be waiting for */
     pthread_cond_t driven;  /* a turn of driving, or a callback, is over */
 
+    struct pgdbm__observers observers;
     uint64_t process;            /* the process that opened it */
     _Atomic bool may_share_sync; /* sessions read committed data: one failed read spoils no other */
     struct pgdbm__poller poller;
@@ -382,6 +384,10 @@ void pgdbm__lease_quiesce(struct pgdbm_pool *pool, struct pgdbm__member *member)
 pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request *request, pgdbm_error *err);
 /* The statement of `run`, with its types, which are asked for the first time only. A new reference; NULL after an error. */
 pgdbm_status pgdbm__pool_describe(const struct pgdbm__run *run, struct pgdbm__statement **statement, pgdbm_error *err);
+
+/* observe.c: the public verb, for a pool that is there. */
+pgdbm_status pgdbm__observe(struct pgdbm_pool *pool, pgdbm_observe_callback callback, void *context,
+                            pgdbm_observer **observer, pgdbm_error *err);
 
 /* pool.c */
 /* For simulations: a pool without threads, whose steps (above) its owner takes, and without sessions at first. */

@@ -300,8 +300,10 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
         doubtful = doubtful || (repeat && status != PGDBM_OK && failure.outcome == PGDBM_OUTCOME_UNKNOWN);
         if (request->kind == PGDBM__REQUEST_DESCRIBE && status == PGDBM_OK)
             break; /* the statement is what was asked for */
-        pgdbm__statement_unref(request->statement);
-        request->statement = NULL;
+        if (repeat) {
+            pgdbm__statement_unref(request->statement);
+            request->statement = NULL;
+        }
     }
     atomic_fetch_add_explicit(&run->pool->statements, 1, memory_order_relaxed);
     if (status != PGDBM_OK && doubtful && failure.outcome != PGDBM_OUTCOME_DONE)
@@ -310,6 +312,12 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
         atomic_fetch_add_explicit(&run->pool->statements_failed, 1, memory_order_relaxed);
         if (err != NULL)
             *err = failure;
+    }
+    if (pgdbm__is_observed(&run->pool->observers))
+        pgdbm__observe_run(run, request, status, &failure);
+    if (request->kind != PGDBM__REQUEST_DESCRIBE || status != PGDBM_OK) {
+        pgdbm__statement_unref(request->statement);
+        request->statement = NULL;
     }
     return status;
 }

@@ -341,6 +341,8 @@ void pgdbm__task_complete(struct pgdbm_request *task, pgdbm_status status, const
     }
     if (task->finish != NULL)
         task->finish(task);
+    if (pgdbm__is_observed(&pool->observers))
+        pgdbm__observe_task(task);
     pthread_mutex_lock(&pool->lock);
     dismount(pool, task);
     task->stage = PGDBM__STAGE_COMPLETE;
@@ -363,6 +365,8 @@ static void drop(struct pgdbm_request *task)
     if (pool->closed)
         pthread_cond_broadcast(&pool->changed);
     pgdbm__pool_unlock(pool);
+    if (pgdbm__is_observed(&pool->observers))
+        pgdbm__observe_task(task); /* its outcome is what its owner was told */
     pgdbm__task_unref(task);
 }
 

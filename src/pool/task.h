@@ -61,6 +61,7 @@ struct pgdbm_request {
     bool direct;                      /* its callback may run wherever it completes: a future's */
     bool commits;                     /* a COMMIT, or the RELEASE of a savepoint */
     bool ends;                        /* the end of something: may be submitted while the pool is being closed */
+    bool asked;                       /* by a user: observers are told */
     bool ends_lease;                  /* the lease it runs on is given back after it */
     bool departs_last;                /* of those of its lease that one thread puts into the session */
     bool doubtful;                    /* an attempt before may have taken effect: no failure can say otherwise */

@@ -45,6 +45,12 @@ static bool on_row(const pgdbm_result *row, void *context)
     return true;
 }
 
+static void on_observation(const pgdbm_observation *observation, void *context)
+{
+    (void)observation;
+    (void)context;
+}
+
 static pgdbm_status body(pgdbm_db *tx, void *context, pgdbm_error *error)
 {
     (void)tx;
@@ -57,6 +63,7 @@ static void verbs_refuse_null(void **state)
 {
     pgdbm_db *db = ((struct stage *)*state)->db;
     const pgdbm_params lacking = {.count = 1, .values = NULL};
+    pgdbm_observer *observer;
     const pgdbm_param one = pgdbm_param_int64(1);
     const pgdbm_params lacking_sets[] = {{1, &one}, lacking};
     int64_t number;
@@ -97,6 +104,9 @@ static void verbs_refuse_null(void **state)
     REFUSES("db", pgdbm_expand(NULL, sql, &text, out));
     REFUSES("sql", pgdbm_expand(db, NULL, &text, out));
     REFUSES("text", pgdbm_expand(db, sql, NULL, out));
+    REFUSES("db", pgdbm_observe(NULL, on_observation, NULL, &observer, out));
+    REFUSES("callback", pgdbm_observe(db, NULL, NULL, &observer, out));
+    REFUSES("observer", pgdbm_observe(db, on_observation, NULL, NULL, out));
 }
 
 static void fetching_refuses_null(void **state)

@@ -179,6 +179,30 @@ static void executing_fetching_and_expanding(void **state)
     sweep(state, run_statements, true);
 }
 
+static void count_statement(const pgdbm_observation *observation, void *context)
+{
+    (void)observation;
+    ++*(size_t *)context;
+}
+
+static pgdbm_status run_observed(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    pgdbm_observer *observer = NULL;
+    size_t statements = 0;
+    pgdbm_status status = pgdbm_observe(db, count_statement, &statements, &observer, err);
+    if (status == PGDBM_OK)
+        status = run_statements(stage, db, err);
+    pgdbm_unobserve(observer);
+    if (status == PGDBM_OK && statements != 4)
+        fail_msg("4 statements expected, %zu seen", statements);
+    return status;
+}
+
+static void observing(void **state)
+{
+    sweep(state, run_observed, true);
+}
+
 static pgdbm_status run_json(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
 {
     char sql[200];
@@ -681,6 +705,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STAGED(opening_attaching_and_closing),
         STAGED(executing_fetching_and_expanding),
+        STAGED(observing),
         STAGED(making_and_reading_json),
         STAGED(transactions_savepoints_and_streams),
         STAGED(cursors),
