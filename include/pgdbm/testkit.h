@@ -7,8 +7,8 @@
  * too). When the caller is root the server runs as an unprivileged user, because postgres refuses to run as root. The
  * first start runs initdb into a cache (a second or two); later starts copy the cache.
  *
- * Two environment variables: PGDBM_POSTGRES_BIN, the folder of postgres and initdb (default: the newest version found);
- * PGDBM_CACHE_DIR, where the cache lies (default: /var/cache/pgdbm for root, else $XDG_CACHE_HOME/pgdbm or
+ * Three environment variables: PGDBM_POSTGRES_BIN, the folder of postgres and initdb (default: the newest version found);
+ * PGDBM_TEST_DIRECTORY, where the shared server lies (see pgdbm_testserver_shared); PGDBM_CACHE_DIR, where the cache lies (default: /var/cache/pgdbm for root, else $XDG_CACHE_HOME/pgdbm or
  * ~/.cache/pgdbm). */
 #ifndef PGDBM_TESTKIT_H
 #define PGDBM_TESTKIT_H
@@ -42,6 +42,29 @@ static inline pgdbm_status pgdbm_testserver_start(const pgdbm_testserver_options
     return pgdbm_testserver_start_sized(options, sizeof *options, server, err);
 }
 
+PGDBM_EXPORT pgdbm_status pgdbm_testserver_shared_sized(const pgdbm_testserver_options *options, size_t options_bytes,
+                                                        pgdbm_testserver **server, pgdbm_error *err);
+
+/* A server that all test processes of a user share. The first caller starts it, and it outlives that process: whoever
+ * calls while it runs, also at the same moment, gets the same one. Each handle counts as a user until it is given back
+ * with pgdbm_testserver_stop or its process ends, by SIGKILL too; five seconds after the last user the server ends and
+ * removes everything. When it has crashed, the next call starts a new, empty one.
+ *
+ * It lies in the directory PGDBM_TEST_DIRECTORY (an absolute path, yours, writable for nobody else; made if need be) or
+ * in ${TMPDIR:-/tmp}/pgdbm-test-UID; processes with different directories or different server programs have different
+ * servers. The data lies in /dev/shm if that has 1 GB to spare. The server has 400 connections, no autovacuum, and
+ * nothing is written durably.
+ *
+ * `options` may be NULL; only start_timeout_ms may be set, because the server is not the caller's alone: others are
+ * refused, and so are pgdbm_testserver_crash and pgdbm_testserver_restart. What users of the server do to all of it
+ * (roles, settings, statistics) others see: use names of your own. Errors: ARGUMENT, TESTDB (as pgdbm_testserver_start;
+ * the directory is another user's), NOMEM. Any thread. */
+static inline pgdbm_status pgdbm_testserver_shared(const pgdbm_testserver_options *options, pgdbm_testserver **server,
+                                                   pgdbm_error *err)
+{
+    return pgdbm_testserver_shared_sized(options, sizeof *options, server, err);
+}
+
 /* The connection string of the server's database "postgres" as superuser "postgres", and the directory of its socket.
  * Borrowed from the server. */
 PGDBM_EXPORT const char *pgdbm_testserver_url(const pgdbm_testserver *server);
@@ -62,7 +85,8 @@ PGDBM_EXPORT pgdbm_status pgdbm_testserver_crash(pgdbm_testserver *server, pgdbm
 /* Starts it again after a crash, at the same address. Errors: ARGUMENT, TESTDB. */
 PGDBM_EXPORT pgdbm_status pgdbm_testserver_restart(pgdbm_testserver *server, pgdbm_error *err);
 
-/* Stops the server, removes what was temporary and releases the handle. NULL is legal. */
+/* Stops the server (a shared one: leaves it to its other users), removes what was temporary and releases the handle. NULL
+ * is legal. */
 PGDBM_EXPORT void pgdbm_testserver_stop(pgdbm_testserver *server);
 
 /* Detached servers, by directory: stop one (PGDBM_OK when none runs), and the connection string of a running one

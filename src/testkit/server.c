@@ -17,25 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A socket's path must fit into sockaddr_un with its name ".s.PGSQL.12345" behind it. */
-#define SOCKET_DIRECTORY_LIMIT 85
-
-struct pgdbm_testserver {
-    struct pgdbm__supervisor supervisor;
-    struct pgdbm__identity identity;
-    pgdbm_testserver_options options;
-    pid_t pid;
-    int tcp_port;
-    char binaries[PGDBM__PATH_BYTES];
-    char directory[PGDBM__PATH_BYTES]; /* of everything */
-    char data[PGDBM__PATH_BYTES];
-    char socket_directory[PGDBM__PATH_BYTES];
-    char log[PGDBM__PATH_BYTES];
-    char ca_file[PGDBM__PATH_BYTES];
-    char url[4 * PGDBM__PATH_BYTES];
-    char tcp_url[128];
-};
-
 static pgdbm_status fail_path(pgdbm_error *err, const char *what, const char *path)
 {
     return pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot %s %.300s: %s", what, path, strerror(errno));
@@ -52,7 +33,7 @@ static pgdbm_status compose(char out[PGDBM__PATH_BYTES], const char *directory, 
 static pgdbm_status make_temporary(pgdbm_testserver *server, char path[PGDBM__PATH_BYTES], pgdbm_error *err)
 {
     const char *base = getenv("TMPDIR");
-    if (base == NULL || base[0] != '/' || strlen(base) > SOCKET_DIRECTORY_LIMIT - 20 || server->identity.drop)
+    if (base == NULL || base[0] != '/' || strlen(base) > PGDBM__SOCKET_DIRECTORY_LIMIT - 20 || server->identity.drop)
         base = "/tmp";
     snprintf(path, PGDBM__PATH_BYTES, "%s/pgdbm-XXXXXX", base);
     if (mkdtemp(path) == NULL)
@@ -95,7 +76,7 @@ static pgdbm_status lay_out(pgdbm_testserver *server, pgdbm_error *err)
         status = compose(server->ca_file, server->directory, "data/server.crt", err);
     if (status != PGDBM_OK)
         return status;
-    if (strlen(server->directory) <= SOCKET_DIRECTORY_LIMIT)
+    if (strlen(server->directory) <= PGDBM__SOCKET_DIRECTORY_LIMIT)
         memcpy(server->socket_directory, server->directory, sizeof server->directory);
     else
         status = make_temporary(server, server->socket_directory, err);
@@ -154,7 +135,7 @@ static pgdbm_status await_ready(pgdbm_testserver *server, pgdbm_error *err)
     }
 }
 
-static pgdbm_status launch(pgdbm_testserver *server, pgdbm_error *err)
+static pgdbm_status launch(pgdbm_testserver *server, const struct pgdbm__keeper_plan *keeper, pgdbm_error *err)
 {
     char program[PGDBM__PATH_BYTES + 16];
     snprintf(program, sizeof program, "%s/postgres", server->binaries);
@@ -165,13 +146,14 @@ static pgdbm_status launch(pgdbm_testserver *server, pgdbm_error *err)
         .log = server->log,
         .remove = server->options.directory == NULL ? server->directory : NULL,
         .detached = server->options.detached,
+        .keeper = keeper,
     };
     pgdbm_status status = pgdbm__supervisor_start(&plan, &server->supervisor, err);
     return status == PGDBM_OK ? await_ready(server, err) : status;
 }
 
 /* Closing our end makes the supervisor stop the server and clean up; the end of its reports says that it has. */
-static void dismiss(pgdbm_testserver *server)
+void pgdbm__server_dismiss(pgdbm_testserver *server)
 {
     if (server->supervisor.control < 0)
         return;
@@ -183,7 +165,7 @@ static void dismiss(pgdbm_testserver *server)
     server->supervisor.control = server->supervisor.status = -1;
 }
 
-static pgdbm_status start(pgdbm_testserver *server, pgdbm_error *err)
+pgdbm_status pgdbm__server_launch(pgdbm_testserver *server, const struct pgdbm__keeper_plan *keeper, pgdbm_error *err)
 {
     struct stat facts;
     struct pgdbm__cluster_plan plan = {
@@ -208,7 +190,7 @@ static pgdbm_status start(pgdbm_testserver *server, pgdbm_error *err)
     /* Somebody else may take the port before the server does; then it does not start, and says so. */
     plan.tcp_port = server->tcp_port = server->options.tls ? free_port() : 0;
     status = pgdbm__cluster_configure(&plan, err);
-    return status == PGDBM_OK ? launch(server, err) : status;
+    return status == PGDBM_OK ? launch(server, keeper, err) : status;
 }
 
 static pgdbm_status check_options(const pgdbm_testserver_options *options, pgdbm_error *err)
@@ -220,16 +202,16 @@ static pgdbm_status check_options(const pgdbm_testserver_options *options, pgdbm
     return PGDBM_OK;
 }
 
-pgdbm_status pgdbm_testserver_start_sized(const pgdbm_testserver_options *options, size_t options_bytes,
-                                          pgdbm_testserver **server, pgdbm_error *err)
+pgdbm_status pgdbm__server_make(const pgdbm_testserver_options *options, size_t options_bytes, const char *function,
+                                pgdbm_testserver **server, pgdbm_error *err)
 {
     if (server == NULL)
-        return pgdbm__fail_null(err, "pgdbm_testserver_start", "server");
+        return pgdbm__fail_null(err, function, "server");
     *server = NULL;
     pgdbm_testserver *made = pgdbm__alloc_zero(1, sizeof *made);
     if (made == NULL)
         return pgdbm__fail_nomem(err, "starting a server");
-    made->supervisor.control = made->supervisor.status = -1;
+    made->supervisor.control = made->supervisor.status = made->lease = -1;
     if (options != NULL)
         memcpy(&made->options, options, options_bytes < sizeof *options ? options_bytes : sizeof *options);
     pgdbm_status status = check_options(&made->options, err);
@@ -238,9 +220,24 @@ pgdbm_status pgdbm_testserver_start_sized(const pgdbm_testserver_options *option
     if (status == PGDBM_OK)
         status = pgdbm__locate_identity(&made->identity, err);
     if (status == PGDBM_OK)
-        status = lay_out(made, err);
+        *server = made;
+    else
+        pgdbm_testserver_stop(made);
+    return status;
+}
+
+pgdbm_status pgdbm_testserver_start_sized(const pgdbm_testserver_options *options, size_t options_bytes,
+                                          pgdbm_testserver **server, pgdbm_error *err)
+{
+    pgdbm_testserver *made;
+    pgdbm_status status = pgdbm__server_make(options, options_bytes, "pgdbm_testserver_start", server, err);
+    if (status != PGDBM_OK)
+        return status;
+    made = *server;
+    *server = NULL;
+    status = lay_out(made, err);
     if (status == PGDBM_OK)
-        status = start(made, err);
+        status = pgdbm__server_launch(made, NULL, err);
     if (status != PGDBM_OK) {
         pgdbm_testserver_stop(made);
         return status;
@@ -302,10 +299,19 @@ static void kill_children(pid_t postmaster)
         closedir(processes);
 }
 
+static pgdbm_status refuse_shared(const char *what, pgdbm_error *err)
+{
+    pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "a shared server is not %s: other processes use it too", what);
+    pgdbm__error_hint(err, "start one of your own with pgdbm_testserver_start");
+    return PGDBM_ERR_ARGUMENT;
+}
+
 pgdbm_status pgdbm_testserver_crash(pgdbm_testserver *server, pgdbm_error *err)
 {
     if (server == NULL)
         return pgdbm__fail_null(err, "pgdbm_testserver_crash", "server");
+    if (server->lease >= 0)
+        return refuse_shared("crashed", err);
     if (server->pid <= 0)
         return pgdbm__fail(err, PGDBM_ERR_TESTDB, "the server is not running");
     kill(server->pid, SIGSTOP); /* or it would start new children while the old ones are killed */
@@ -322,6 +328,8 @@ pgdbm_status pgdbm_testserver_restart(pgdbm_testserver *server, pgdbm_error *err
 {
     if (server == NULL)
         return pgdbm__fail_null(err, "pgdbm_testserver_restart", "server");
+    if (server->lease >= 0)
+        return refuse_shared("restarted", err);
     if (server->pid > 0)
         return pgdbm__fail(err, PGDBM_ERR_TESTDB, "the server is running");
     /* A postmaster.pid left by the dead one would be read before the new one has written its own. */
@@ -339,13 +347,18 @@ void pgdbm_testserver_stop(pgdbm_testserver *server)
 {
     if (server == NULL)
         return;
+    if (server->lease >= 0) {
+        close(server->lease);
+        pgdbm__free(server);
+        return;
+    }
     bool supervised = server->supervisor.control >= 0;
     bool temporary = server->options.directory == NULL && server->directory[0] != '\0';
     if (server->options.detached && supervised) {
         close(server->supervisor.control);
         close(server->supervisor.status);
     } else
-        dismiss(server);
+        pgdbm__server_dismiss(server);
     const char *const clean[] = {"rm", "-rf", "--", server->directory, NULL};
     if (temporary && !supervised)
         pgdbm__run_program(&(struct pgdbm__identity){0}, clean, NULL);

@@ -2,8 +2,9 @@
 /* The supervisor: a process between the starter and the server. It holds the reading end of a pipe whose writing end
  * only the starter has (and forked children of the starter that do not exec): when that is closed, by whatever end the
  * starter came to, it stops the server and removes what was temporary. It is forked twice, so that the starter has no
- * child to wait for, and has a session of its own, so that Ctrl-C reaches the starter and not the server. After the
- * fork it makes only calls that are safe in a child of a program with threads. */
+ * child to wait for, and has a session of its own, so that Ctrl-C reaches the starter and not the server. When it is
+ * killed itself, the kernel ends the server. After the fork it makes only calls that are safe in a child of a program
+ * with threads. */
 #include "base/error.h"
 #include "testkit/testkit.h"
 
@@ -12,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,8 +22,9 @@
 #define LOOK_MS 20
 #define FAST_MS 5000
 #define IMMEDIATE_MS 3000
+#define REMOVE_TRIES 100
 
-static void report(int status, pid_t pid)
+void pgdbm__supervisor_report(int status, pid_t pid)
 {
     ssize_t written = write(status, &pid, sizeof pid);
     (void)written;
@@ -29,6 +32,7 @@ static void report(int status, pid_t pid)
 
 static pid_t start_server(const struct pgdbm__supervisor_plan *plan)
 {
+    pid_t supervisor = getpid();
     pid_t child = fork();
     if (child != 0)
         return child;
@@ -40,13 +44,16 @@ static pid_t start_server(const struct pgdbm__supervisor_plan *plan)
     if (log < 0 || nothing < 0 || dup2(nothing, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 ||
         !pgdbm__become(plan->identity) || chdir("/") != 0)
         _exit(126);
+    /* After the change of user, which takes it back. */
+    if (!plan->detached && (prctl(PR_SET_PDEATHSIG, SIGQUIT) != 0 || getppid() != supervisor))
+        _exit(126);
     for (int fd = 3; fd < 1024; fd++)
         close(fd);
     execv(plan->arguments[0], (char *const *)plan->arguments);
     _exit(127);
 }
 
-static bool ended_within(pid_t server, int limit_ms)
+bool pgdbm__supervisor_ended_within(pid_t server, int limit_ms)
 {
     for (int waited = 0;; waited += LOOK_MS) {
         if (waitpid(server, NULL, WNOHANG) != 0)
@@ -60,30 +67,36 @@ static bool ended_within(pid_t server, int limit_ms)
 static void stop_server(pid_t server)
 {
     kill(server, SIGINT);
-    if (ended_within(server, FAST_MS))
+    if (pgdbm__supervisor_ended_within(server, FAST_MS))
         return;
     kill(server, SIGQUIT);
-    if (ended_within(server, IMMEDIATE_MS))
+    if (pgdbm__supervisor_ended_within(server, IMMEDIATE_MS))
         return;
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);
 }
 
-static void remove_directory(const char *directory)
+void pgdbm__supervisor_remove(const char *directory)
 {
-    pid_t child = fork();
-    if (child == 0) {
-        execl("/bin/rm", "rm", "-rf", "--", directory, (char *)NULL);
-        _exit(127);
+    for (int tries = 0; directory != NULL && tries < REMOVE_TRIES && access(directory, F_OK) == 0; tries++) {
+        if (tries > 0)
+            poll(NULL, 0, LOOK_MS);
+        pid_t child = fork();
+        if (child == 0) {
+            execl("/bin/rm", "rm", "-rf", "--", directory, (char *)NULL);
+            _exit(127);
+        }
+        if (child > 0)
+            waitpid(child, NULL, 0);
     }
-    if (child > 0)
-        waitpid(child, NULL, 0);
 }
 
 static void supervise(const struct pgdbm__supervisor_plan *plan, int control, int status)
 {
     pid_t server = start_server(plan);
-    report(status, server);
+    pgdbm__supervisor_report(status, server);
+    if (plan->keeper != NULL)
+        pgdbm__keep(plan->keeper, server, status);
     for (;;) {
         struct pollfd entry = {.fd = control, .events = POLLIN};
         int ready = poll(&entry, 1, LOOK_MS);
@@ -93,29 +106,28 @@ static void supervise(const struct pgdbm__supervisor_plan *plan, int control, in
             break;
         if (server > 0 && waitpid(server, NULL, WNOHANG) != 0) {
             server = 0;
-            report(status, 0);
+            pgdbm__supervisor_report(status, 0);
         }
         if (ready > 0 && got == 1 && server <= 0) {
             server = start_server(plan);
-            report(status, server);
+            pgdbm__supervisor_report(status, server);
         }
     }
     if (plan->detached) /* its starter is done with it, and it goes on; before, its end would have been reported */
         _exit(0);
     if (server > 0)
         stop_server(server);
-    if (plan->remove != NULL)
-        remove_directory(plan->remove);
+    pgdbm__supervisor_remove(plan->remove);
     _exit(0);
 }
 
-static void close_all_but(int a, int b)
+static void close_all_but(int a, int b, int c)
 {
     int nothing = open("/dev/null", O_RDWR);
     for (int fd = 0; fd < 3 && nothing >= 0; fd++)
         dup2(nothing, fd);
     for (int fd = 3; fd < 1024; fd++)
-        if (fd != a && fd != b)
+        if (fd != a && fd != b && fd != c)
             close(fd);
 }
 
@@ -130,7 +142,9 @@ static void become_supervisor(const struct pgdbm__supervisor_plan *plan, int con
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
-    close_all_but(control, status);
+    close_all_but(control, status, plan->keeper != NULL ? plan->keeper->alive : -1);
+    if (chdir("/") != 0)
+        _exit(126);
     supervise(plan, control, status);
 }
 

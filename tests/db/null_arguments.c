@@ -417,6 +417,7 @@ static void the_test_kit_refuses_null(void **state)
     char *url;
     (void)state;
     REFUSES("server", pgdbm_testserver_start(NULL, NULL, out));
+    REFUSES("server", pgdbm_testserver_shared(NULL, NULL, out));
     REFUSES("server", pgdbm_testserver_crash(NULL, out));
     REFUSES("server", pgdbm_testserver_restart(NULL, out));
     REFUSES("directory", pgdbm_testserver_stop_directory(NULL, out));
