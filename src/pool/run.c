@@ -182,9 +182,14 @@ static bool asks_again(const struct pgdbm__run *run, const struct pgdbm__request
     return pgdbm__run_should_ask_again(request, goes_on ? 'I' : transaction_before);
 }
 
+static bool is_late(const struct pgdbm__run *run)
+{
+    return run->deadline != PGDBM__NEVER && pgdbm__now_ns() >= run->deadline;
+}
+
 static bool may_repeat(const struct pgdbm__run *run, const struct pgdbm__request *request, char transaction_before)
 {
-    if (request->row_seen || request->left || (run->deadline != PGDBM__NEVER && pgdbm__now_ns() >= run->deadline))
+    if (request->row_seen || request->left || is_late(run))
         return false;
     if (request->lost) {
         if (run->lease != NULL)
@@ -260,10 +265,14 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
     if (status != PGDBM_OK || request->stale) {
         if (request->stale || request->gone)
             pgdbm__statements_forget(run->pool, request->statement, request->stale);
-        if (status != PGDBM_OK)
-            *err = request->error;
         *repeat = status != PGDBM_OK ? may_repeat(run, request, transaction_before)
                                      : asks_again(run, request, transaction_before);
+        if (!*repeat && request->canceled_by_other && transaction_before == 'I' && is_late(run)) {
+            pgdbm__request_fail_late(request); /* no time is left to ask again, and nobody meant to cancel it */
+            status = request->status = request->error.status;
+        }
+        if (status != PGDBM_OK)
+            *err = request->error;
     }
     if (run->lease == NULL && !request->left) /* else its stand-in has it */
         pgdbm__pool_release(run->pool, member, &need);

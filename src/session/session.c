@@ -244,6 +244,20 @@ static pgdbm_status complete_result(struct pgdbm__request *request)
     return PGDBM_OK;
 }
 
+void pgdbm__request_fail_late(struct pgdbm__request *request)
+{
+    pgdbm_outcome_kind outcome = request->error.outcome;
+    pgdbm__fail(&request->error, PGDBM_ERR_TIMEOUT, "the statement was not done when its deadline passed%s",
+                request->lost ? ", and the server did not answer the cancel request"
+                              : "; it was cancelled on the server");
+    pgdbm__error_hint(&request->error,
+                      "raise command_timeout_ms or the call's timeout_ms, or see what the statement waits for "
+                      "(pg_stat_activity, pg_blocking_pids)");
+    pgdbm__error_statement(&request->error,
+                           request->statement != NULL ? request->statement->text : request->simple_sql);
+    request->error.outcome = outcome;
+}
+
 /* What the collected answer means to the caller. */
 static pgdbm_status conclude(struct pgdbm__request *request)
 {
@@ -270,16 +284,7 @@ static pgdbm_status conclude(struct pgdbm__request *request)
                                request->statement != NULL ? request->statement->text : request->simple_sql);
         request->error.outcome = outcome;
     } else if ((request->timed_out || (late && request->cancel_possible)) && (query_canceled || request->lost)) {
-        pgdbm_outcome_kind outcome = request->error.outcome;
-        pgdbm__fail(&request->error, PGDBM_ERR_TIMEOUT, "the statement was not done when its deadline passed%s",
-                    request->lost ? ", and the server did not answer the cancel request"
-                                  : "; it was cancelled on the server");
-        pgdbm__error_hint(&request->error,
-                          "raise command_timeout_ms or the call's timeout_ms, or see what the statement waits for "
-                          "(pg_stat_activity, pg_blocking_pids)");
-        pgdbm__error_statement(&request->error,
-                               request->statement != NULL ? request->statement->text : request->simple_sql);
-        request->error.outcome = outcome;
+        pgdbm__request_fail_late(request);
     } else if (query_canceled) {
         /* statement_timeout has the same SQLSTATE; only its words tell it apart */
         bool server_timeout = strstr(request->error.message, "statement timeout") != NULL;
