@@ -36,9 +36,9 @@ Libs.private: -lm -pthread
 ")
 file(CONFIGURE OUTPUT pgdbm-testkit.pc @ONLY CONTENT
 "${pc_head}Name: pgdbm-testkit
-Description: Private PostgreSQL servers for tests
+Description: Private PostgreSQL servers and throw-away databases for tests
 Version: @PROJECT_VERSION@
-Requires: pgdbm libcrypto
+Requires: pgdbm libpq libcrypto
 Cflags: -I\${includedir}
 Libs: -L\${libdir} -lpgdbm-testkit
 Libs.private: -pthread

@@ -95,4 +95,7 @@ PGDBM_EXPORT pgdbm_status pgdbm_testserver_stop_directory(const char *directory,
 PGDBM_EXPORT pgdbm_status pgdbm_testserver_find(const char *directory, char **url, pgdbm_error *err);
 
 PGDBM_END_DECLS
+
+#include <pgdbm/testdb.h>
+
 #endif

@@ -12,6 +12,9 @@ int main(void)
     if (pgdbm_open(NULL, &db, &err) != PGDBM_ERR_ARGUMENT || strcmp(pgdbm_version(), PGDBM_VERSION_STRING) != 0)
         return 1;
     pgdbm_testserver_stop(NULL);
+    if (pgdbm_testdb_create(NULL, NULL, &err) != PGDBM_ERR_ARGUMENT)
+        return 1;
+    pgdbm_testdb_drop(NULL);
     puts(pgdbm_version());
     return 0;
 }

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* Throw-away databases (part of <pgdbm/testkit.h>; programs link libpgdbm-testkit and libpgdbm).
+ *
+ *     pgdbm_testdb *testdb = NULL;
+ *     const pgdbm_testdb_options options = {.migrations = &shop_migrations, .schema = "shop"};
+ *     if (pgdbm_testdb_create(&options, &testdb, &err) != PGDBM_OK) ...
+ *     pgdbm_execute(pgdbm_testdb_manager(testdb), "INSERT ...", ...);
+ *     pgdbm_testdb_drop(testdb);
+ *
+ * Where: on the server of TEST_DATABASE_URL, or of TEST_DB_HOST, TEST_DB_PORT, TEST_DB_USER, TEST_DB_PASSWORD and
+ * TEST_DB_NAME if any of these is set (the database that they name is only connected to, "postgres" by default; the user
+ * needs CREATEDB); else on the private server that all test processes share (pgdbm_testserver_shared).
+ *
+ * Nothing is left behind. A database is dropped by pgdbm_testdb_drop; if that is not called, also because the process is
+ * killed (SIGKILL too), a janitor drops it: a process of the program's own executable, started with the first database,
+ * that waits for the end of its starter. What the janitor could not drop (the machine stopped, the server was away, the
+ * kit was linked into a library that was loaded by dlopen and there is no janitor) is dropped when the next process makes
+ * its first database on that server, and by `pgdbm test sweep`. A child made by fork owns what it creates itself, and
+ * leaves its parent's databases alone.
+ *
+ * Every database is named pgdbm_test_PID_START_HOST_TIME_RANDOM (hexadecimal; START is the owner's start time as in
+ * /proc/PID/stat, HOST a hash of the kernel's boot id and the process namespace, TIME seconds of the epoch), and says the
+ * same in its comment. Only databases that are named so are ever dropped, and none whose comment somebody else wrote. */
+#ifndef PGDBM_TESTDB_H
+#define PGDBM_TESTDB_H
+
+#include <pgdbm/db.h>
+#include <pgdbm/migrate.h>
+#include <pgdbm/module.h>
+
+typedef struct pgdbm_testdb pgdbm_testdb;
+
+/* All zero: an empty database. */
+typedef struct pgdbm_testdb_options {
+    const char *schema; /* the manager's schema, made if it is missing; NULL: none, or the module's name */
+    /* What the database shall contain, one of these at most: */
+    const pgdbm_module *module;         /* as pgdbm_module_open would make it */
+    const pgdbm_migrations *migrations; /* as pgdbm_migrate would, recorded for the module "test" */
+    const char *server_url;             /* another server than the environment's; its database is only connected to */
+    const pgdbm_config *config; /* of the manager's pool; its connection fields and schema must be empty. Zero means
+                                   here: min_connections 1, drain_timeout_ms 1 000, retry_attempts -1, no remark about a
+                                   second pool */
+    int timeout_ms;             /* for making the database, waiting for other processes included; 60 000 */
+} pgdbm_testdb_options;
+
+PGDBM_BEGIN_DECLS
+
+PGDBM_EXPORT pgdbm_status pgdbm_testdb_create_sized(const pgdbm_testdb_options *options, size_t options_bytes,
+                                                    pgdbm_testdb **testdb, pgdbm_error *err);
+
+/* Makes a database and a manager on it. `options` may be NULL. `*testdb` is the caller's, released with
+ * pgdbm_testdb_drop. Errors: ARGUMENT, CONFIG (options that contradict each other, a malformed connection string, naming
+ * the variable), TESTDB (no private server), TIMEOUT, and everything that pgdbm_open, pgdbm_migrate and CREATE DATABASE
+ * can return. After an error nothing is left. Any thread. */
+static inline pgdbm_status pgdbm_testdb_create(const pgdbm_testdb_options *options, pgdbm_testdb **testdb,
+                                               pgdbm_error *err)
+{
+    return pgdbm_testdb_create_sized(options, sizeof *options, testdb, err);
+}
+
+PGDBM_EXPORT pgdbm_status pgdbm_testdb_create_many_sized(const pgdbm_testdb_options *options, size_t options_bytes,
+                                                         size_t count, pgdbm_testdb **testdbs, pgdbm_error *err);
+
+/* Makes `count` databases alike into the places of `testdbs`: all of them, or after an error none (the places are NULL
+ * then). Each is released by itself. */
+static inline pgdbm_status pgdbm_testdb_create_many(const pgdbm_testdb_options *options, size_t count,
+                                                    pgdbm_testdb **testdbs, pgdbm_error *err)
+{
+    return pgdbm_testdb_create_many_sized(options, sizeof *options, count, testdbs, err);
+}
+
+/* The manager, which pgdbm_testdb_drop closes; the connection string, for programs and pools of your own; the name.
+ * Borrowed from the handle; NULL for NULL. */
+PGDBM_EXPORT pgdbm_db *pgdbm_testdb_manager(const pgdbm_testdb *testdb);
+PGDBM_EXPORT const char *pgdbm_testdb_url(const pgdbm_testdb *testdb);
+PGDBM_EXPORT const char *pgdbm_testdb_name(const pgdbm_testdb *testdb);
+
+/* Closes the manager, drops the database, whoever is connected to it, and releases the handle. NULL is legal. When the
+ * server is away the sweep of a later process drops it. In a process forked from the creator's it only releases the
+ * handle. */
+PGDBM_EXPORT void pgdbm_testdb_drop(pgdbm_testdb *testdb);
+
+static inline void pgdbm_testdb_drop_at(pgdbm_testdb **testdb)
+{
+    pgdbm_testdb_drop(*testdb);
+    *testdb = NULL;
+}
+
+/* A variable whose database is dropped at the end of its scope: `PGDBM_TESTDB_AUTO(testdb);` declares `pgdbm_testdb
+ * *testdb`, NULL at first. Not by longjmp, which is how cmocka leaves a test that fails: use a teardown function there, or
+ * leave it to the janitor. Defined where the compiler can do it (GCC, Clang). */
+#if defined(__GNUC__) || defined(__clang__)
+#define PGDBM_TESTDB_AUTO(name) pgdbm_testdb *name __attribute__((cleanup(pgdbm_testdb_drop_at))) = NULL
+#endif
+
+PGDBM_END_DECLS
+#endif

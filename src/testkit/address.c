@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* Where throw-away databases are made: what the caller says, what the environment says, or the private server, whose
+ * handle this file owns for the process. Any thread. */
+#include "testkit/testdb.h"
+
+#include "base/alloc.h"
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <ctype.h>
+#include <libpq-fe.h>
+#include <pgdbm/testkit.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* libpq's keyword for each variable. */
+static const struct {
+    const char *variable, *keyword;
+} parts[] = {{"TEST_DB_HOST", "host"},
+             {"TEST_DB_PORT", "port"},
+             {"TEST_DB_USER", "user"},
+             {"TEST_DB_PASSWORD", "password"},
+             {"TEST_DB_NAME", "dbname"}};
+enum { N_PARTS = sizeof parts / sizeof *parts };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
+static pgdbm_testserver *server;
+static pid_t server_user; /* whose lease it is: not that of a child made by fork */
+static bool stops_at_exit;
+
+static void stop_server(void)
+{
+    pgdbm_testserver_stop(server);
+    server = NULL;
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static pgdbm_status find_private(const char **url, pgdbm_error *err)
+{
+    pgdbm_status status = PGDBM_OK;
+    pthread_mutex_lock(&lock);
+    if (server_user != getpid())
+        stop_server();
+    if (server == NULL)
+        status = pgdbm_testserver_shared(NULL, &server, err);
+    server_user = getpid();
+    if (!stops_at_exit) {
+        (void)pthread_atfork(before_fork, after_fork, after_fork);
+        stops_at_exit = atexit(stop_server) == 0;
+    }
+    *url = pgdbm_testserver_url(server);
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+
+static void put_encoded(struct pgdbm__buffer *buffer, const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (isalnum((unsigned char)*text) || strchr("-_.~/,", *text) != NULL)
+            pgdbm__buffer_append(buffer, text, 1);
+        else
+            pgdbm__buffer_format(buffer, "%%%02X", (unsigned char)*text);
+}
+
+/* A connection string with everything that is set but the database, which is `database`. */
+static pgdbm_status compose(const PQconninfoOption *options, const char *database, char **url, pgdbm_error *err)
+{
+    struct pgdbm__buffer buffer = {0};
+    pgdbm__buffer_text(&buffer, "postgresql:///");
+    put_encoded(&buffer, database);
+    char separator = '?';
+    for (const PQconninfoOption *option = options; option->keyword != NULL; option++) {
+        if (option->val == NULL || option->val[0] == '\0' || strcmp(option->keyword, "dbname") == 0)
+            continue;
+        pgdbm__buffer_format(&buffer, "%c%s=", separator, option->keyword);
+        put_encoded(&buffer, option->val);
+        separator = '&';
+    }
+    *url = pgdbm__buffer_take(&buffer);
+    pgdbm__buffer_free(&buffer);
+    return *url != NULL ? PGDBM_OK : pgdbm__fail_nomem(err, "composing a connection string");
+}
+
+static const char *value_of(const PQconninfoOption *options, const char *keyword)
+{
+    for (const PQconninfoOption *option = options; option->keyword != NULL; option++)
+        if (strcmp(option->keyword, keyword) == 0)
+            return option->val != NULL ? option->val : "";
+    return "";
+}
+
+/* libpq's message may quote a part of the string, so it is not shown: that part may be a password. */
+static pgdbm_status parse(const char *text, const char *source, PQconninfoOption **options, pgdbm_error *err)
+{
+    char *message = NULL;
+    *options = PQconninfoParse(text, &message);
+    PQfreemem(message);
+    if (*options != NULL)
+        return PGDBM_OK;
+    pgdbm__fail(err, PGDBM_ERR_CONFIG, "%s is not a connection string", source);
+    pgdbm__error_hint(err, "write postgresql://user:password@host:port/database, special characters as %%40, or "
+                           "host=... dbname=...");
+    return PGDBM_ERR_CONFIG;
+}
+
+static void put_quoted(struct pgdbm__buffer *buffer, const char *text)
+{
+    pgdbm__buffer_text(buffer, "'");
+    for (; *text != '\0'; text++) {
+        if (*text == '\'' || *text == '\\')
+            pgdbm__buffer_text(buffer, "\\");
+        pgdbm__buffer_append(buffer, text, 1);
+    }
+    pgdbm__buffer_text(buffer, "' ");
+}
+
+/* "host='...' user='...'" from TEST_DB_*; `*text` is NULL when none of them is set. */
+static pgdbm_status read_parts(char **text, pgdbm_error *err)
+{
+    struct pgdbm__buffer buffer = {0};
+    *text = NULL;
+    for (size_t i = 0; i < N_PARTS; i++) {
+        const char *value = getenv(parts[i].variable);
+        if (value == NULL || value[0] == '\0')
+            continue;
+        pgdbm__buffer_format(&buffer, "%s=", parts[i].keyword);
+        put_quoted(&buffer, value);
+    }
+    if (buffer.length > 0 || buffer.failed)
+        *text = pgdbm__buffer_take(&buffer);
+    bool failed = buffer.failed;
+    pgdbm__buffer_free(&buffer);
+    return failed ? pgdbm__fail_nomem(err, "reading TEST_DB_*") : PGDBM_OK;
+}
+
+static pgdbm_status read_address(const char *text, const char *source, struct pgdbm__address *address, pgdbm_error *err)
+{
+    PQconninfoOption *options = NULL;
+    pgdbm_status status = parse(text, source, &options, err);
+    if (status != PGDBM_OK)
+        return status;
+    const char *database = value_of(options, "dbname");
+    const char *host = value_of(options, "host");
+    const char *user = value_of(options, "user");
+    if (database[0] == '\0')
+        database = "postgres";
+    if (host[0] == '\0')
+        host = value_of(options, "hostaddr");
+    PGDBM__COPY_TEXT(address->host, host, strlen(host));
+    PGDBM__COPY_TEXT(address->database, database, strlen(database));
+    PGDBM__COPY_TEXT(address->user, user, strlen(user));
+    status = compose(options, database, &address->url, err);
+    PQconninfoFree(options);
+    return status;
+}
+
+pgdbm_status pgdbm__address_find(const char *url, struct pgdbm__address *address, pgdbm_error *err)
+{
+    char *composed = NULL;
+    const char *source = "server_url";
+    *address = (struct pgdbm__address){0};
+    if (url == NULL) {
+        source = "TEST_DATABASE_URL";
+        url = getenv(source);
+        url = url != NULL && url[0] != '\0' ? url : NULL;
+    }
+    pgdbm_status status = PGDBM_OK;
+    if (url == NULL) {
+        source = "what TEST_DB_* say";
+        status = read_parts(&composed, err);
+        url = composed;
+    }
+    if (status == PGDBM_OK && url == NULL) {
+        address->is_private = true;
+        status = find_private(&url, err);
+    }
+    if (status == PGDBM_OK)
+        status = read_address(url, source, address, err);
+    pgdbm__free(composed);
+    return status;
+}
+
+void pgdbm__address_forget_private(void)
+{
+    pthread_mutex_lock(&lock);
+    stop_server();
+    pthread_mutex_unlock(&lock);
+}
+
+void pgdbm__address_free(struct pgdbm__address *address)
+{
+    pgdbm__free(address->url);
+    address->url = NULL;
+}
+
+pgdbm_status pgdbm__address_of_database(const struct pgdbm__address *address, const char *database, char **url,
+                                        pgdbm_error *err)
+{
+    PQconninfoOption *options = NULL;
+    *url = NULL;
+    pgdbm_status status = parse(address->url, "the server's address", &options, err);
+    if (status == PGDBM_OK)
+        status = compose(options, database, url, err);
+    PQconninfoFree(options);
+    return status;
+}

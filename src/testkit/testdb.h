@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Throw-away databases from inside. */
+#ifndef PGDBM_TESTKIT_TESTDB_H
+#define PGDBM_TESTKIT_TESTDB_H
+
+#include <pgdbm/testdb.h>
+#include <sys/types.h>
+
+/* PostgreSQL's limit on names, terminated. */
+#define PGDBM__NAME_BYTES 64
+
+/* address.c: where databases are made. */
+struct pgdbm__address {
+    char *url;          /* of a database that is there, to give orders from; pgdbm__free */
+    bool is_private;    /* the kit's own server */
+    char host[256];     /* "" when none is named */
+    char database[128]; /* the one of the url */
+    char user[128];
+};
+/* `url` when it is given, else what the environment says, else the private server's, which is started if need be. */
+pgdbm_status pgdbm__address_find(const char *url, struct pgdbm__address *address, pgdbm_error *err);
+/* Nobody answers there: the next time another one is started. */
+void pgdbm__address_forget_private(void);
+void pgdbm__address_free(struct pgdbm__address *address);
+/* The same server, another database; `*url` is for pgdbm__free. */
+pgdbm_status pgdbm__address_of_database(const struct pgdbm__address *address, const char *database, char **url,
+                                        pgdbm_error *err);
+
+/* owner.c: whose a database is. Its name says so, because between CREATE DATABASE and COMMENT the owner may be killed. */
+struct pgdbm__owner {
+    pid_t pid;
+    uint64_t start;  /* clock ticks after boot, as in /proc/PID/stat; 0: unknown */
+    uint32_t host;   /* hash of the kernel's boot id and the process namespace; 0: unknown */
+    int64_t created; /* seconds of the epoch */
+};
+enum pgdbm__owner_state { PGDBM__OWNER_LIVES = 0, PGDBM__OWNER_GONE, PGDBM__OWNER_ELSEWHERE };
+/* This process, now. */
+struct pgdbm__owner pgdbm__owner_self(void);
+/* A new name; false when `name` is none of ours. */
+void pgdbm__owner_name(const struct pgdbm__owner *owner, char name[PGDBM__NAME_BYTES]);
+bool pgdbm__owner_parse(const char *name, struct pgdbm__owner *owner);
+/* What all names of an owner begin with. */
+void pgdbm__owner_prefix(const struct pgdbm__owner *owner, char prefix[PGDBM__NAME_BYTES]);
+enum pgdbm__owner_state pgdbm__owner_look(const struct pgdbm__owner *owner);
+/* "pgdbm testkit kind=test pid=...", without characters that would have to be quoted. */
+#define PGDBM__COMMENT_BYTES 512
+#define PGDBM__COMMENT_MARK "pgdbm testkit kind="
+void pgdbm__owner_comment(const struct pgdbm__owner *owner, const char *kind, char text[PGDBM__COMMENT_BYTES]);
+
+/* admin.c: a session to give orders from. Held by one thread. */
+struct pgdbm__admin {
+    pgdbm_db *manager;
+    pgdbm_db *session; /* pinned */
+};
+pgdbm_status pgdbm__admin_open(const char *url, int timeout_ms, struct pgdbm__admin *admin, pgdbm_error *err);
+void pgdbm__admin_close(struct pgdbm__admin *admin);
+pgdbm_status pgdbm__admin_run(struct pgdbm__admin *admin, pgdbm_error *err, const char *format, ...) PGDBM_PRINTF(3, 4);
+/* An advisory lock of the session's, kept until it ends: shared by those who make databases for an owner, so that whoever
+ * has it alone knows that nothing is under way any more. */
+pgdbm_status pgdbm__admin_lock(struct pgdbm__admin *admin, const char *what, bool shared, pgdbm_error *err);
+/* Drops it, whoever is connected. PGDBM_OK when it is not there. */
+pgdbm_status pgdbm__admin_drop(struct pgdbm__admin *admin, const char *name, pgdbm_error *err);
+
+/* janitor.c: the process that drops what this one leaves. Any thread. */
+/* A database is about to be made on that server; when it is gone again, or was not made, _forget. */
+void pgdbm__janitor_expect(const char *url);
+void pgdbm__janitor_forget(void);
+
+#endif
