@@ -18,6 +18,13 @@
  * its first database on that server, and by `pgdbm test sweep`. A child made by fork owns what it creates itself, and
  * leaves its parent's databases alone.
  *
+ * Migrations run once. The first database that is to contain them is made by way of a template, which is named by the
+ * SHA-256 of the files' names and contents, the schema, the module, pgdbm's version and the server's role; it and all
+ * further ones, of other processes too, are copies of that. A file that changes gives another template, and the one before
+ * is dropped. Of several processes one makes the template and the others wait for it; one that is not complete is never
+ * used. Settings and rights of the database itself (ALTER DATABASE ... SET, GRANT ... ON DATABASE) are not copied: use
+ * .without_template where migrations make these, or where they shall run for every test.
+ *
  * Every database is named pgdbm_test_PID_START_HOST_TIME_RANDOM (hexadecimal; START is the owner's start time as in
  * /proc/PID/stat, HOST a hash of the kernel's boot id and the process namespace, TIME seconds of the epoch), and says the
  * same in its comment. Only databases that are named so are ever dropped, and none whose comment somebody else wrote. */
@@ -36,6 +43,7 @@ typedef struct pgdbm_testdb_options {
     /* What the database shall contain, one of these at most: */
     const pgdbm_module *module;         /* as pgdbm_module_open would make it */
     const pgdbm_migrations *migrations; /* as pgdbm_migrate would, recorded for the module "test" */
+    bool without_template;              /* apply them to this database itself, see above */
     const char *server_url;             /* another server than the environment's; its database is only connected to */
     const pgdbm_config *config; /* of the manager's pool; its connection fields and schema must be empty. Zero means
                                    here: min_connections 1, drain_timeout_ms 1 000, retry_attempts -1, no remark about a

@@ -3,10 +3,10 @@
 #include "testkit/testdb.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <pgdbm/testkit.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -45,18 +45,22 @@ static pgdbm_status check_options(const pgdbm_testdb_options *options, pgdbm_err
     return PGDBM_OK;
 }
 
-static const char *schema_of(const pgdbm_testdb_options *options)
+const char *pgdbm__testdb_schema(const pgdbm_testdb_options *options)
 {
     return options->schema != NULL ? options->schema : options->module != NULL ? options->module->name : NULL;
 }
 
-static pgdbm_status open_manager(pgdbm_testdb *testdb, const pgdbm_testdb_options *options, pgdbm_error *err)
+pgdbm_status pgdbm__testdb_open(const struct pgdbm__making *making, const char *name, char **url, pgdbm_db **db,
+                                pgdbm_error *err)
 {
     pgdbm_config config = {0};
-    if (options->config != NULL)
-        config = *options->config;
-    config.connection_string = testdb->url;
-    config.schema = schema_of(options);
+    if (making->options->config != NULL)
+        config = *making->options->config;
+    pgdbm_status status = pgdbm__address_of_database(&making->address, name, url, err);
+    if (status != PGDBM_OK)
+        return status;
+    config.connection_string = *url;
+    config.schema = pgdbm__testdb_schema(making->options);
     if (config.min_connections == 0)
         config.min_connections = 1;
     if (config.drain_timeout_ms == 0)
@@ -64,13 +68,11 @@ static pgdbm_status open_manager(pgdbm_testdb *testdb, const pgdbm_testdb_option
     if (config.retry_attempts == 0)
         config.retry_attempts = -1;
     config.on_duplicate_pool = PGDBM_ALLOW;
-    return pgdbm_open(&config, &testdb->manager, err);
+    return pgdbm_open(&config, db, err);
 }
 
-/* Makes what the options say it shall contain. */
-static pgdbm_status fill(pgdbm_testdb *testdb, const pgdbm_testdb_options *options, pgdbm_error *err)
+pgdbm_status pgdbm__testdb_fill(pgdbm_db *db, const pgdbm_testdb_options *options, pgdbm_error *err)
 {
-    pgdbm_db *db = testdb->manager;
     if (options->module != NULL) {
         const pgdbm_migrate_options migrate = {.module = options->module->name,
                                                .migrations = options->module->migrations,
@@ -90,60 +92,107 @@ static pgdbm_status fill(pgdbm_testdb *testdb, const pgdbm_testdb_options *optio
                : PGDBM_OK;
 }
 
-/* Gives the database its name and makes it, empty. */
-static pgdbm_status make(pgdbm_testdb *testdb, struct pgdbm__admin *admin, pgdbm_error *err)
+/* Copying files is twice as fast as writing each page to the log, but costs two checkpoints, which are cheap only where
+ * nothing has to reach a disk. */
+static pgdbm_status choose_strategy(struct pgdbm__admin *admin, const char **strategy, pgdbm_error *err)
+{
+    bool copies = false;
+    pgdbm_status status = pgdbm_fetch_value_bool(
+        admin->session,
+        "SELECT current_setting('server_version_num')::int >= 150000 AND current_setting('fsync') = 'off'",
+        pgdbm_no_args, &copies, err);
+    *strategy = copies ? " STRATEGY file_copy" : "";
+    return status;
+}
+
+pgdbm_status pgdbm__testdb_make(struct pgdbm__making *making, const char *template, char name[PGDBM__NAME_BYTES],
+                                bool *expected, pgdbm_error *err)
 {
     struct pgdbm__owner self = pgdbm__owner_self();
-    char prefix[PGDBM__NAME_BYTES];
     char comment[PGDBM__COMMENT_BYTES];
-    pgdbm__owner_prefix(&self, prefix);
-    pgdbm__owner_name(&self, testdb->name);
+    const char *strategy = "";
+    pgdbm__owner_name(&self, name);
     pgdbm__owner_comment(&self, "test", comment);
-    pgdbm_status status = pgdbm__admin_lock(admin, prefix, true, err);
-    if (status == PGDBM_OK) {
-        pgdbm__janitor_expect(testdb->admin_url);
-        testdb->expected = true;
-        status = pgdbm__admin_run(admin, err, "CREATE DATABASE \"%s\"", testdb->name);
-    }
+    pgdbm_status status = choose_strategy(&making->admin, &strategy, err);
+    if (status != PGDBM_OK)
+        return status;
+    if (!*expected)
+        pgdbm__janitor_expect(making->address.url);
+    *expected = true;
+    if (template == NULL)
+        status = pgdbm__admin_run(&making->admin, err, "CREATE DATABASE \"%s\"%s", name, strategy);
+    else
+        status =
+            pgdbm__admin_run(&making->admin, err, "CREATE DATABASE \"%s\" TEMPLATE \"%s\"%s", name, template, strategy);
     if (status == PGDBM_OK)
-        status = pgdbm__admin_run(admin, err, "COMMENT ON DATABASE \"%s\" IS '%s'", testdb->name, comment);
+        status = pgdbm__admin_run(&making->admin, err, "COMMENT ON DATABASE \"%s\" IS '%s'", name, comment);
     return status;
 }
 
 /* The private server may have crashed since this process found it; then there is another one. */
-static pgdbm_status reach_server(const pgdbm_testdb_options *options, struct pgdbm__address *address,
-                                 struct pgdbm__admin *admin, pgdbm_error *err)
+static pgdbm_status reach_server(struct pgdbm__making *making, pgdbm_error *err)
 {
-    int timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
+    struct pgdbm__address *address = &making->address;
+    int timeout_ms = making->options->timeout_ms > 0 ? making->options->timeout_ms : TIMEOUT_MS;
     pgdbm_status status = PGDBM_OK;
+    making->deadline = pgdbm__deadline(timeout_ms);
     for (int attempt = 0; attempt < 2; attempt++) {
-        status = pgdbm__address_find(options->server_url, address, err);
+        status = pgdbm__address_find(making->options->server_url, address, err);
         if (status != PGDBM_OK)
-            break;
-        status = pgdbm__admin_open(address->url, timeout_ms, admin, err);
+            return status;
+        status = pgdbm__admin_open(address->url, timeout_ms, &making->admin, err);
         if (status != PGDBM_ERR_CONNECTION || !address->is_private || attempt > 0)
             break;
         pgdbm__address_forget_private();
         pgdbm__address_free(address);
     }
+    if (status != PGDBM_OK)
+        return status;
+    struct pgdbm__owner self = pgdbm__owner_self();
+    char prefix[PGDBM__NAME_BYTES];
+    pgdbm__owner_prefix(&self, prefix);
+    return pgdbm__admin_lock(&making->admin, prefix, true, err);
+}
+
+static bool has_sqlstate(const pgdbm_error *err, const char *sqlstate)
+{
+    return err->status == PGDBM_ERR_QUERY && strcmp(err->sqlstate, sqlstate) == 0;
+}
+
+/* Again while somebody is connected to the template (the server has waited for five seconds before it says so), and when
+ * another process has replaced it in between. */
+static pgdbm_status make_copy(pgdbm_testdb *testdb, struct pgdbm__making *making, pgdbm_error *err)
+{
+    char template[PGDBM__NAME_BYTES];
+    pgdbm_error failure;
+    pgdbm_status status;
+    do {
+        status = pgdbm__template_find(making, template, &failure);
+        if (status != PGDBM_OK)
+            break;
+        status = pgdbm__testdb_make(making, template, testdb->name, &testdb->expected, &failure);
+    } while (status != PGDBM_OK && (has_sqlstate(&failure, "55006") || has_sqlstate(&failure, "3D000")) &&
+             pgdbm__now_ns() < making->deadline);
+    if (status != PGDBM_OK && err != NULL)
+        *err = failure;
     return status;
 }
 
 static pgdbm_status create(pgdbm_testdb *testdb, const pgdbm_testdb_options *options, pgdbm_error *err)
 {
-    struct pgdbm__address address;
-    struct pgdbm__admin admin = {0};
-    pgdbm_status status = reach_server(options, &address, &admin, err);
-    testdb->admin_url = address.url;
+    struct pgdbm__making making = {.options = options};
+    bool copies = !options->without_template && (options->module != NULL || options->migrations != NULL);
+    pgdbm_status status = reach_server(&making, err);
+    testdb->admin_url = making.address.url;
+    if (status == PGDBM_OK && copies)
+        status = make_copy(testdb, &making, err);
+    else if (status == PGDBM_OK)
+        status = pgdbm__testdb_make(&making, NULL, testdb->name, &testdb->expected, err);
+    pgdbm__admin_close(&making.admin);
     if (status == PGDBM_OK)
-        status = make(testdb, &admin, err);
-    pgdbm__admin_close(&admin);
-    if (status == PGDBM_OK)
-        status = pgdbm__address_of_database(&address, testdb->name, &testdb->url, err);
-    if (status == PGDBM_OK)
-        status = open_manager(testdb, options, err);
-    if (status == PGDBM_OK)
-        status = fill(testdb, options, err);
+        status = pgdbm__testdb_open(&making, testdb->name, &testdb->url, &testdb->manager, err);
+    if (status == PGDBM_OK && !copies)
+        status = pgdbm__testdb_fill(testdb->manager, options, err);
     return status;
 }
 

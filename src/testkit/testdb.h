@@ -4,6 +4,7 @@
 #define PGDBM_TESTKIT_TESTDB_H
 
 #include <pgdbm/testdb.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* PostgreSQL's limit on names, terminated. */
@@ -60,6 +61,37 @@ pgdbm_status pgdbm__admin_run(struct pgdbm__admin *admin, pgdbm_error *err, cons
 pgdbm_status pgdbm__admin_lock(struct pgdbm__admin *admin, const char *what, bool shared, pgdbm_error *err);
 /* Drops it, whoever is connected. PGDBM_OK when it is not there. */
 pgdbm_status pgdbm__admin_drop(struct pgdbm__admin *admin, const char *name, pgdbm_error *err);
+
+/* testdb.c: making one, from finding the server to the last statement. */
+struct pgdbm__making {
+    const pgdbm_testdb_options *options;
+    struct pgdbm__address address;
+    struct pgdbm__admin admin;
+    int64_t deadline;
+};
+/* A database named `name` of this process's, a copy of `template` (NULL: of the server's default), reported to the
+ * janitor. `*expected` is set when that must be taken back. */
+pgdbm_status pgdbm__testdb_make(struct pgdbm__making *making, const char *template, char name[PGDBM__NAME_BYTES],
+                                bool *expected, pgdbm_error *err);
+/* A manager on it; `*url` is for pgdbm__free. */
+pgdbm_status pgdbm__testdb_open(const struct pgdbm__making *making, const char *name, char **url, pgdbm_db **db,
+                                pgdbm_error *err);
+/* Makes what the options say it shall contain. */
+pgdbm_status pgdbm__testdb_fill(pgdbm_db *db, const pgdbm_testdb_options *options, pgdbm_error *err);
+const char *pgdbm__testdb_schema(const pgdbm_testdb_options *options);
+
+/* template.c */
+#define PGDBM__TEMPLATE_MARK "pgdbm_template_"
+/* The name of a database that has what the options say, made if there is none yet. */
+pgdbm_status pgdbm__template_find(struct pgdbm__making *making, char name[PGDBM__NAME_BYTES], pgdbm_error *err);
+
+/* digest.c: what a template is made from. */
+struct pgdbm__digest {
+    char content[41]; /* of everything that it depends on */
+    char set[17];     /* of where that came from: another content of the same set replaces it */
+};
+pgdbm_status pgdbm__digest_options(const pgdbm_testdb_options *options, const char *role, struct pgdbm__digest *digest,
+                                   pgdbm_error *err);
 
 /* janitor.c: the process that drops what this one leaves. Any thread. */
 /* A database is about to be made on that server; when it is gone again, or was not made, _forget. */
