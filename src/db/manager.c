@@ -25,6 +25,7 @@ pgdbm_db *pgdbm__db_new(struct pgdbm_pool *pool, const char *schema, const pgdbm
         return NULL;
     }
     db->pool = pgdbm__pool_ref(pool);
+    atomic_fetch_add(&pool->n_managers, 1);
     if (schema != NULL) {
         db->has_schema = true;
         PGDBM__COPY_TEXT(db->schema, schema, strlen(schema));
@@ -50,6 +51,8 @@ pgdbm_db *pgdbm__db_new_on(const pgdbm_db *db, enum pgdbm__db_kind kind, struct 
 void pgdbm__db_free(pgdbm_db *db)
 {
     struct pgdbm_pool *pool = db->pool;
+    if (db->kind == PGDBM__DB_MANAGER)
+        atomic_fetch_sub(&pool->n_managers, 1);
     pgdbm__account_unref(db->account);
     pgdbm__free(db);
     pgdbm__pool_unref(pool);

@@ -175,12 +175,16 @@ static void hasten(struct pgdbm_pool *pool)
         }
 }
 
-/* Nothing new comes in; who waits for a session is refused. */
-static void shut(struct pgdbm_pool *pool)
+/* Nothing new comes in; who waits for a session is refused. False when somebody else has closed the pool before. */
+static bool shut(struct pgdbm_pool *pool)
 {
     pgdbm_error reason;
     pgdbm__fail(&reason, PGDBM_ERR_POOL, "the pool was closed while this request was waiting for a session");
     pthread_mutex_lock(&pool->lock);
+    if (pool->closed) {
+        pthread_mutex_unlock(&pool->lock);
+        return false;
+    }
     pool->closed = true;
     pgdbm__pool_refuse(pool, &reason);
     hasten(pool);
@@ -190,6 +194,7 @@ static void shut(struct pgdbm_pool *pool)
     (void)written;
     pgdbm__pool_wake(pool);
     pgdbm__pool_unlock(pool);
+    return true;
 }
 
 /* From now on nothing is submitted any more, not even the end of a transaction, and nothing is under way. */
@@ -232,7 +237,11 @@ void pgdbm_pool_close(pgdbm_pool *pool)
         return; /* a forked child leaves its parent's connections alone */
     int cancel_state = pgdbm__cancel_defer();
     pgdbm__pool_ref(pool); /* callbacks run below, and may give theirs back */
-    shut(pool);
+    if (!shut(pool)) {
+        pgdbm__pool_unref(pool);
+        pgdbm__cancel_restore(cancel_state);
+        return;
+    }
     int drain_ms = pool->config->values.drain_timeout_ms;
     wait_until_quiet(pool, pgdbm__deadline(drain_ms > 0 ? drain_ms : 0), false);
     pthread_mutex_lock(&pool->lock);
@@ -261,6 +270,7 @@ static struct pgdbm_pool *allocate(void)
     if (pool == NULL)
         return NULL;
     atomic_init(&pool->references, 1);
+    atomic_init(&pool->n_managers, 0);
     pool->wake[0] = pool->wake[1] = pool->stop[0] = pool->stop[1] = -1;
     pthread_mutex_init(&pool->lock, NULL);
     pgdbm__observers_init(&pool->observers);
@@ -466,6 +476,7 @@ pgdbm_status pgdbm_pool_stats_read_sized(pgdbm_pool *pool, pgdbm_pool_stats *sta
             pthread_mutex_unlock(&member->session.lock);
         }
     pthread_mutex_unlock(&pool->lock);
+    now.managers = atomic_load(&pool->n_managers);
     now.statements = atomic_load(&pool->statements);
     now.statements_failed = atomic_load(&pool->statements_failed);
     now.statements_repeated = atomic_load(&pool->statements_repeated);

@@ -158,7 +158,8 @@ struct pgdbm__statement_stripe {
 };
 
 struct pgdbm_pool {
-    _Atomic int references; /* the owner's and each manager's */
+    _Atomic int references;   /* the owner's and each manager's */
+    atomic_size_t n_managers; /* for the statistics; counted by db/ */
     struct pgdbm__config *config;
     struct pgdbm__conninfo conninfo;
     struct pgdbm__log log;

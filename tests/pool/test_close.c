@@ -281,6 +281,27 @@ static void close_cancels_on_the_server_what_is_not_done_in_time(void **state)
     assert_int_equal(ending.err.outcome, PGDBM_OUTCOME_ROLLED_BACK);
 }
 
+static void closing_a_pool_again_does_nothing(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *owner = NULL;
+    pgdbm_db *guest = NULL;
+    pgdbm_pool_stats stats;
+    const pgdbm_config config = stage_config(stage, (pgdbm_config){0});
+    assert_ok(pgdbm_open(&config, &owner, &err));
+    assert_ok(pgdbm_attach(pgdbm_pool_of(owner), "guests", &guest, &err));
+    assert_ok(pgdbm_pool_stats_read(pgdbm_pool_of(owner), &stats, &err));
+    assert_int_equal(stats.managers, 2);
+    pgdbm_pool_close(pgdbm_pool_of(guest));
+    pgdbm_pool_close(pgdbm_pool_of(guest));
+    assert_fails(PGDBM_ERR_POOL, pgdbm_execute(owner, "SELECT 1", pgdbm_no_args, NULL, &err));
+    pgdbm_close(owner); /* which closes its pool, too */
+    assert_ok(pgdbm_pool_stats_read(pgdbm_pool_of(guest), &stats, &err));
+    assert_int_equal(stats.managers, 1);
+    pgdbm_close(guest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +310,7 @@ int main(void)
         ON_NONE(close_lets_an_open_transaction_finish),
         ON_NONE(close_ends_what_is_not_done_in_time),
         ON_NONE(close_refuses_those_who_wait),
+        ON_NONE(closing_a_pool_again_does_nothing),
         ON_NONE(a_manager_used_after_its_pool_closed_says_so),
         ON_NONE(handles_that_outlive_their_pool_are_errors_and_no_crash),
         ON_NONE(closing_leaves_no_session_on_the_server),
