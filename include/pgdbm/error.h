@@ -22,7 +22,7 @@
  * | ERR_TRANSACTION | a transaction was used out of order            | fix the calling code                          |
  * | ERR_MIGRATION   | a migration cannot be applied                  | the message names module, file and statement  |
  * | ERR_NOMEM       | an allocation failed                           | `outcome` says whether anything was done      |
- * | ERR_TESTDB      | the private test server could not be run       | the message names what is missing             |
+ * | ERR_TESTDB      | no test server, or a check of test data failed | the message names what is missing, or differs |
  */
 #ifndef PGDBM_ERROR_H
 #define PGDBM_ERROR_H

@@ -96,6 +96,7 @@ PGDBM_EXPORT pgdbm_status pgdbm_testserver_find(const char *directory, char **ur
 
 PGDBM_END_DECLS
 
+#include <pgdbm/testdata.h>
 #include <pgdbm/testdb.h>
 #include <pgdbm/testmode.h>
 

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* Data for tests (part of <pgdbm/testkit.h>; programs link libpgdbm-testkit and libpgdbm): putting rows in, and saying what
+ * must be there.
+ *
+ *     pgdbm_rows_check(db, "users",
+ *                      " id | email             | age  \n"
+ *                      "----+-------------------+------\n"
+ *                      "  1 | alice@example.com | 30   \n"
+ *                      "  2 | bob@example.com   | NULL \n", &err)
+ *
+ * `db` may be a manager, a transaction or a pinned session, and tables are those of its schema, as in {{tables.users}}:
+ * "users", or "billing.invoices" with a schema of its own. Each function blocks; any thread may call it, for one handle
+ * (capture, snapshot) one at a time. A check that fails is PGDBM_ERR_TESTDB: the message says what differs and how much,
+ * the detail shows rows, as many as fit into it. Every function can also return the errors of the verbs (<pgdbm/db.h>). */
+#ifndef PGDBM_TESTDATA_H
+#define PGDBM_TESTDATA_H
+
+#include <pgdbm/db.h>
+
+PGDBM_BEGIN_DECLS
+
+/* ---- rows ----
+ *
+ * A table as text: the columns' names, then a row on each line, cells with | between them, as psql shows them. White space
+ * around a cell does not count, nor do empty lines, a ruler of - + | below the names, a | at both ends of all lines, and
+ * "(2 rows)" as the last line. A value is written as PostgreSQL prints it (a bool is t or f, a timestamptz is in UTC, bytea
+ * \x and hexadecimal digits). SQL NULL is written NULL, the empty text as nothing or ''. What would be misread stands in
+ * single quotes, with one of its own doubled: 'NULL', ' a ', 'a|b', 'it''s' at the beginning; a line may end inside. */
+
+/* Compares the rows of a table, or of a statement (anything that is not the name of a table), with a table as text. Only
+ * the columns that it names are compared. The order of rows counts when the statement has an ORDER BY of its own outside of
+ * all parentheses. Each row counts as often as it occurs. In the detail - rows are missing, + rows came unexpected. Errors:
+ * ARGUMENT; TESTDB (the rows differ; a table as text that cannot be read, with its line; a column that is not there). */
+PGDBM_EXPORT pgdbm_status pgdbm_rows_check(pgdbm_db *db, const char *sql_or_table, const char *expected,
+                                           pgdbm_error *err);
+
+/* The rows as such a text, aligned: print it, look at it, and make it the expectation. `*text` is the caller's, released
+ * with pgdbm_free. */
+PGDBM_EXPORT pgdbm_status pgdbm_rows_text(pgdbm_db *db, const char *sql_or_table, char **text, pgdbm_error *err);
+
+/* How many rows a table, or a statement, has; and whether it has so many. */
+PGDBM_EXPORT pgdbm_status pgdbm_rows_count(pgdbm_db *db, const char *sql_or_table, int64_t *count, pgdbm_error *err);
+PGDBM_EXPORT pgdbm_status pgdbm_rows_check_count(pgdbm_db *db, const char *sql_or_table, int64_t expected,
+                                                 pgdbm_error *err);
+
+/* Empties tables, named with commas between them ("users, orders"), and those that refer to them (CASCADE), and lets their
+ * sequences begin anew (RESTART IDENTITY). One statement. Errors also: SCHEMA (a bad name). */
+PGDBM_EXPORT pgdbm_status pgdbm_rows_truncate(pgdbm_db *db, const char *tables, pgdbm_error *err);
+
+PGDBM_END_DECLS
+#endif
