@@ -51,8 +51,9 @@ static bool lock_start(const struct pgdbm__keeper_plan *plan, int *lock)
     return false;
 }
 
-static void finish(const struct pgdbm__keeper_plan *plan, pid_t server)
+static void finish(const struct pgdbm__supervisor_plan *server_plan, pid_t server)
 {
+    const struct pgdbm__keeper_plan *plan = server_plan->keeper;
     if (server > 0) {
         kill(server, SIGQUIT);
         if (!pgdbm__supervisor_ended_within(server, STOP_MS)) {
@@ -60,6 +61,7 @@ static void finish(const struct pgdbm__keeper_plan *plan, pid_t server)
             waitpid(server, NULL, 0);
         }
     }
+    pgdbm__supervisor_forget_segment(server_plan->pid_file, server_plan->identity);
     pgdbm__supervisor_remove(plan->home);
     pgdbm__supervisor_remove(plan->folder);
     unlink(plan->start);
@@ -68,8 +70,9 @@ static void finish(const struct pgdbm__keeper_plan *plan, pid_t server)
     _exit(0);
 }
 
-_Noreturn void pgdbm__keep(const struct pgdbm__keeper_plan *plan, pid_t server, int status)
+_Noreturn void pgdbm__keep(const struct pgdbm__supervisor_plan *server_plan, pid_t server, int status)
 {
+    const struct pgdbm__keeper_plan *plan = server_plan->keeper;
     struct timespec touched = {0};
     int64_t last_used = pgdbm__now_ns();
     int lease = open(plan->lease, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -87,7 +90,7 @@ _Noreturn void pgdbm__keep(const struct pgdbm__keeper_plan *plan, pid_t server, 
         if ((server > 0 && pgdbm__now_ns() - last_used < plan->linger_ms * PGDBM__MS) || !lock_start(plan, &lock))
             continue;
         if (server <= 0 || !is_used(lease, &touched))
-            finish(plan, server);
+            finish(server_plan, server);
         close(lock);
         last_used = pgdbm__now_ns();
     }

@@ -195,7 +195,10 @@ static void end_postmaster(const struct pgdbm__place *place)
 pgdbm_status pgdbm__place_clear(const struct pgdbm__place *place, pgdbm_error *err)
 {
     struct stat facts;
+    char pid_file[PGDBM__PATH_BYTES];
     end_postmaster(place);
+    snprintf(pid_file, sizeof pid_file, "%.480s/postmaster.pid", place->link);
+    pgdbm__supervisor_forget_segment(pid_file, place->identity);
     /* The name is known to others, and anybody may make directories there. */
     if (lstat(place->home, &facts) == 0 && S_ISDIR(facts.st_mode) && facts.st_uid == place->identity->uid)
         pgdbm__supervisor_remove(place->home);

@@ -140,15 +140,20 @@ static pgdbm_status launch(pgdbm_testserver *server, const struct pgdbm__keeper_
     char program[PGDBM__PATH_BYTES + 16];
     snprintf(program, sizeof program, "%s/postgres", server->binaries);
     const char *const arguments[] = {program, "-D", server->data, NULL};
+    char pid_file[PGDBM__PATH_BYTES];
+    pgdbm_status status = compose(pid_file, server->data, "postmaster.pid", err);
+    if (status != PGDBM_OK)
+        return status;
     struct pgdbm__supervisor_plan plan = {
         .identity = &server->identity,
         .arguments = arguments,
         .log = server->log,
+        .pid_file = pid_file,
         .remove = server->options.directory == NULL ? server->directory : NULL,
         .detached = server->options.detached,
         .keeper = keeper,
     };
-    pgdbm_status status = pgdbm__supervisor_start(&plan, &server->supervisor, err);
+    status = pgdbm__supervisor_start(&plan, &server->supervisor, err);
     return status == PGDBM_OK ? await_ready(server, err) : status;
 }
 

@@ -12,8 +12,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -91,12 +93,42 @@ void pgdbm__supervisor_remove(const char *directory)
     }
 }
 
+/* "key id" in the seventh line (PostgreSQL documentation, "Database File Layout"). */
+static bool read_segment(const char *pid_file, key_t *key, int *id)
+{
+    char text[2 * PGDBM__PATH_BYTES] = "";
+    int file = open(pid_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t got = file >= 0 ? read(file, text, sizeof text - 1) : 0;
+    if (file >= 0)
+        close(file);
+    text[got > 0 ? got : 0] = '\0';
+    char *at = text;
+    for (int line = 1; line < 7 && at != NULL; line++) {
+        at = strchr(at, '\n');
+        at = at != NULL ? at + 1 : NULL;
+    }
+    char *end = at;
+    *key = at != NULL ? (key_t)strtoul(at, &end, 10) : 0;
+    *id = at != NULL && *end == ' ' ? (int)strtoul(end, &end, 10) : 0;
+    return at != NULL && *end == '\n';
+}
+
+void pgdbm__supervisor_forget_segment(const char *pid_file, const struct pgdbm__identity *identity)
+{
+    struct shmid_ds facts;
+    key_t key;
+    int id;
+    if (pid_file != NULL && read_segment(pid_file, &key, &id) && shmctl(id, IPC_STAT, &facts) == 0 &&
+        facts.shm_perm.__key == key && facts.shm_perm.uid == identity->uid)
+        shmctl(id, IPC_RMID, NULL);
+}
+
 static void supervise(const struct pgdbm__supervisor_plan *plan, int control, int status)
 {
     pid_t server = start_server(plan);
     pgdbm__supervisor_report(status, server);
     if (plan->keeper != NULL)
-        pgdbm__keep(plan->keeper, server, status);
+        pgdbm__keep(plan, server, status);
     for (;;) {
         struct pollfd entry = {.fd = control, .events = POLLIN};
         int ready = poll(&entry, 1, LOOK_MS);
@@ -117,6 +149,8 @@ static void supervise(const struct pgdbm__supervisor_plan *plan, int control, in
         _exit(0);
     if (server > 0)
         stop_server(server);
+    if (plan->remove != NULL)
+        pgdbm__supervisor_forget_segment(plan->pid_file, plan->identity);
     pgdbm__supervisor_remove(plan->remove);
     _exit(0);
 }

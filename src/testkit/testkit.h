@@ -70,8 +70,9 @@ struct pgdbm__supervisor_plan {
     const struct pgdbm__identity *identity;
     const char *const *arguments; /* of postgres */
     const char *log;
-    const char *remove; /* directory to remove at the end, or NULL */
-    bool detached;      /* the server stays when the control pipe closes */
+    const char *pid_file; /* postmaster.pid */
+    const char *remove;   /* directory to remove at the end, or NULL */
+    bool detached;        /* the server stays when the control pipe closes */
     const struct pgdbm__keeper_plan
         *keeper; /* of a shared server, whose life does not hang on the control pipe; or NULL */
 };
@@ -81,6 +82,8 @@ pgdbm_status pgdbm__supervisor_start(const struct pgdbm__supervisor_plan *plan, 
  * is in it (NULL: nothing), again when dying processes still write there; tells the starter. */
 bool pgdbm__supervisor_ended_within(pid_t server, int limit_ms);
 void pgdbm__supervisor_remove(const char *directory);
+/* A postmaster that is killed leaves its segment of System V shared memory, and the file that names it. */
+void pgdbm__supervisor_forget_segment(const char *pid_file, const struct pgdbm__identity *identity);
 void pgdbm__supervisor_report(int status, pid_t pid);
 
 /* keeper.c: what a shared server's supervisor does from the start of the server to its end. The starter composed all
@@ -93,7 +96,7 @@ struct pgdbm__keeper_plan {
     int alive;                 /* a file that is locked as long as the keeper lives */
     int linger_ms;             /* how long the server waits for the next user */
 };
-_Noreturn void pgdbm__keep(const struct pgdbm__keeper_plan *plan, pid_t server, int status);
+_Noreturn void pgdbm__keep(const struct pgdbm__supervisor_plan *plan, pid_t server, int status);
 
 /* server.c */
 struct pgdbm_testserver {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -137,6 +138,28 @@ static void a_crash_keeps_what_was_committed_durably(void **state)
     assert_true(pgdbm_testserver_pid(server) != pid);
     expect_answer(url, "SELECT n FROM kept", "42");
     pgdbm_testserver_stop(server);
+}
+
+static void a_killed_server_leaves_no_shared_memory(void **state)
+{
+    (void)state;
+    char path[256];
+    char line[256];
+    int id = -1;
+    struct shmid_ds facts;
+    pgdbm_error err;
+    pgdbm_testserver *server = start((pgdbm_testserver_options){0});
+    snprintf(path, sizeof path, "%s/data/postmaster.pid", pgdbm_testserver_socket_directory(server));
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    for (int number = 1; number <= 7; number++)
+        assert_non_null(fgets(line, sizeof line, file));
+    fclose(file);
+    assert_int_equal(sscanf(line, "%*u %d", &id), 1);
+    assert_int_equal(shmctl(id, IPC_STAT, &facts), 0);
+    assert_ok(pgdbm_testserver_crash(server, &err));
+    pgdbm_testserver_stop(server);
+    assert_int_equal(shmctl(id, IPC_STAT, &facts), -1);
 }
 
 static void the_server_does_not_run_as_root(void **state)
@@ -366,6 +389,7 @@ int main(void)
         cmocka_unit_test(settings_are_in_force),
         cmocka_unit_test(a_setting_the_server_does_not_know_is_told_in_its_own_words),
         cmocka_unit_test(a_crash_keeps_what_was_committed_durably),
+        cmocka_unit_test(a_killed_server_leaves_no_shared_memory),
         cmocka_unit_test(the_server_does_not_run_as_root),
         cmocka_unit_test(missing_programs_name_the_package),
         cmocka_unit_test(wrong_options_are_refused),

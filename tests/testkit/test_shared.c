@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -243,16 +244,36 @@ static void a_starter_killed_at_any_moment_leaves_a_way_to_start(void **state)
     }
 }
 
+/* The id of the segment that the server has, from the seventh line of postmaster.pid. */
+static int segment_of(const char *url)
+{
+    char line[64];
+    struct shmid_ds facts;
+    int id = -1;
+    ask(url, "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 7)", line, sizeof line);
+    assert_int_equal(sscanf(line, "%*u %d", &id), 1);
+    assert_int_equal(shmctl(id, IPC_STAT, &facts), 0);
+    return id;
+}
+
+static void expect_no_segment(int id)
+{
+    struct shmid_ds facts;
+    assert_int_equal(shmctl(id, IPC_STAT, &facts), -1);
+}
+
 static void without_its_keeper_the_server_ends_and_the_next_call_starts_anew(void **state)
 {
     (void)state;
     pgdbm_testserver *server = share();
     test_psql(pgdbm_testserver_url(server), "CREATE TABLE gone ()");
     int pid = pgdbm_testserver_pid(server);
+    int segment = segment_of(pgdbm_testserver_url(server));
     kill(parent_of(pid), SIGKILL);
     await_end(pid);
     pgdbm_testserver *next = share();
     assert_int_not_equal(pgdbm_testserver_pid(next), pid);
+    expect_no_segment(segment);
     expect_answer(pgdbm_testserver_url(next), "SELECT to_regclass('gone') IS NULL", "t");
     pgdbm_testserver_stop(server);
     pgdbm_testserver_stop(next);
@@ -264,10 +285,12 @@ static void a_killed_server_is_started_anew_by_the_next_call(void **state)
     pgdbm_testserver *server = share();
     test_psql(pgdbm_testserver_url(server), "CREATE TABLE gone ()");
     int pid = pgdbm_testserver_pid(server);
+    int segment = segment_of(pgdbm_testserver_url(server));
     kill(pid, SIGKILL);
     await_end(pid);
     pgdbm_testserver *next = share();
     assert_int_not_equal(pgdbm_testserver_pid(next), pid);
+    expect_no_segment(segment);
     expect_answer(pgdbm_testserver_url(next), "SELECT to_regclass('gone') IS NULL", "t");
     pgdbm_testserver_stop(server);
     pgdbm_testserver_stop(next);
