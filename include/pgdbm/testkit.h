@@ -8,7 +8,7 @@
  * first start runs initdb into a cache (a second or two); later starts copy the cache.
  *
  * Three environment variables: PGDBM_POSTGRES_BIN, the folder of postgres and initdb (default: the newest version found);
- * PGDBM_TEST_DIRECTORY, where the shared server lies (see pgdbm_testserver_shared); PGDBM_CACHE_DIR, where the cache lies (default: /var/cache/pgdbm for root, else $XDG_CACHE_HOME/pgdbm or
+ * PGDBM_TEST_DIRECTORY, where servers make their directories (see pgdbm_testserver_shared); PGDBM_CACHE_DIR, where the cache lies (default: /var/cache/pgdbm for root, else $XDG_CACHE_HOME/pgdbm or
  * ~/.cache/pgdbm). */
 #ifndef PGDBM_TESTKIT_H
 #define PGDBM_TESTKIT_H

@@ -10,7 +10,8 @@
  *       log                  the server's
  *       server/              its socket, and its data unless they lie in memory
  *       data                 -> the data
- *   /dev/shm/pgdbm-UID-KEY/  the data; the name follows from BASE, so that leftovers of a killed keeper are found */
+ *   /dev/shm/pgdbm-UID-KEY/  the data; the name follows from BASE, so that leftovers of a killed keeper are found
+ *       base                 BASE, to say whose it is */
 #include "base/clock.h"
 #include "base/error.h"
 #include "testkit/testkit.h"
@@ -54,55 +55,75 @@ static pgdbm_status refuse(const char *path, const char *why, unsigned uid, pgdb
 }
 
 /* Somebody else's directory would be a trap: they could put their own server behind the socket. */
-static pgdbm_status check_base(struct pgdbm__place *place, struct stat *facts, pgdbm_error *err)
+static pgdbm_status check_base(const char *path, const struct pgdbm__identity *identity, struct stat *facts,
+                               pgdbm_error *err)
 {
-    int directory = open(place->base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (directory < 0 && (errno == ELOOP || errno == ENOTDIR))
-        return refuse(place->base, "it is not a directory", 0, err);
+        return refuse(path, "it is not a directory", 0, err);
     if (directory < 0)
-        return fail_path(err, "use the directory", place->base);
+        return fail_path(err, "use the directory", path);
     pgdbm_status status = PGDBM_OK;
     if (fstat(directory, facts) != 0)
-        status = fail_path(err, "use the directory", place->base);
+        status = fail_path(err, "use the directory", path);
     else if (facts->st_uid != geteuid())
-        status = refuse(place->base, "it is somebody else's", (unsigned)facts->st_uid, err);
+        status = refuse(path, "it is somebody else's", (unsigned)facts->st_uid, err);
     else if ((facts->st_mode & 022) != 0)
-        status = refuse(place->base, "others may write there", (unsigned)facts->st_uid, err);
-    else if (place->identity->drop && (facts->st_mode & 011) != 011 && fchmod(directory, facts->st_mode | 011) != 0)
-        status = fail_path(err, "let the server's user into", place->base);
+        status = refuse(path, "others may write there", (unsigned)facts->st_uid, err);
+    else if (identity->drop && (facts->st_mode & 011) != 011 && fchmod(directory, facts->st_mode | 011) != 0)
+        status = fail_path(err, "let the server's user into", path);
     close(directory);
     return status;
+}
+
+/* `*made`: it was not there. */
+static pgdbm_status make_chosen(const char *chosen, char base[PGDBM__PATH_BYTES], bool *made, pgdbm_error *err)
+{
+    char absolute[PATH_MAX];
+    if (chosen[0] != '/')
+        return pgdbm__fail(err, PGDBM_ERR_TESTDB, "PGDBM_TEST_DIRECTORY is not an absolute path: %.200s", chosen);
+    *made = mkdir(chosen, 0700) == 0;
+    if (!*made && errno != EEXIST)
+        return fail_path(err, "make the directory", chosen);
+    if (realpath(chosen, absolute) == NULL)
+        return fail_path(err, "use the directory", chosen);
+    if (strlen(absolute) >= PGDBM__PATH_BYTES)
+        return pgdbm__fail(err, PGDBM_ERR_TESTDB, "the path of the directory is too long: %.200s", chosen);
+    memcpy(base, absolute, strlen(absolute) + 1);
+    return PGDBM_OK;
 }
 
 static pgdbm_status make_base(struct pgdbm__place *place, struct stat *facts, pgdbm_error *err)
 {
     const char *chosen = getenv("PGDBM_TEST_DIRECTORY");
     const char *temporary = getenv("TMPDIR");
-    char path[PGDBM__PATH_BYTES];
-    int length;
-    bool is_default = chosen == NULL || chosen[0] == '\0';
-    if (!is_default && chosen[0] != '/')
-        return pgdbm__fail(err, PGDBM_ERR_TESTDB, "PGDBM_TEST_DIRECTORY is not an absolute path: %.200s", chosen);
-    if (temporary == NULL || temporary[0] != '/' || strlen(temporary) > 40 || place->identity->drop)
-        temporary = "/tmp";
-    if (is_default)
-        length = snprintf(path, sizeof path, "%s/pgdbm-test-%u", temporary, (unsigned)geteuid());
-    else
-        length = snprintf(path, sizeof path, "%s", chosen);
-    if (length < 0 || (size_t)length >= sizeof path)
-        return pgdbm__fail(err, PGDBM_ERR_TESTDB, "the path of the directory is too long: %.200s", chosen);
-    bool made = mkdir(path, 0700) == 0;
-    if (!made && errno != EEXIST)
-        return fail_path(err, "make the directory", path);
-    place->remove_base = place->remove_base || made || is_default;
-    char absolute[PATH_MAX];
-    if (is_default)
-        memcpy(place->base, path, sizeof path);
-    else if (realpath(path, absolute) == NULL || strlen(absolute) >= sizeof place->base)
-        return fail_path(err, "use the directory", path);
-    else
-        memcpy(place->base, absolute, strlen(absolute) + 1);
-    return check_base(place, facts, err);
+    if (chosen != NULL && chosen[0] != '\0') {
+        bool made;
+        pgdbm_status status = make_chosen(chosen, place->base, &made, err);
+        if (status != PGDBM_OK)
+            return status;
+        place->remove_base = place->remove_base || made;
+    } else {
+        if (temporary == NULL || temporary[0] != '/' || strlen(temporary) > 40 || place->identity->drop)
+            temporary = "/tmp";
+        snprintf(place->base, sizeof place->base, "%.40s/pgdbm-test-%u", temporary, (unsigned)geteuid());
+        if (mkdir(place->base, 0700) != 0 && errno != EEXIST)
+            return fail_path(err, "make the directory", place->base);
+        place->remove_base = true;
+    }
+    return check_base(place->base, place->identity, facts, err);
+}
+
+pgdbm_status pgdbm__place_chosen(const struct pgdbm__identity *identity, char base[PGDBM__PATH_BYTES], pgdbm_error *err)
+{
+    const char *chosen = getenv("PGDBM_TEST_DIRECTORY");
+    struct stat facts;
+    bool made;
+    base[0] = '\0';
+    if (chosen == NULL || chosen[0] == '\0')
+        return PGDBM_OK;
+    pgdbm_status status = make_chosen(chosen, base, &made, err);
+    return status == PGDBM_OK ? check_base(base, identity, &facts, err) : status;
 }
 
 pgdbm_status pgdbm__place_find(const char *binaries, const struct pgdbm__identity *identity, struct pgdbm__place *place,
@@ -225,8 +246,15 @@ static bool make_home(struct pgdbm__place *place)
     if (statvfs(MEMORY, &room) != 0 || (uint64_t)room.f_bavail * room.f_frsize < MEMORY_BYTES ||
         mkdir(place->home, 0700) != 0)
         return false;
-    if (chown(place->home, place->identity->uid, place->identity->gid) == 0)
+    char path[PGDBM__PATH_BYTES];
+    snprintf(path, sizeof path, "%.480s/base", place->home);
+    FILE *file = fopen(path, "wxe");
+    bool written = file != NULL && fputs(place->base, file) >= 0;
+    if (file != NULL)
+        written = fclose(file) == 0 && written;
+    if (written && chown(place->home, place->identity->uid, place->identity->gid) == 0)
         return true;
+    unlink(path);
     rmdir(place->home);
     return false;
 }

@@ -33,9 +33,17 @@ static pgdbm_status compose(char out[PGDBM__PATH_BYTES], const char *directory, 
 static pgdbm_status make_temporary(pgdbm_testserver *server, char path[PGDBM__PATH_BYTES], pgdbm_error *err)
 {
     const char *base = getenv("TMPDIR");
-    if (base == NULL || base[0] != '/' || strlen(base) > PGDBM__SOCKET_DIRECTORY_LIMIT - 20 || server->identity.drop)
+    char chosen[PGDBM__PATH_BYTES];
+    pgdbm_status status = pgdbm__place_chosen(&server->identity, chosen, err);
+    if (status != PGDBM_OK)
+        return status;
+    if (chosen[0] != '\0')
+        base = chosen;
+    else if (server->identity.drop)
+        base = NULL;
+    if (base == NULL || base[0] != '/' || strlen(base) > PGDBM__SOCKET_DIRECTORY_LIMIT - 20)
         base = "/tmp";
-    snprintf(path, PGDBM__PATH_BYTES, "%s/pgdbm-XXXXXX", base);
+    snprintf(path, PGDBM__PATH_BYTES, "%.100s/pgdbm-XXXXXX", base);
     if (mkdtemp(path) == NULL)
         return fail_path(err, "make a directory", path);
     if (chown(path, server->identity.uid, server->identity.gid) != 0)

@@ -140,6 +140,9 @@ struct pgdbm__place {
 enum pgdbm__place_state { PGDBM__PLACE_EMPTY, PGDBM__PLACE_BUSY, PGDBM__PLACE_RUNNING };
 pgdbm_status pgdbm__place_find(const char *binaries, const struct pgdbm__identity *identity, struct pgdbm__place *place,
                                pgdbm_error *err);
+/* PGDBM_TEST_DIRECTORY, made if need be and safe to use; "" when it is not set. */
+pgdbm_status pgdbm__place_chosen(const struct pgdbm__identity *identity, char base[PGDBM__PATH_BYTES],
+                                 pgdbm_error *err);
 /* The lock of starting and ending: a descriptor, or -1 while another process has it (PGDBM_OK too). */
 pgdbm_status pgdbm__place_lock(struct pgdbm__place *place, int *lock, pgdbm_error *err);
 /* With the lock. EMPTY: no server, though what a dead one left may be there. BUSY: its keeper starts or ends it. */

@@ -19,8 +19,7 @@ int tool_setup(void **state)
 {
     struct tool *tool = calloc(1, sizeof *tool);
     assert_non_null(tool);
-    strcpy(tool->directory, "/tmp/pgdbm-cli-XXXXXX");
-    assert_non_null(mkdtemp(tool->directory));
+    test_directory_make("cli", tool->directory);
     assert_int_equal(chmod(tool->directory, 0755), 0); /* a server may run as another user */
     *state = tool;
     return 0;

@@ -6,9 +6,9 @@
 #include "support/server.h"
 
 struct tool {
-    char directory[64];  /* its working directory */
-    char url[512];       /* DATABASE_URL for it; "" for none */
-    const char *answers; /* its standard input; NULL for none */
+    char directory[TEST_PATH_BYTES]; /* its working directory */
+    char url[512];                   /* DATABASE_URL for it; "" for none */
+    const char *answers;             /* its standard input; NULL for none */
     char out[65536], err[16384];
     int code; /* the exit code of the last run */
 };

@@ -445,11 +445,10 @@ static void expect_same_bytes(int fd, const char *text)
 static void files_are_copied_in_and_out(void **state)
 {
     struct stage *stage = *state;
-    char path[] = "/tmp/pgdbm-copy-XXXXXX";
-    int fd = mkstemp(path);
+    char path[TEST_PATH_BYTES];
+    int fd = test_file_make("copy", path);
     pgdbm_error err;
     int64_t rows = 0;
-    assert_true(fd >= 0);
     unlink(path);
     assert_int_equal(write(fd, "1,one,1\n2,two,2\n", 16), 16);
     assert_int_equal(lseek(fd, 8, SEEK_SET), 8);

@@ -160,15 +160,13 @@ static void a_server_that_speaks_something_else_is_an_error(void **state)
 }
 
 /* A server that asks everybody but "postgres" for a password. */
-static pgdbm_testserver *start_with_passwords(char hba_file[32])
+static pgdbm_testserver *start_with_passwords(char hba_file[TEST_PATH_BYTES])
 {
     static const char rules[] = "local all postgres trust\nlocal all all scram-sha-256\n";
     pgdbm_testserver *server = NULL;
     pgdbm_error err;
-    char setting[64];
-    strcpy(hba_file, "/tmp/pgdbm-hba-XXXXXX");
-    int file = mkstemp(hba_file);
-    assert_true(file >= 0);
+    char setting[TEST_PATH_BYTES + 16];
+    int file = test_file_make("hba", hba_file);
     assert_int_equal(write(file, rules, sizeof rules - 1), sizeof rules - 1);
     assert_int_equal(fchmod(file, 0644), 0); /* the server may run as another user */
     close(file);
@@ -182,7 +180,7 @@ static pgdbm_testserver *start_with_passwords(char hba_file[32])
 
 static void a_wrong_password_fails_at_once_and_a_right_one_opens(void **state)
 {
-    char hba_file[32];
+    char hba_file[TEST_PATH_BYTES];
     pgdbm_error err;
     char text[2048];
     pgdbm_testserver *server = start_with_passwords(hba_file);

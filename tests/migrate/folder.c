@@ -21,7 +21,8 @@ static void must(int condition, const char *what, const char *path)
 
 void folder_make(struct folder *folder)
 {
-    snprintf(folder->path, sizeof folder->path, "/tmp/pgdbm-migrations-XXXXXX");
+    const char *base = getenv("PGDBM_TEST_DIRECTORY");
+    snprintf(folder->path, sizeof folder->path, "%s/pgdbm-migrations-XXXXXX", base != NULL ? base : "/tmp");
     must(mkdtemp(folder->path) != NULL, "make", folder->path);
     must(chmod(folder->path, 0755) == 0, "open", folder->path);
 }

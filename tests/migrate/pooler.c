@@ -77,8 +77,7 @@ bool pooler_start(struct pooler *pooler, const char *server_directory)
         print_message("SKIPPED: there is no pgbouncer here (./dev install-deps installs it)\n");
         return false;
     }
-    strcpy(pooler->directory, "/tmp/pgdbm-pooler-XXXXXX");
-    assert_non_null(mkdtemp(pooler->directory));
+    test_directory_make("pooler", pooler->directory);
     assert_int_equal(stat(server_directory, &owner), 0);
     write_configuration(pooler, server_directory, path, sizeof path);
     if (geteuid() == 0)

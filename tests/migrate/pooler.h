@@ -3,11 +3,13 @@
 #ifndef PGDBM_TESTS_MIGRATE_POOLER_H
 #define PGDBM_TESTS_MIGRATE_POOLER_H
 
+#include "support/server.h"
+
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct pooler {
-    char directory[64]; /* of its socket, port 5432 */
+    char directory[TEST_PATH_BYTES]; /* of its socket, port 5432 */
     pid_t pid;
 };
 

@@ -92,8 +92,7 @@ static void *relay_main(void *argument)
 
 void relay_start(struct relay *relay, const char *server_directory)
 {
-    strcpy(relay->directory, "/tmp/pgdbm-relay-XXXXXX");
-    assert_non_null(mkdtemp(relay->directory));
+    test_directory_make("relay", relay->directory);
     relay->server_directory = server_directory;
     struct sockaddr_un address = address_in(relay->directory);
     relay->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -4,12 +4,14 @@
 #ifndef PGDBM_TESTS_MIGRATE_RELAY_H
 #define PGDBM_TESTS_MIGRATE_RELAY_H
 
+#include "support/server.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
 struct relay {
-    char directory[64]; /* where its socket lies */
+    char directory[TEST_PATH_BYTES]; /* where its socket lies */
     const char *server_directory;
     int listener;
     int stop[2];

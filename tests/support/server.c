@@ -30,6 +30,27 @@ const char *test_server_url(void)
     return pgdbm_testserver_url(test_server());
 }
 
+static void compose_path(const char *word, char path[TEST_PATH_BYTES])
+{
+    const char *base = getenv("PGDBM_TEST_DIRECTORY");
+    int length = snprintf(path, TEST_PATH_BYTES, "%s/pgdbm-%s-XXXXXX", base != NULL ? base : "/tmp", word);
+    assert_in_range(length, 1, TEST_PATH_BYTES - 1);
+}
+
+void test_directory_make(const char *word, char path[TEST_PATH_BYTES])
+{
+    compose_path(word, path);
+    assert_non_null(mkdtemp(path));
+}
+
+int test_file_make(const char *word, char path[TEST_PATH_BYTES])
+{
+    compose_path(word, path);
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    return file;
+}
+
 void test_psql(const char *url, const char *sql)
 {
     PGconn *connection = PQconnectdb(url);

@@ -12,6 +12,8 @@
 #include <pgdbm/pgdbm.h>
 #include <pgdbm/testkit.h>
 
+#define TEST_PATH_BYTES 80
+
 /* The program's server, started at first use and stopped at exit. The test fails when it cannot be started. */
 pgdbm_testserver *test_server(void);
 /* Its database "postgres". */
@@ -20,6 +22,11 @@ const char *test_server_url(void);
  * string. */
 char *test_database_create(void);
 void test_database_drop(char *url);
+/* Makes a directory of the test's own, which the test removes, and writes its path: PGDBM_TEST_DIRECTORY/pgdbm-WORD-XXXXXX, or
+ * in /tmp when that is not set. */
+void test_directory_make(const char *word, char path[TEST_PATH_BYTES]);
+/* The same for a file, open for reading and writing. */
+int test_file_make(const char *word, char path[TEST_PATH_BYTES]);
 /* Runs SQL over a connection of its own, by libpq; fails the test on an error. */
 void test_psql(const char *url, const char *sql);
 

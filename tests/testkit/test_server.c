@@ -281,16 +281,15 @@ static void a_starter_that_aborts_leaves_nothing(void **state)
 }
 
 /* The server's user must be able to get there. */
-static void make_directory(char path[64])
+static void make_directory(char path[TEST_PATH_BYTES])
 {
-    strcpy(path, "/tmp/pgdbm-kept-XXXXXX");
-    assert_non_null(mkdtemp(path));
+    test_directory_make("kept", path);
     assert_int_equal(chmod(path, 0755), 0);
 }
 
 static void remove_directory(const char *path)
 {
-    char command[128];
+    char command[TEST_PATH_BYTES + 16];
     snprintf(command, sizeof command, "rm -rf '%s'", path);
     assert_int_equal(system(command), 0);
 }
@@ -298,8 +297,8 @@ static void remove_directory(const char *path)
 static void a_detached_server_is_found_and_stopped_by_its_directory(void **state)
 {
     (void)state;
-    char parent[64];
-    char directory[80];
+    char parent[TEST_PATH_BYTES];
+    char directory[TEST_PATH_BYTES + 16];
     char *url = NULL;
     pgdbm_error err;
     make_directory(parent);
@@ -327,8 +326,8 @@ static void a_detached_server_is_found_and_stopped_by_its_directory(void **state
 static void data_in_a_directory_is_there_the_next_time(void **state)
 {
     (void)state;
-    char parent[64];
-    char directory[80];
+    char parent[TEST_PATH_BYTES];
+    char directory[TEST_PATH_BYTES + 16];
     make_directory(parent);
     snprintf(directory, sizeof directory, "%s/server", parent);
     pgdbm_testserver *server = start((pgdbm_testserver_options){.directory = directory});
@@ -357,7 +356,7 @@ static void *race(void *context)
 static void several_starts_at_once_with_an_empty_cache_all_succeed(void **state)
 {
     (void)state;
-    char cache[64];
+    char cache[TEST_PATH_BYTES];
     struct racer racers[3] = {0};
     char *before = getenv("PGDBM_CACHE_DIR") != NULL ? strdup(getenv("PGDBM_CACHE_DIR")) : NULL;
     make_directory(cache);
