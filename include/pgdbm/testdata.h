@@ -19,6 +19,31 @@
 
 PGDBM_BEGIN_DECLS
 
+/* ---- fixtures ---- */
+
+/* Loads a file, or all files of a folder in the order of their names (.sql and .json; others and folders in it are left
+ * alone), in one transaction: after an error nothing is loaded. On a transaction's handle it is part of that transaction.
+ *
+ * `.sql`: statements as in a migration, templates expanded; no transaction control, no COPY from the client.
+ *
+ * `.json`: tables with their rows, in the order in which they are to be inserted:
+ *
+ *     {
+ *       "users": [{"id": 1, "email": "alice@example.com", "tags": ["a", "b"]}, {"id": 2, "email": null}],
+ *       "billing.invoices": [{"user_id": 1, "amount": 12.50, "details": {"paid": true}}]
+ *     }
+ *
+ * Tables and columns are looked up before anything of the file is inserted. A column that a row does not name has its
+ * default; null is SQL NULL. The server makes values of the columns' types: arrays of arrays, composites of objects, json and
+ * jsonb of anything, other types of numbers (which keep all their digits), strings and booleans. Identity columns take what
+ * is given, also if they are GENERATED ALWAYS. Sequences that belong to columns go on behind the highest value that is then
+ * in the table, so that the next INSERT does not collide. A table may be named twice.
+ *
+ * Errors: those of the verbs, the message beginning with file and line (of the statement, or where the server or the
+ * template says; of the row), for a row also its table, its number from 1, and the column, if it is the value's fault;
+ * TESTDB (a file that cannot be read, is not JSON, or names a table or column that is not there: with the nearest name). */
+PGDBM_EXPORT pgdbm_status pgdbm_fixture_load(pgdbm_db *db, const char *path, pgdbm_error *err);
+
 /* ---- rows ----
  *
  * A table as text: the columns' names, then a row on each line, cells with | between them, as psql shows them. White space
