@@ -20,7 +20,7 @@ static void a_statement_that_is_late_is_cancelled_on_the_server(void **state)
     assert_string_equal(late->error.statement, "SELECT pg_sleep(60)");
     assert_true(late->error.hint[0] != '\0');
     play_number(stage->db,
-                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = "
+                "SELECT count(*) FROM " TEST_ACTIVITY " WHERE query LIKE 'SELECT pg_sleep%' AND state = "
                 "'active' AND pid <> pg_backend_pid()",
                 0);
     assert_int_equal(stage_stats(stage).connections_closed, 0);

@@ -202,7 +202,7 @@ static void a_pinned_session_is_ones_own_and_comes_back_clean(void **state)
     play_number(session, "SELECT pg_size_bytes(current_setting('work_mem')) >> 20", 9);
     pgdbm_close(session);
     play_number(stage->db, "SELECT pg_size_bytes(current_setting('work_mem')) >> 20", 4);
-    play_number(stage->db, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0);
+    play_number(stage->db, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'", 0);
     play_number(stage->db, "SELECT count(*) FROM pg_class WHERE relname = 'mine'", 0);
     play_number(stage->db, "SELECT count(*) FROM t", 0);
     assert_int_equal(stage_stats(stage).resets, 1);

@@ -12,8 +12,8 @@ struct trace {
 #define SETTING(name, clean) "SELECT (current_setting('" name "') IS DISTINCT FROM '" clean "')::int"
 
 static const struct trace traces[] = {
-    {"SET ROLE somebody", "SELECT (current_user <> session_user)::int"},
-    {"SET SESSION AUTHORIZATION somebody", "SELECT (session_user <> 'postgres')::int"},
+    {"SET ROLE pg_monitor", "SELECT (current_user <> session_user)::int"},
+    {"SET SESSION AUTHORIZATION pg_monitor", "SELECT (session_user <> 'postgres')::int"},
     {"SET search_path = pg_temp", SETTING("search_path", "\"$user\", public")},
     {"SET work_mem = '9MB'", SETTING("work_mem", "4MB")},
     {"SELECT set_config('work_mem', '9MB', false)", SETTING("work_mem", "4MB")},
@@ -28,18 +28,16 @@ static const struct trace traces[] = {
     {"CREATE TEMP TABLE t (i int)", "SELECT (to_regclass('pg_temp.t') IS NOT NULL)::int"},
     {"SELECT 1 AS i INTO TEMP t", "SELECT (to_regclass('pg_temp.t') IS NOT NULL)::int"},
     {"CREATE TEMP VIEW t AS SELECT 1", "SELECT (to_regclass('pg_temp.t') IS NOT NULL)::int"},
-    {"SELECT pg_advisory_lock(4711)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"},
-    {"SELECT pg_try_advisory_lock_shared(4711)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"},
+    {"SELECT pg_advisory_lock(4711)", "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'"},
+    {"SELECT pg_try_advisory_lock_shared(4711)", "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'"},
     {"LISTEN news", "SELECT count(*) FROM pg_listening_channels()"},
     {"PREPARE mine AS SELECT 1", "SELECT count(*) FROM pg_prepared_statements WHERE name = 'mine'"},
     {"PREPARE \"It's \"\"mine\" AS SELECT 1", "SELECT count(*) FROM pg_prepared_statements WHERE from_sql"},
     {"DECLARE cursor_of_mine CURSOR WITH HOLD FOR SELECT 1", "SELECT count(*) FROM pg_cursors WHERE name LIKE 'cur%'"},
 };
 
-static const char preparations[] =
-    "DO $$ BEGIN CREATE ROLE somebody; EXCEPTION WHEN duplicate_object THEN NULL; END $$; "
-    "CREATE FUNCTION hidden_in_a_function() RETURNS int LANGUAGE plpgsql AS "
-    "$$ BEGIN PERFORM set_config('work_mem', '9MB', false); RETURN 1; END $$";
+static const char preparations[] = "CREATE FUNCTION hidden_in_a_function() RETURNS int LANGUAGE plpgsql AS "
+                                   "$$ BEGIN PERFORM set_config('work_mem', '9MB', false); RETURN 1; END $$";
 
 static int prepare(void **state)
 {
@@ -166,7 +164,7 @@ static void a_failed_transaction_on_a_pin_is_rolled_back(void **state)
     pgdbm_error err;
     pgdbm_db *session;
     assert_ok(pgdbm_pin(stage->db, &session, &err));
-    stage_run(session, "SET ROLE somebody");
+    stage_run(session, "SET ROLE pg_monitor");
     stage_run(session, "BEGIN");
     assert_fails(PGDBM_ERR_QUERY, pgdbm_execute(session, "SELECT 1 / 0", pgdbm_no_args, NULL, &err));
     pgdbm_close(session);

@@ -35,9 +35,11 @@ static void temporary_tables_and_locks_live_as_long_as_the_pin(void **state)
     stage_run(session, "SELECT pg_advisory_lock(4711)");
     stage_run(session, "INSERT INTO mine VALUES (1), (2)");
     stage_expect_number(session, "SELECT count(*) FROM mine", 2);
-    stage_expect_number(stage->db, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711", 1);
+    stage_expect_number(stage->db, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory' AND objid = 4711",
+                        1);
     pgdbm_close(session);
-    stage_expect_number(stage->db, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711", 0);
+    stage_expect_number(stage->db, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory' AND objid = 4711",
+                        0);
     stage_expect_number(stage->db, "SELECT count(*) FROM pg_class WHERE relname = 'mine'", 0);
 }
 

@@ -326,7 +326,7 @@ static void a_lost_connection_is_told_at_the_commit_and_not_at_the_rollback(void
     assert_ok(pgdbm_begin(stage->db, NULL, &committed, &err));
     assert_ok(pgdbm_begin(stage->db, NULL, &rolled_back, &err));
     stage_run(committed, "INSERT INTO t VALUES (1)");
-    test_psql(stage->url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "
+    test_psql(stage->url, "SELECT pg_terminate_backend(pid) FROM " TEST_ACTIVITY " WHERE pid <> pg_backend_pid() AND "
                           "state = 'idle in transaction'");
     assert_fails(PGDBM_ERR_CONNECTION, pgdbm_commit(committed, &err));
     assert_ok(pgdbm_rollback(rolled_back, &err));

@@ -231,8 +231,9 @@ static void a_full_server_is_waited_for(void **state)
     struct stage *stage = *state;
     static struct crew crew;
     char url[512];
-    test_psql(stage->url, "CREATE ROLE narrow LOGIN CONNECTION LIMIT 1");
-    snprintf(url, sizeof url, "postgresql://narrow@%s", strchr(stage->url, '@') + 1);
+    const char *narrow = test_name("narrow");
+    test_psql(stage->url, test_format("CREATE ROLE %s LOGIN CONNECTION LIMIT 1", narrow));
+    snprintf(url, sizeof url, "postgresql://%s@%s", narrow, strchr(stage->url, '@') + 1);
     PGconn *holder = PQconnectdb(url);
     assert_int_equal(PQstatus(holder), CONNECTION_OK);
     struct patient patient = {stage, url};
@@ -243,7 +244,7 @@ static void a_full_server_is_waited_for(void **state)
     bool was_refused = stage_logged(stage, "too many connections for role");
     PQfinish(holder);
     crew_join(&crew);
-    test_psql(stage->url, "DROP ROLE narrow");
+    test_psql(stage->url, test_format("DROP ROLE %s", narrow));
     assert_true(was_refused);
 }
 

@@ -188,5 +188,6 @@ int main(void)
         TEST(a_fleet_and_programs_without_one_do_not_meet),
         TEST(a_server_that_restarts_is_waited_for),
     };
+    test_server_own(NULL);
     return cmocka_run_group_tests_name("fleet_crash", tests, NULL, NULL);
 }

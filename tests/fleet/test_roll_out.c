@@ -199,8 +199,8 @@ static void a_canary_that_is_taken_away_meanwhile_is_no_success(void **state)
     assert_ok(pgdbm_begin(scene->witness, NULL, &tx, &err));
     assert_ok(pgdbm_execute_simple(tx, "SELECT FROM t_0002.notes", &err));
     background_start(&background);
-    scene_await_number(scene, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't_0002.notes'::regclass",
-                       1);
+    scene_await_number(
+        scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE NOT granted AND relation = 't_0002.notes'::regclass", 1);
     assert_ok(pgdbm_fleet_quarantine(scene->fleet, "t_0002", "meanwhile", &err));
     assert_ok(pgdbm_rollback(tx, &err));
     pthread_join(background.thread, NULL);

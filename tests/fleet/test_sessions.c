@@ -72,8 +72,9 @@ static void *be_active(void *context)
 
 static void an_active_application_throttles_until_it_rests(void **state)
 {
-    static const char busy[] = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%600)%the "
-                               "application%' AND pid <> pg_backend_pid()";
+    static const char busy[] =
+        "SELECT count(*) FROM " TEST_ACTIVITY " WHERE state = 'active' AND query LIKE '%600)%the "
+        "application%' AND pid <> pg_backend_pid()";
     struct scene *scene = *state;
     atomic_bool throttled = false;
     pthread_t threads[2];
@@ -88,7 +89,7 @@ static void an_active_application_throttles_until_it_rests(void **state)
     while (!atomic_load(&throttled) && scene_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '002'") == 0)
         assert_true(time(NULL) < give_up);
     scene_expect_number(scene, "SELECT count(*) FROM pgdbm.target WHERE head = '002'", 0);
-    scene_run(scene, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%600)%the application%'"
+    scene_run(scene, "SELECT pg_cancel_backend(pid) FROM " TEST_ACTIVITY " WHERE query LIKE '%600)%the application%'"
                      " AND pid <> pg_backend_pid()");
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);

@@ -5,6 +5,7 @@
 #define PGDBM_TESTS_MIGRATE_SCENE_H
 
 #include "migrate/folder.h"
+#include "support/server.h"
 
 #include <pgdbm/pgdbm.h>
 #include <stdarg.h>

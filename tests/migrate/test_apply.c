@@ -139,17 +139,18 @@ static void hooks_are_part_of_the_transaction(void **state)
 static void session_state_reaches_neither_history_nor_next_file(void **state)
 {
     struct scene *scene = *state;
-    static const char *const changes[] = {
+    const char *reader = test_name("reader");
+    const char *const changes[] = {
         "SET search_path = pg_catalog;",
-        "SET ROLE app_reader;",
-        "SET SESSION AUTHORIZATION app_reader;",
+        test_format("SET ROLE %s;", reader),
+        test_format("SET SESSION AUTHORIZATION %s;", reader),
         "SELECT set_config('search_path', 'pg_catalog', false);",
-        "DO $$ BEGIN EXECUTE 'SET search_path = pg_catalog'; EXECUTE 'SET ROLE app_reader'; END $$;",
+        test_format("DO $$ BEGIN EXECUTE 'SET search_path = pg_catalog'; EXECUTE 'SET ROLE %s'; END $$;", reader),
         "SET standard_conforming_strings = off; SET DateStyle = 'German'; SET work_mem = '1MB';",
         "CREATE TEMP TABLE check_it (); SELECT pg_advisory_lock(42);",
     };
     enum { CHANGES = sizeof changes / sizeof *changes };
-    scene_run(scene, "CREATE ROLE app_reader");
+    scene_run(scene, test_format("CREATE ROLE %s", reader));
     folder_write(
         &scene->folder, "1_probe.sql",
         "CREATE TABLE public.probe (file int, search_path text, who text, strings text, mem text, locks int8);");
@@ -163,7 +164,7 @@ static void session_state_reaches_neither_history_nor_next_file(void **state)
         snprintf(text, sizeof text,
                  "INSERT INTO public.probe SELECT %d, current_setting('search_path'), current_user || session_user,"
                  " current_setting('standard_conforming_strings') || current_setting('DateStyle'),"
-                 " current_setting('work_mem'), (SELECT count(*) FROM pg_locks WHERE objid = 42"
+                 " current_setting('work_mem'), (SELECT count(*) FROM " TEST_LOCKS " WHERE objid = 42"
                  " AND locktype = 'advisory') + (SELECT count(*) FROM pg_class WHERE relname = 'check_it');",
                  i);
         folder_write(&scene->folder, name, text);
@@ -183,7 +184,7 @@ static void session_state_reaches_neither_history_nor_next_file(void **state)
     scene_expect_number(scene, "SELECT sum(locks)::int8 FROM public.probe", 0);
     scene_expect_text(scene, "SELECT string_agg(DISTINCT applied_by, ',') FROM app.schema_migrations", "postgres");
     pgdbm_free(before);
-    scene_run(scene, "DROP TABLE public.probe; DROP ROLE app_reader");
+    scene_run(scene, test_format("DROP TABLE public.probe; DROP ROLE %s", reader));
 }
 
 static void transaction_cannot_be_ended_from_inside(void **state)
@@ -342,7 +343,7 @@ static bool cross(const pgdbm_migration_progress *progress, void *context)
     if (progress->phase == PGDBM_PHASE_STATEMENT && progress->statement == 2 && !rival->started) {
         rival->started = true;
         assert_int_equal(pthread_create(&rival->thread, NULL, lock_a_too, rival), 0);
-        wait_until(rival->scene, "SELECT count(*) FROM pg_locks WHERE NOT granted");
+        wait_until(rival->scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE NOT granted");
     }
     return true;
 }

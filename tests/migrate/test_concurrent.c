@@ -109,7 +109,7 @@ static void replicas_starting_together_apply_each_file_once(void **state)
     assert_int_equal(run_replicas(scene, same_module), 10);
     scene_expect_text(scene, "SELECT string_agg(step::text, ',' ORDER BY at) FROM app.steps", "2,3,4,5,6,7,8,9,10");
     scene_expect_number(scene, "SELECT count(*) FROM app.schema_migrations", 10);
-    scene_expect_number(scene, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0);
+    scene_expect_number(scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'", 0);
 }
 
 /* A replica that waited inside pg_advisory_lock() would hold a snapshot, which the index build waits for. */
@@ -204,7 +204,7 @@ static void lock_is_free_after_a_failure(void **state)
     struct scene *scene = *state;
     folder_write(&scene->folder, "001_a.sql", "SELECT 1 / 0;");
     assert_int_equal(scene_migrate(scene, scene->db), PGDBM_ERR_MIGRATION);
-    scene_expect_number(scene, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0);
+    scene_expect_number(scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'", 0);
 }
 
 static void lock_that_a_file_gave_away_is_noticed(void **state)
@@ -252,7 +252,7 @@ static void concurrent_index_outlasts_lock_timeout(void **state)
     assert_int_equal(pgdbm_begin(scene->witness, &options, &old, &scene->err), PGDBM_OK);
     assert_int_equal(pgdbm_execute(old, "SELECT count(*) FROM app.a", pgdbm_no_args, NULL, &scene->err), PGDBM_OK);
     replica_start(&replica, scene, "users", &config, NULL);
-    wait_until(scene, "SELECT count(*) FROM pg_locks WHERE NOT granted");
+    wait_until(scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE NOT granted");
     pause_ms(300); /* three times as long as the time-out allows */
     assert_int_equal(pgdbm_commit(old, &scene->err), PGDBM_OK);
     replica_join(&replica);

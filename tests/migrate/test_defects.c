@@ -130,9 +130,9 @@ static void older_transaction_does_not_fail_a_concurrent_index(void **state)
                  "-- pgdbm:no-transaction\nCREATE INDEX CONCURRENTLY t_i ON {{tables.t}} (i);");
     pgdbm_pool *hasty = scene_pool(scene, 2, &(pgdbm_config){.lock_timeout_ms = 50});
     assert_ok(pgdbm_attach(hasty, "app", &db, &err));
-    elsewhere_start(
-        &elsewhere, scene, "SELECT pg_sleep(0.6)",
-        "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.6)' AND backend_xmin IS NOT NULL");
+    elsewhere_start(&elsewhere, scene, "SELECT pg_sleep(0.6)",
+                    "SELECT count(*) FROM " TEST_ACTIVITY
+                    " WHERE query = 'SELECT pg_sleep(0.6)' AND backend_xmin IS NOT NULL");
     scene_must_migrate(scene, db, 1);
     elsewhere_join(&elsewhere);
     pgdbm_close(db);
@@ -152,7 +152,7 @@ static void wait_for_another_migration_is_not_the_wait_for_a_lock(void **state)
     pgdbm_pool *hasty = scene_pool(scene, 2, &(pgdbm_config){.lock_timeout_ms = 50});
     assert_ok(pgdbm_attach(hasty, "app", &db, &err));
     elsewhere_start(&elsewhere, scene, "SELECT pg_advisory_lock(hashtext('pgdbm_migration_users')), pg_sleep(0.6)",
-                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'");
+                    "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'");
     scene_must_migrate(scene, db, 1);
     elsewhere_join(&elsewhere);
     pgdbm_close(db);
@@ -184,9 +184,10 @@ static void opening_makes_no_schema_and_needs_no_right_to(void **state)
     pgdbm_error err;
     pgdbm_db *db;
     int64_t one = 0;
-    scene_run(scene, "CREATE ROLE poor LOGIN; CREATE SCHEMA app AUTHORIZATION poor");
-    pgdbm_pool *pool = scene_pool(
-        scene, 1, &(pgdbm_config){.init_commands = (const char *const[]){"SET ROLE poor"}, .n_init_commands = 1});
+    const char *poor = test_name("poor");
+    scene_run(scene, test_format("CREATE ROLE %s LOGIN; CREATE SCHEMA app AUTHORIZATION %s", poor, poor));
+    const char *const init[] = {test_format("SET ROLE %s", poor)};
+    pgdbm_pool *pool = scene_pool(scene, 1, &(pgdbm_config){.init_commands = init, .n_init_commands = 1});
     assert_ok(pgdbm_attach(pool, "nowhere", &db, &err));
     assert_ok(pgdbm_fetch_value(db, "SELECT 1::int8", pgdbm_no_args, &one, &err));
     pgdbm_close(db);
@@ -196,7 +197,7 @@ static void opening_makes_no_schema_and_needs_no_right_to(void **state)
     scene_must_migrate(scene, db, 1);
     pgdbm_close(db);
     pgdbm_pool_close(pool);
-    scene_run(scene, "DROP SCHEMA app CASCADE; DROP ROLE poor");
+    scene_run(scene, test_format("DROP SCHEMA app CASCADE; DROP ROLE %s", poor));
 }
 
 /* 11: new files came with BEGIN and COMMIT, which ended the runner's own transaction: a failure behind it left everything, and

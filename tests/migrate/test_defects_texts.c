@@ -166,8 +166,10 @@ static void directive_in_a_literal_is_a_text(void **state)
 static void settings_of_a_file_end_with_it(void **state)
 {
     struct scene *scene = *state;
-    scene_run(scene, "CREATE ROLE weak");
-    folder_write(&scene->folder, "001_a.sql", "SET search_path = pg_catalog; SET ROLE weak; SET lock_timeout = '1ms';");
+    const char *weak = test_name("weak");
+    scene_run(scene, test_format("CREATE ROLE %s", weak));
+    folder_write(&scene->folder, "001_a.sql",
+                 test_format("SET search_path = pg_catalog; SET ROLE %s; SET lock_timeout = '1ms';", weak));
     folder_write(&scene->folder, "002_b.sql",
                  "-- pgdbm:no-transaction\nCREATE TABLE {{tables.b}} ();\nSET search_path = pg_catalog;");
     folder_write(&scene->folder, "003_c.sql",
@@ -175,7 +177,7 @@ static void settings_of_a_file_end_with_it(void **state)
     scene_must_migrate(scene, scene->db, 3);
     scene_expect_number(scene, "SELECT count(*) FROM app.c WHERE path LIKE '%public%'", 1);
     scene_expect_text(scene, "SHOW search_path", "\"$user\", public");
-    scene_run(scene, "DROP ROLE weak");
+    scene_run(scene, test_format("DROP ROLE %s", weak));
 }
 
 /* 26: a row without a module counted as applied for every module. */

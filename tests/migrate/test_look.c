@@ -130,9 +130,11 @@ static void dry_run_and_looks_need_a_reader_only(void **state)
     scene_must_migrate(scene, scene->db, 1);
     folder_write(&scene->folder, "002_b.sql",
                  "-- pgdbm:no-transaction\nCREATE INDEX CONCURRENTLY a_id ON {{tables.a}} (id);");
-    scene_run(scene, "CREATE ROLE reader_of_looks; GRANT USAGE ON SCHEMA app TO reader_of_looks;"
-                     "GRANT SELECT ON app.schema_migrations TO reader_of_looks");
-    static const char *const init[] = {"SET ROLE reader_of_looks", "SET default_transaction_read_only = on"};
+    const char *reader = test_name("reader");
+    scene_run(scene, test_format("CREATE ROLE %s; GRANT USAGE ON SCHEMA app TO %s;"
+                                 "GRANT SELECT ON app.schema_migrations TO %s",
+                                 reader, reader, reader));
+    const char *const init[] = {test_format("SET ROLE %s", reader), "SET default_transaction_read_only = on"};
     pgdbm_pool *pool = scene_pool(scene, 1, &(pgdbm_config){.init_commands = init, .n_init_commands = 2});
     pgdbm_db *db = NULL;
     pgdbm_migration_skew skew = PGDBM_SKEW_EQUAL;
@@ -146,7 +148,7 @@ static void dry_run_and_looks_need_a_reader_only(void **state)
     pgdbm_status checked = pgdbm_migrate_check(db, &scene->options, "1", NULL, &skew, &scene->err);
     pgdbm_close(db);
     pgdbm_pool_close(pool);
-    scene_run(scene, "DROP OWNED BY reader_of_looks; DROP ROLE reader_of_looks");
+    scene_run(scene, test_format("DROP OWNED BY %s; DROP ROLE %s", reader, reader));
     if (status != PGDBM_OK)
         fail_msg("%s", scene->err.message);
     assert_int_equal(would, 1);

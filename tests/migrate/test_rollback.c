@@ -242,7 +242,8 @@ static bool kill_at_email(const pgdbm_migration_progress *progress, void *contex
     if (progress->phase == PGDBM_PHASE_STATEMENT && strncmp(progress->filename, "003", 3) == 0 &&
         progress->statement == 2 && interference->calls++ == 0)
         scene_expect_number(interference->scene,
-                            "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'", 1);
+                            "SELECT count(pg_terminate_backend(pid)) FROM " TEST_LOCKS " WHERE locktype = 'advisory'",
+                            1);
     return true;
 }
 
@@ -443,7 +444,7 @@ static void all_of_it_works_behind_a_pooler(void **state)
     expect_diary(scene, "4,3");
     scene_expect_number(scene, "SELECT count(*) FROM app.schema_migrations WHERE module_name = 'users'", 2);
     scene_expect_number(scene, "SELECT count(*) FROM app.schema_migrations WHERE module_name = 'others'", 4);
-    scene_expect_number(scene, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0);
+    scene_expect_number(scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'", 0);
 }
 
 static void wrong_arguments_are_refused(void **state)

@@ -241,9 +241,11 @@ static void everything_applied_costs_one_statement_and_no_rights(void **state)
     struct scene *scene = *state;
     folder_write(&scene->folder, "001_a.sql", "CREATE TABLE {{tables.a}} ();");
     scene_must_migrate(scene, scene->db, 1);
-    scene_run(scene, "CREATE ROLE reader_of_migrations; GRANT USAGE ON SCHEMA app TO reader_of_migrations;"
-                     "GRANT SELECT ON app.schema_migrations TO reader_of_migrations");
-    static const char *const init[] = {"SET ROLE reader_of_migrations", "SET default_transaction_read_only = on"};
+    const char *reader = test_name("reader");
+    scene_run(scene, test_format("CREATE ROLE %s; GRANT USAGE ON SCHEMA app TO %s;"
+                                 "GRANT SELECT ON app.schema_migrations TO %s",
+                                 reader, reader, reader));
+    const char *const init[] = {test_format("SET ROLE %s", reader), "SET default_transaction_read_only = on"};
     pgdbm_config config = {.init_commands = init, .n_init_commands = 2};
     pgdbm_pool *pool = scene_pool(scene, 1, &config);
     pgdbm_db *db = NULL;
@@ -255,7 +257,7 @@ static void everything_applied_costs_one_statement_and_no_rights(void **state)
     pgdbm_pool_stats_read(pool, &after, NULL);
     pgdbm_close(db);
     pgdbm_pool_close(pool);
-    scene_run(scene, "DROP OWNED BY reader_of_migrations; DROP ROLE reader_of_migrations");
+    scene_run(scene, test_format("DROP OWNED BY %s; DROP ROLE %s", reader, reader));
     if (status != PGDBM_OK)
         fail_msg("%s", scene->err.message);
     assert_int_equal(after.statements - before.statements, 1);
@@ -267,8 +269,9 @@ static void existing_schema_needs_no_right_to_create_schemas(void **state)
 {
     struct scene *scene = *state;
     folder_write(&scene->folder, "001_a.sql", "CREATE TABLE {{tables.a}} ();");
-    scene_run(scene, "CREATE ROLE owner_of_app; CREATE SCHEMA app AUTHORIZATION owner_of_app");
-    static const char *const init[] = {"SET ROLE owner_of_app"};
+    const char *owner = test_name("owner");
+    scene_run(scene, test_format("CREATE ROLE %s; CREATE SCHEMA app AUTHORIZATION %s", owner, owner));
+    const char *const init[] = {test_format("SET ROLE %s", owner)};
     pgdbm_config config = {.init_commands = init, .n_init_commands = 1};
     pgdbm_pool *pool = scene_pool(scene, 1, &config);
     pgdbm_db *db = NULL;
@@ -281,12 +284,12 @@ static void existing_schema_needs_no_right_to_create_schemas(void **state)
     pgdbm_close(db);
     pgdbm_close(elsewhere);
     pgdbm_pool_close(pool);
-    char *owner = scene_text(scene, "SELECT applied_by FROM app.schema_migrations");
-    scene_run(scene, "DROP OWNED BY owner_of_app; DROP ROLE owner_of_app");
+    char *by = scene_text(scene, "SELECT applied_by FROM app.schema_migrations");
+    scene_run(scene, test_format("DROP OWNED BY %s; DROP ROLE %s", owner, owner));
     if (status != PGDBM_OK)
         fail_msg("%s", err.message);
-    assert_string_equal(owner, "owner_of_app");
-    pgdbm_free(owner);
+    assert_string_equal(by, owner);
+    pgdbm_free(by);
     assert_int_not_equal(without_schema, PGDBM_OK);
     assert_string_equal(scene->err.sqlstate, "42501");
     scene_expect_error(scene, "let an administrator create schema \"elsewhere\"");
@@ -295,16 +298,20 @@ static void existing_schema_needs_no_right_to_create_schemas(void **state)
 static void what_a_file_sets_does_not_reach_the_next_file(void **state)
 {
     struct scene *scene = *state;
-    scene_run(scene, "CREATE ROLE leaking_role");
+    const char *role = test_name("leaking");
+    scene_run(scene, test_format("CREATE ROLE %s", role));
     folder_write(&scene->folder, "001_leak.sql",
-                 "SET search_path TO nowhere;\nSET statement_timeout = '7min';\nSET my.own = 'leak';\n"
-                 "CREATE TEMPORARY TABLE leak ();\nSELECT pg_advisory_lock(4711);\nSET ROLE leaking_role;\n");
+                 test_format("SET search_path TO nowhere;\nSET statement_timeout = '7min';\nSET my.own = 'leak';\n"
+                             "CREATE TEMPORARY TABLE leak ();\nSELECT pg_advisory_lock(4711);\nSET ROLE %s;\n",
+                             role));
     folder_write(&scene->folder, "002_leak.sql",
-                 "-- pgdbm:no-transaction\nSET search_path TO nowhere;\n"
-                 "SET SESSION AUTHORIZATION leaking_role;\n");
+                 test_format("-- pgdbm:no-transaction\nSET search_path TO nowhere;\n"
+                             "SET SESSION AUTHORIZATION %s;\n",
+                             role));
     folder_write(&scene->folder, "003_dump.sql",
-                 "SELECT pg_catalog.set_config('search_path', '', false);\n"
-                 "SELECT pg_catalog.set_config('role', 'leaking_role', false);\n");
+                 test_format("SELECT pg_catalog.set_config('search_path', '', false);\n"
+                             "SELECT pg_catalog.set_config('role', '%s', false);\n",
+                             role));
     folder_write(&scene->folder, "004_look.sql",
                  "CREATE TABLE {{tables.found}} AS SELECT current_setting('search_path') AS path,"
                  " current_user::text AS role, session_user::text AS login,"
@@ -312,13 +319,13 @@ static void what_a_file_sets_does_not_reach_the_next_file(void **state)
     pgdbm_status status = scene_migrate(scene, scene->db);
     pgdbm_error err = scene->err;
     char *found = status == PGDBM_OK ? scene_text(scene, "SELECT concat_ws('|', path, role, login, own, clean,"
-                                                         " (SELECT count(*) FROM pg_locks WHERE objid = 4711))"
+                                                         " (SELECT count(*) FROM " TEST_LOCKS " WHERE objid = 4711))"
                                                          " FROM app.found")
                                      : NULL;
     char *by = status == PGDBM_OK ? scene_text(scene, "SELECT string_agg(DISTINCT applied_by, ',')"
                                                       " FROM app.schema_migrations")
                                   : NULL;
-    scene_run(scene, "DROP OWNED BY leaking_role; DROP ROLE leaking_role");
+    scene_run(scene, test_format("DROP OWNED BY %s; DROP ROLE %s", role, role));
     if (status != PGDBM_OK)
         fail_msg("%s", err.message);
     assert_string_equal(found, "\"$user\", public|postgres|postgres||t|0");
@@ -467,7 +474,7 @@ static void run_with_every_failing_allocation_can_be_repeated(void **state)
         pgdbm_close(db);
         snprintf(text, sizeof text, "SELECT count(*) FROM app_%ld.schema_migrations", failures);
         scene_expect_number(scene, text, 2);
-        scene_expect_number(scene, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0);
+        scene_expect_number(scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'", 0);
         scene->err = err;
     }
     assert_int_equal(pgdbm_allocator_set(NULL, NULL), PGDBM_OK);

@@ -268,11 +268,11 @@ static void table_that_cannot_be_altered_is_used_as_it_is(void **state)
     struct scene *scene = *state;
     make_python_table(scene);
     write_files(scene, FILES("001_a.sql"));
-    scene_run(
-        scene,
-        "CREATE ROLE writer_of_rows; GRANT USAGE ON SCHEMA app TO writer_of_rows; GRANT SELECT, INSERT ON"
-        " app.schema_migrations TO writer_of_rows; GRANT USAGE ON app.schema_migrations_id_seq TO writer_of_rows");
-    static const char *const init[] = {"SET ROLE writer_of_rows"};
+    const char *writer = test_name("writer");
+    scene_run(scene, test_format("CREATE ROLE %s; GRANT USAGE ON SCHEMA app TO %s; GRANT SELECT, INSERT ON"
+                                 " app.schema_migrations TO %s; GRANT USAGE ON app.schema_migrations_id_seq TO %s",
+                                 writer, writer, writer, writer));
+    const char *const init[] = {test_format("SET ROLE %s", writer)};
     pgdbm_pool *pool = scene_pool(scene, 1, &(pgdbm_config){.init_commands = init, .n_init_commands = 1});
     pgdbm_db *db = NULL;
     assert_int_equal(pgdbm_attach(pool, "app", &db, &scene->err), PGDBM_OK);
@@ -280,10 +280,10 @@ static void table_that_cannot_be_altered_is_used_as_it_is(void **state)
     pgdbm_close(db);
     pgdbm_pool_close(pool);
     char *by = scene_text(scene, "SELECT string_agg(applied_by, ',') FROM app.schema_migrations");
-    scene_run(scene, "DROP OWNED BY writer_of_rows; DROP ROLE writer_of_rows");
+    scene_run(scene, test_format("DROP OWNED BY %s; DROP ROLE %s", writer, writer));
     if (status != PGDBM_OK)
         fail_msg("%s", scene->err.message);
-    assert_string_equal(by, "writer_of_rows");
+    assert_string_equal(by, writer);
     pgdbm_free(by);
     scene_expect_number(scene,
                         "SELECT count(*) FROM pg_attribute WHERE attrelid = 'app.schema_migrations'::regclass"

@@ -163,22 +163,20 @@ static void killed_at_any_boundary_it_goes_on_where_it_was(void **state)
 static void settings_of_done_statements_hold_when_it_goes_on(void **state)
 {
     struct scene *scene = *state;
-    scene_run(scene, "CREATE SCHEMA app; CREATE TABLE app.a (id int); CREATE ROLE app_maker;"
-                     "GRANT ALL ON SCHEMA app TO app_maker");
-    folder_write(&scene->folder, "001_a.sql",
-                 HEADER
-                 "SELECT pg_catalog.set_config('search_path', 'app', false);\nSET ROLE app_maker;\nSELECT 1 / 0;\n"
-                 "CREATE TABLE made ();");
+    static const char text[] =
+        HEADER "SELECT pg_catalog.set_config('search_path', 'app', false);\nSET ROLE %s;\nSELECT 1 / %d;\n"
+               "CREATE TABLE made ();";
+    const char *maker = test_name("maker");
+    scene_run(scene, test_format("CREATE SCHEMA app; CREATE TABLE app.a (id int); CREATE ROLE %s;"
+                                 "GRANT ALL ON SCHEMA app TO %s",
+                                 maker, maker));
+    folder_write(&scene->folder, "001_a.sql", test_format(text, maker, 0));
     must_fail(scene, "22012", "001_a.sql:4:1");
-    folder_write(&scene->folder, "001_a.sql",
-                 HEADER
-                 "SELECT pg_catalog.set_config('search_path', 'app', false);\nSET ROLE app_maker;\nSELECT 1 / 1;\n"
-                 "CREATE TABLE made ();");
+    folder_write(&scene->folder, "001_a.sql", test_format(text, maker, 1));
     scene_must_migrate(scene, scene->db, 1);
-    scene_expect_text(scene, "SELECT relowner::regrole::text FROM pg_class WHERE oid = 'app.made'::regclass",
-                      "app_maker");
+    scene_expect_text(scene, "SELECT relowner::regrole::text FROM pg_class WHERE oid = 'app.made'::regclass", maker);
     scene_expect_text(scene, "SELECT applied_by FROM app.schema_migrations", "postgres");
-    scene_run(scene, "DROP OWNED BY app_maker; DROP ROLE app_maker");
+    scene_run(scene, test_format("DROP OWNED BY %s; DROP ROLE %s", maker, maker));
 }
 
 /* ---- statements of which nobody knows whether they are done ---- */
@@ -383,7 +381,7 @@ static void index_that_another_session_builds_is_left_alone(void **state)
                  HEADER "CREATE INDEX CONCURRENTLY IF NOT EXISTS a_id ON {{tables.a}} (id);");
     pgdbm_db *old = old_transaction(scene);
     assert_int_equal(pthread_create(&builder, NULL, build_elsewhere, scene), 0);
-    wait_until(scene, "SELECT count(*) FROM pg_locks WHERE NOT granted");
+    wait_until(scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE NOT granted");
     pgdbm_status status = pgdbm_migrate(scene->db, &options, NULL, &scene->err);
     pgdbm_close(old);
     pthread_join(builder, NULL);
@@ -450,9 +448,10 @@ static void ordinary_role_migrates_both_ways(void **state)
     pgdbm_pool *pool = NULL;
     pgdbm_db *db = NULL;
     char url[1024];
-    snprintf(url, sizeof url, "postgresql://app_owner%s", strchr(scene->url, '@'));
+    const char *owner = test_name("owner");
+    snprintf(url, sizeof url, "postgresql://%s%s", owner, strchr(scene->url, '@'));
     pgdbm_config config = {.connection_string = url, .max_connections = 2, .on_duplicate_pool = PGDBM_ALLOW};
-    scene_run(scene, "CREATE ROLE app_owner LOGIN; CREATE SCHEMA app AUTHORIZATION app_owner");
+    scene_run(scene, test_format("CREATE ROLE %s LOGIN; CREATE SCHEMA app AUTHORIZATION %s", owner, owner));
     folder_write(&scene->folder, "001_a.sql",
                  "CREATE TABLE {{tables.a}} (id int); INSERT INTO {{tables.a}} VALUES (1), (1);");
     folder_write(&scene->folder, "002_b.sql",
@@ -466,7 +465,7 @@ static void ordinary_role_migrates_both_ways(void **state)
     scene_expect_text(scene, indexes, "1 1");
     pgdbm_close(db);
     pgdbm_pool_close(pool);
-    scene_run(scene, "DROP OWNED BY app_owner; DROP ROLE app_owner");
+    scene_run(scene, test_format("DROP OWNED BY %s; DROP ROLE %s", owner, owner));
 }
 
 /* The client is gone, and the server goes on building for it: the next run waits for it, and takes the index as it is. */
@@ -478,10 +477,10 @@ static void index_that_outlives_its_process_is_taken(void **state)
     folder_write(&scene->folder, "001_a.sql", HEADER "CREATE INDEX CONCURRENTLY ON {{tables.a}} (id);");
     pgdbm_db *old = old_transaction(scene);
     victim_dies_when(scene, "app",
-                     "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONC%' AND state = 'active'"
+                     "SELECT count(*) FROM " TEST_ACTIVITY " WHERE query LIKE 'CREATE INDEX CONC%' AND state = 'active'"
                      " AND wait_event_type = 'Lock'");
     bystander_start(&bystander, scene, 2);
-    wait_until(scene, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%'");
+    wait_until(scene, "SELECT count(*) FROM " TEST_ACTIVITY " WHERE query LIKE '%pg_try_advisory_lock%'");
     pgdbm_close(old);
     bystander_join(&bystander);
     if (bystander.status != PGDBM_OK)

@@ -79,7 +79,7 @@ static void replicas_on_twenty_files_apply_each_once(void **state)
         expect_each_step_once(scene, FILES - 1);
     }
     scene_expect_number(scene, "SELECT count(*) FROM pg_index WHERE NOT indisvalid", 0);
-    scene_expect_number(scene, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0);
+    scene_expect_number(scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'", 0);
 }
 
 /* ---- waiting ---- */
@@ -152,9 +152,9 @@ static bool look_while_waiting(const pgdbm_migration_progress *progress, void *c
     struct onlooker *onlooker = context;
     if (progress->phase != PGDBM_PHASE_WAITING)
         return true;
-    onlooker->snapshots =
-        scene_number(onlooker->scene, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'the waiting one'"
-                                      " AND (backend_xmin IS NOT NULL OR xact_start IS NOT NULL)");
+    onlooker->snapshots = scene_number(onlooker->scene, "SELECT count(*) FROM " TEST_ACTIVITY
+                                                        " WHERE application_name = 'the waiting one'"
+                                                        " AND (backend_xmin IS NOT NULL OR xact_start IS NOT NULL)");
     return false;
 }
 
@@ -206,16 +206,17 @@ static void pooler_in_between_takes_nothing_away(void **state)
     pooler_stop(&pooler);
     assert_int_equal(applied, FILES);
     expect_each_step_once(scene, FILES - 1);
-    scene_expect_number(scene, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0);
+    scene_expect_number(scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'", 0);
 }
 
 static bool look_before_a_file(const pgdbm_migration_progress *progress, void *context)
 {
     struct onlooker *onlooker = context;
     if (progress->phase == PGDBM_PHASE_BEFORE)
-        onlooker->snapshots =
-            scene_number(onlooker->scene, "SELECT count(*) FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid"
-                                          " WHERE l.locktype = 'advisory' AND a.backend_xmin IS NOT NULL");
+        onlooker->snapshots = scene_number(
+            onlooker->scene,
+            "SELECT count(*) FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid"
+            " WHERE a.datname = current_database() AND l.locktype = 'advisory' AND a.backend_xmin IS NOT NULL");
     return true;
 }
 

@@ -85,7 +85,7 @@ static void fresh_database_stays_fresh(void **state)
     must_try(scene);
     assert_int_equal(scene->report->n_locks, 0);
     scene_expect_number(scene, "SELECT count(*) FROM pg_namespace WHERE nspname = 'app'", 0);
-    scene_expect_number(scene, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0);
+    scene_expect_number(scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'", 0);
 }
 
 static void what_would_fail_fails(void **state)
@@ -118,20 +118,22 @@ static void file_without_a_transaction_cannot_be_tried(void **state)
 static void files_do_not_see_each_others_sessions(void **state)
 {
     struct scene *scene = *state;
-    scene_run(scene, "CREATE ROLE app_reader");
-    folder_write(&scene->folder, "001_a.sql", "SET search_path = pg_catalog; SET ROLE app_reader;");
+    const char *reader = test_name("reader");
+    scene_run(scene, test_format("CREATE ROLE %s", reader));
+    folder_write(&scene->folder, "001_a.sql", test_format("SET search_path = pg_catalog; SET ROLE %s;", reader));
     folder_write(&scene->folder, "002_b.sql",
-                 "SELECT 1 / count(*) FROM (SELECT current_user) u (name) WHERE name <> 'app_reader'"
-                 " AND current_setting('search_path') <> 'pg_catalog';");
+                 test_format("SELECT 1 / count(*) FROM (SELECT current_user) u (name) WHERE name <> '%s'"
+                             " AND current_setting('search_path') <> 'pg_catalog';",
+                             reader));
     must_try(scene);
-    scene_run(scene, "DROP ROLE app_reader");
+    scene_run(scene, test_format("DROP ROLE %s", reader));
 }
 
 static bool look_for_lock(const pgdbm_migration_progress *progress, void *context)
 {
     struct scene *scene = context;
     if (progress->phase == PGDBM_PHASE_STATEMENT)
-        scene_expect_number(scene, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted", 1);
+        scene_expect_number(scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory' AND granted", 1);
     return progress->phase != PGDBM_PHASE_STATEMENT || progress->statement < 2;
 }
 
@@ -186,7 +188,7 @@ static void nothing_stays_after_any_failing_allocation(void **state)
         reached = countdown == 0;
         countdown = 0;
         scene_expect_number(scene, "SELECT count(*) FROM pg_attribute WHERE attname = 'note'", 0);
-        scene_expect_number(scene, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0);
+        scene_expect_number(scene, "SELECT count(*) FROM " TEST_LOCKS " WHERE locktype = 'advisory'", 0);
     }
     assert_int_equal(pgdbm_allocator_set(NULL, NULL), PGDBM_OK);
     if (status != PGDBM_OK)

@@ -133,7 +133,7 @@ static void failed_opening_leaves_nothing_open(void **state)
     /* The server notices the end of a session a moment after the client has closed it. */
     int64_t open = 1;
     for (int i = 0; i < 1000 && open > 0; i++)
-        open = scene_number(scene, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bad module'"
+        open = scene_number(scene, "SELECT count(*) FROM " TEST_ACTIVITY " WHERE application_name = 'bad module'"
                                    " AND pg_sleep(0.01) IS NOT NULL");
     assert_int_equal(open, 0);
 }

@@ -25,7 +25,7 @@ static void the_minimum_is_opened_and_kept(void **state)
     struct stage *stage = *state;
     stage_open(stage, (pgdbm_config){.min_connections = 3, .max_connections = 5});
     STAGE_UNTIL(stage, stats.idle == 3);
-    test_psql(stage->url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgdbm'");
+    test_psql(stage->url, "SELECT pg_terminate_backend(pid) FROM " TEST_ACTIVITY " WHERE application_name = 'pgdbm'");
     STAGE_UNTIL(stage, stats.connections_closed == 3 && stats.idle == 3);
     stage_expect_number(stage->db, "SELECT 1", 1);
 }

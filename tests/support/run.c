@@ -34,6 +34,7 @@
 /* Template databases are the test kit's cache, and go with the server. */
 static const char left_in_server[] =
     "SELECT 'database ' || datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"
+    "   AND NOT starts_with(datname, 'pgdbm_template_')"
     " UNION ALL SELECT 'role ' || rolname FROM pg_roles WHERE rolname <> 'postgres' AND rolname !~ '^pg_'"
     " UNION ALL SELECT 'tablespace ' || spcname FROM pg_tablespace WHERE spcname !~ '^pg_'"
     " UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts"
@@ -154,7 +155,7 @@ static int look_for_processes(const char *directory, bool loud)
 }
 
 /* Gives the server back, as the last of its users. */
-static int expect_all_gone(pgdbm_testserver *server, const char *directory)
+static int expect_all_gone(pgdbm_testserver *server, const char *directory, int64_t *took_ms)
 {
     pid_t postmaster = pgdbm_testserver_pid(server);
     int64_t begin = now_ms();
@@ -166,15 +167,11 @@ static int expect_all_gone(pgdbm_testserver *server, const char *directory)
     while ((look_into_directory(directory, false) > 0 || look_for_processes(directory, false) > 0) &&
            now_ms() - ended < REMOVE_MS && now_ms() - begin < GONE_MS)
         poll(NULL, 0, LOOK_MS);
-    int64_t took = now_ms() - begin;
+    *took_ms = now_ms() - begin;
     int n_left =
         look_into_directory(directory, true) + look_for_processes(directory, true) + look_into_memory(directory);
     if (kill(postmaster, 0) == 0)
         n_left += report("the shared server,", "ten seconds after its last user");
-    if (n_left == 0)
-        fprintf(stderr,
-                "Nothing is left: no database, process or file; the server was gone %.1f s after its last user.\n",
-                (double)took / 1000);
     return n_left;
 }
 
@@ -231,9 +228,14 @@ int main(int n_arguments, char **arguments)
     }
     int status = run(arguments + 1);
     int n_left = look_into_server(pgdbm_testserver_url(server));
-    n_left += expect_all_gone(server, directory);
+    int64_t took_ms;
+    n_left += expect_all_gone(server, directory, &took_ms);
     if (n_left > 0)
         fprintf(stderr, "%d things are left behind.\n", n_left);
+    else
+        fprintf(stderr,
+                "Nothing is left: no database, process or file; the server was gone %.1f s after its last user.\n",
+                (double)took_ms / 1000);
     rmdir(directory); /* with files in it, it stays */
     return status != 0 ? status : n_left > 0;
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* One private server per test program. Only the thread that runs the tests calls these. */
+/* See server.h. Only the thread that runs the tests calls these. */
 #include "support/server.h"
 
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static pgdbm_testserver *server;
+static bool wants_own;
+static const pgdbm_testserver_options *own_options;
 
 static void stop(void)
 {
@@ -19,15 +22,42 @@ pgdbm_testserver *test_server(void)
 {
     pgdbm_error err;
     if (server == NULL) {
-        assert_ok(pgdbm_testserver_start(NULL, &server, &err));
+        if (wants_own)
+            assert_ok(pgdbm_testserver_start(own_options, &server, &err));
+        else
+            assert_ok(pgdbm_testserver_shared(NULL, &server, &err));
         atexit(stop);
     }
     return server;
 }
 
+void test_server_own(const pgdbm_testserver_options *options)
+{
+    wants_own = true;
+    own_options = options;
+}
+
 const char *test_server_url(void)
 {
     return pgdbm_testserver_url(test_server());
+}
+
+const char *test_format(const char *format, ...)
+{
+    static char texts[32][1024];
+    static unsigned n_used;
+    char *text = texts[n_used++ % 32];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof texts[0], format, arguments);
+    va_end(arguments);
+    assert_in_range(length, 0, sizeof texts[0] - 1);
+    return text;
+}
+
+const char *test_name(const char *word)
+{
+    return test_format("%s_%d", word, (int)getpid());
 }
 
 static void compose_path(const char *word, char path[TEST_PATH_BYTES])
@@ -65,12 +95,10 @@ void test_psql(const char *url, const char *sql)
 char *test_database_create(void)
 {
     static unsigned number;
-    char sql[256];
     char url[1024];
-    number++;
-    snprintf(sql, sizeof sql, "CREATE DATABASE test_%u", number);
-    test_psql(test_server_url(), sql);
-    snprintf(url, sizeof url, "postgresql://postgres@/test_%u?host=%s", number,
+    const char *name = test_format("%s_%u", test_name("test"), ++number);
+    test_psql(test_server_url(), test_format("CREATE DATABASE %s", name));
+    snprintf(url, sizeof url, "postgresql://postgres@/%s?host=%s", name,
              pgdbm_testserver_socket_directory(test_server()));
     return strdup(url);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What tests share: one private server per test program, fresh databases, errors that print. */
+/* What tests share: a server, fresh databases, names, errors that print. The server is the one that all test processes
+ * share (pgdbm_testserver_shared); so what a test does to more than its own database, others see. Roles have names of
+ * test_name and are dropped; looks at locks and sessions are looks at TEST_LOCKS and TEST_ACTIVITY. */
 #ifndef PGDBM_TESTS_SUPPORT_SERVER_H
 #define PGDBM_TESTS_SUPPORT_SERVER_H
 
@@ -14,14 +16,27 @@
 
 #define TEST_PATH_BYTES 80
 
-/* The program's server, started at first use and stopped at exit. The test fails when it cannot be started. */
+/* The program's server, joined or started at first use and given back at exit. The test fails when it cannot be had. */
 pgdbm_testserver *test_server(void);
+/* At the beginning of main: this program needs a server of its own, because it crashes it, changes its settings or counts
+ * what is in it. `options` may be NULL, and live as long as the program. */
+void test_server_own(const pgdbm_testserver_options *options);
 /* Its database "postgres". */
 const char *test_server_url(void);
 /* A fresh database; its connection string, to be given to test_database_drop, which drops the database and frees the
  * string. */
 char *test_database_create(void);
 void test_database_drop(char *url);
+/* The locks and the sessions of this database: what stands behind FROM. */
+#define TEST_LOCKS                                                                                                     \
+    "(SELECT * FROM pg_locks WHERE pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database()))"      \
+    " AS pg_locks"
+#define TEST_ACTIVITY "(SELECT * FROM pg_stat_activity WHERE datname = current_database()) AS pg_stat_activity"
+
+/* A name that no other process has, for roles and the like: "word_PID". As test_format. */
+const char *test_name(const char *word);
+/* A text that stays until this has been called some dozens of times more. Only the thread that runs the tests. */
+const char *test_format(const char *format, ...) PGDBM_PRINTF(1, 2);
 /* Makes a directory of the test's own, which the test removes, and writes its path: PGDBM_TEST_DIRECTORY/pgdbm-WORD-XXXXXX, or
  * in /tmp when that is not set. */
 void test_directory_make(const char *word, char path[TEST_PATH_BYTES]);

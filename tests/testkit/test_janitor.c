@@ -182,5 +182,6 @@ int main(void)
         cmocka_unit_test(a_janitor_that_was_killed_is_replaced),
         cmocka_unit_test(a_process_that_becomes_another_program_leaves_nothing),
     };
+    test_server_own(NULL);
     return cmocka_run_group_tests_name("janitor", tests, setup, NULL);
 }

@@ -349,5 +349,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_template_that_somebody_sits_in_is_tried_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_template_that_vanishes_is_made_again, setup, teardown),
     };
+    test_server_own(NULL);
     return cmocka_run_group_tests_name("template", tests, NULL, NULL);
 }

@@ -281,5 +281,6 @@ int main(void)
         cmocka_unit_test(the_environment_says_where),
         cmocka_unit_test(without_an_address_there_is_a_private_server),
     };
+    test_server_own(NULL);
     return cmocka_run_group_tests_name("testdb", tests, NULL, NULL);
 }
