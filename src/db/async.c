@@ -21,7 +21,7 @@ void pgdbm__db_address(const pgdbm_db *db, const struct pgdbm__run *run, struct 
     task->raw = run->raw;
     task->idempotent = run->idempotent;
     task->asked = true;
-    task->in_transaction = db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT;
+    task->in_transaction = pgdbm__db_is_inside(db);
 }
 
 pgdbm_status pgdbm__db_submit(struct pgdbm_request *task, pgdbm_done_callback on_done, void *context,

@@ -51,13 +51,8 @@ static pgdbm_status begin(const char *file, int line, pgdbm_db *db, const char *
     task->finish = begun;
     task->idempotent = true; /* a BEGIN that was lost has done nothing */
     task->need.lease = task->keeps_lease = db->member == NULL;
-    if (db->member != NULL) { /* from now on the outer handle refuses to work */
-        pthread_mutex_lock(&db->pool->lock);
-        made->member = db->member;
-        made->outer = db;
-        db->inner = made;
-        pthread_mutex_unlock(&db->pool->lock);
-    }
+    if (db->member != NULL)
+        pgdbm__db_link(db, made);
     status = pgdbm__db_submit(task, on_done, context, request, err);
     if (status != PGDBM_OK) {
         pgdbm__db_detach(made);
@@ -78,12 +73,10 @@ pgdbm_status pgdbm_begin_async_sized(const char *file, int line, pgdbm_db *db, c
         return pgdbm__fail_null(err, "pgdbm_begin_async", "db");
     if (options != NULL)
         memcpy(&chosen, options, options_bytes < sizeof chosen ? options_bytes : sizeof chosen);
-    bool savepoint = db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT;
-    pgdbm_status status = pgdbm__begin_compose(&chosen, savepoint, db->depth + 1, sql, sizeof sql, err);
+    pgdbm_status status = pgdbm__begin_compose(db, &chosen, sql, sizeof sql, err);
     if (status != PGDBM_OK)
         return status;
-    return begin(file, line, db, sql, savepoint ? PGDBM__DB_SAVEPOINT : PGDBM__DB_TRANSACTION, on_done, context,
-                 request, err);
+    return begin(file, line, db, sql, pgdbm__begin_kind(db), on_done, context, request, err);
 }
 
 pgdbm_status pgdbm_pin_async_at(const char *file, int line, pgdbm_db *db, pgdbm_done_callback on_done, void *context,

@@ -251,7 +251,7 @@ void pgdbm_cursor_close(pgdbm_cursor *cursor)
 /* Whether the handle is in a transaction: a pinned session may have begun one by itself. */
 static bool in_transaction(const pgdbm_db *db)
 {
-    return db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT ||
+    return pgdbm__db_is_inside(db) ||
            (db->kind == PGDBM__DB_PINNED && atomic_load(&db->member->session.transaction_status) != 'I');
 }
 

@@ -51,7 +51,7 @@ pgdbm_db *pgdbm__db_new_on(const pgdbm_db *db, enum pgdbm__db_kind kind, struct 
 void pgdbm__db_free(pgdbm_db *db)
 {
     struct pgdbm_pool *pool = db->pool;
-    if (db->kind == PGDBM__DB_MANAGER)
+    if (db->kind == PGDBM__DB_MANAGER || db->kind == PGDBM__DB_ENCLOSED)
         atomic_fetch_sub(&pool->n_managers, 1);
     pgdbm__account_unref(db->account);
     pgdbm__free(db);
@@ -87,7 +87,10 @@ pgdbm_status pgdbm_attach_sized(pgdbm_pool *pool, const char *schema, const pgdb
     if (pgdbm__pool_is_closed(pool))
         return pgdbm__fail(err, PGDBM_ERR_POOL, "the pool is closed");
     *db = pgdbm__db_new(pool, schema != NULL ? folded : NULL, &chosen);
-    return *db != NULL ? PGDBM_OK : pgdbm__fail_nomem(err, "attaching a manager");
+    if (*db == NULL)
+        return pgdbm__fail_nomem(err, "attaching a manager");
+    pgdbm__db_enter(*db);
+    return PGDBM_OK;
 }
 
 pgdbm_status pgdbm_open_at(const char *file, int line, const pgdbm_config *config, size_t config_bytes, pgdbm_db **db,
@@ -126,6 +129,8 @@ void pgdbm_close(pgdbm_db *db)
         pgdbm__db_detach(db);
         pgdbm__db_release(db);
     }
+    if (pgdbm__db_is_enclosed(db))
+        pgdbm__db_leave(db);
     if (pool != NULL)
         pgdbm_pool_close(pool);
     pgdbm__db_free(db);
@@ -207,6 +212,8 @@ pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err)
         return PGDBM_OK;
     pthread_mutex_lock(&db->pool->lock);
     bool ended = db->ended;
+    if (pgdbm__db_is_enclosed(db) && !ended) /* what is open on the session may have been begun on another manager */
+        db = db->outer;
     struct pgdbm__spot inner = db->inner != NULL ? db->inner->spot : (struct pgdbm__spot){0};
     bool has_inner = db->inner != NULL;
     bool copying = !ended && db->member->copying; /* the session may be gone with the one around it */

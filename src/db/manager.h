@@ -8,9 +8,17 @@
 
 #include <pgdbm/transaction.h>
 
-enum pgdbm__db_kind { PGDBM__DB_MANAGER = 0, PGDBM__DB_TRANSACTION, PGDBM__DB_SAVEPOINT, PGDBM__DB_PINNED };
+enum pgdbm__db_kind {
+    PGDBM__DB_MANAGER = 0,
+    PGDBM__DB_TRANSACTION,
+    PGDBM__DB_SAVEPOINT,
+    PGDBM__DB_PINNED,
+    PGDBM__DB_ENCLOSED,    /* a manager of a pool whose only session is in an enclosing transaction (enclose.c) */
+    PGDBM__DB_ENCLOSED_PIN /* what pinning it gives: the same session once more */
+};
 
-/* Each savepoint and transaction on a session holds its outer one; the outermost holds the lease. */
+/* Each savepoint and transaction on a session holds its outer one; the outermost holds the lease. Of an enclosed manager
+ * the outer one is the enclosing transaction. */
 struct pgdbm_db {
     struct pgdbm_pool *pool;        /* one reference */
     struct pgdbm__account *account; /* its share of the pool; one reference */
@@ -19,9 +27,14 @@ struct pgdbm_db {
     bool has_schema;
     char schema[64];
 
-    /* Of transactions, savepoints and pinned sessions. `inner`, `cursors` and `ended` are guarded by the pool's lock. */
+    /* Of transactions, savepoints and pinned sessions. `inner`, `next`, `cursors` and `ended` are guarded
+     * by the pool's lock. */
     struct pgdbm__member *member; /* NULL: a plain manager */
-    pgdbm_db *outer, *inner;
+    pgdbm_db *outer;
+    union {
+        pgdbm_db *inner;
+        pgdbm_db *next; /* of an enclosed manager, which has no inner ones: another of them */
+    };
     struct pgdbm_cursor *cursors; /* that are open on it */
     bool ended;
     bool changed; /* a transaction, and pgdbm_schema_changed was called in it */
@@ -62,9 +75,35 @@ pgdbm_status pgdbm__db_check_transaction(const pgdbm_db *tx, const char *functio
 bool pgdbm__db_holds_lease(const pgdbm_db *tx);
 /* Gives back the handle's lease. */
 void pgdbm__db_release(pgdbm_db *db);
-/* The SQL that begins: BEGIN with its modes, or a savepoint of this depth. */
-pgdbm_status pgdbm__begin_compose(const pgdbm_tx_options *options, bool savepoint, unsigned depth, char *sql,
-                                  size_t sql_bytes, pgdbm_error *err);
+/* What pgdbm_begin on the handle makes, and the SQL for it: BEGIN with its modes, or a savepoint. */
+enum pgdbm__db_kind pgdbm__begin_kind(const pgdbm_db *db);
+pgdbm_status pgdbm__begin_compose(const pgdbm_db *db, const pgdbm_tx_options *options, char *sql, size_t sql_bytes,
+                                  pgdbm_error *err);
+/* `made` is about to begin inside of `db`, which refuses to work from now on. */
+void pgdbm__db_link(pgdbm_db *db, pgdbm_db *made);
+
+/* enclose.c */
+static inline bool pgdbm__db_is_enclosed(const pgdbm_db *db)
+{
+    return db->kind == PGDBM__DB_ENCLOSED || db->kind == PGDBM__DB_ENCLOSED_PIN;
+}
+/* Whether its statements are part of a transaction that is open already. */
+static inline bool pgdbm__db_is_inside(const pgdbm_db *db)
+{
+    return db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT || pgdbm__db_is_enclosed(db);
+}
+/* Makes a new manager one that is enclosed, if its pool is; and takes it out of the list before it is freed. */
+void pgdbm__db_enter(pgdbm_db *made);
+pgdbm_status pgdbm__db_pin_enclosed(pgdbm_db *db, struct pgdbm__spot spot, pgdbm_db **session, pgdbm_error *err);
+void pgdbm__db_leave(pgdbm_db *db);
+/* The enclosing transaction ends: its managers do, too. Locked. */
+void pgdbm__db_end_enclosed(pgdbm_db *tx);
+/* Runs a request of the handle's. On an enclosed manager in a savepoint of its own: a statement that fails undoes itself
+ * only, as it would outside of a transaction. */
+pgdbm_status pgdbm__db_run(pgdbm_db *db, const struct pgdbm__run *run, struct pgdbm__request *request,
+                           pgdbm_error *err);
+pgdbm_status pgdbm__db_step_begin(pgdbm_db *db, pgdbm_error *err);
+pgdbm_status pgdbm__db_step_end(pgdbm_db *db, pgdbm_status status, pgdbm_error *err);
 
 /* cursor.c: the handle is about to end: its cursors let go of it, and stay their owners' to close. Locked. */
 void pgdbm__db_orphan_cursors(pgdbm_db *db);

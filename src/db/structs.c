@@ -27,7 +27,7 @@ pgdbm_status pgdbm_fetch_structs_sized(pgdbm_db *db, const pgdbm_call *call, siz
         return status;
     struct pgdbm__request request = {
         .kind = PGDBM__REQUEST_EXECUTE, .sets = &params, .n_sets = 1, .rows = PGDBM__ROWS_STRUCTS, .shape = shape};
-    status = pgdbm__pool_run(&run, &request, err);
+    status = pgdbm__db_run(db, &run, &request, err);
     if (status == PGDBM_OK)
         *result = request.result;
     return status;
@@ -91,7 +91,7 @@ static pgdbm_status insert_some(pgdbm_db *db, struct insertion *insertion, size_
     if (status != PGDBM_OK || count == 0)
         return status;
     run.take_lease = true;
-    status = pgdbm__pool_run(&run, &request, err);
+    status = pgdbm__db_run(db, &run, &request, err);
     if (status == PGDBM_OK)
         insertion->affected += request.affected;
     else

@@ -31,14 +31,22 @@ static pgdbm_status check_options(const pgdbm_tx_options *options, bool savepoin
     return PGDBM_OK;
 }
 
-pgdbm_status pgdbm__begin_compose(const pgdbm_tx_options *options, bool savepoint, unsigned depth, char *sql,
-                                  size_t bytes, pgdbm_error *err)
+enum pgdbm__db_kind pgdbm__begin_kind(const pgdbm_db *db)
 {
-    pgdbm_status status = check_options(options, savepoint, err);
+    return pgdbm__db_is_inside(db) ? PGDBM__DB_SAVEPOINT : PGDBM__DB_TRANSACTION;
+}
+
+pgdbm_status pgdbm__begin_compose(const pgdbm_db *db, const pgdbm_tx_options *options, char *sql, size_t bytes,
+                                  pgdbm_error *err)
+{
+    bool savepoint = pgdbm__begin_kind(db) == PGDBM__DB_SAVEPOINT;
+    bool enclosed = pgdbm__db_is_enclosed(db); /* takes itself for a manager: what can be done of its wishes is done */
+    pgdbm_status status = check_options(options, savepoint && !enclosed, err);
     if (status != PGDBM_OK)
         return status;
     if (savepoint) {
-        snprintf(sql, bytes, "SAVEPOINT pgdbm_%u", depth);
+        snprintf(sql, bytes, "SAVEPOINT pgdbm_%u%s", db->depth + 1,
+                 options->read_only ? "; SET TRANSACTION READ ONLY" : "");
         return PGDBM_OK;
     }
     bool isolation = options->isolation != PGDBM_ISOLATION_DEFAULT;
@@ -78,17 +86,15 @@ pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const p
     pgdbm_tx_options chosen = {0};
     if (options != NULL)
         memcpy(&chosen, options, options_bytes < sizeof chosen ? options_bytes : sizeof chosen);
-    bool savepoint = db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT;
     char sql[96];
-    pgdbm_status status = pgdbm__begin_compose(&chosen, savepoint, db->depth + 1, sql, sizeof sql, err);
+    pgdbm_status status = pgdbm__begin_compose(db, &chosen, sql, sizeof sql, err);
     if (status == PGDBM_OK)
         status = pgdbm__pool_ours(db->pool, err);
     if (status == PGDBM_OK)
         status = pgdbm__db_usable(db, err);
     if (status != PGDBM_OK)
         return status;
-    pgdbm_db *made =
-        pgdbm__db_new_on(db, savepoint ? PGDBM__DB_SAVEPOINT : PGDBM__DB_TRANSACTION, (struct pgdbm__spot){file, line});
+    pgdbm_db *made = pgdbm__db_new_on(db, pgdbm__begin_kind(db), (struct pgdbm__spot){file, line});
     if (made == NULL)
         return pgdbm__fail_nomem(err, "beginning a transaction");
     if (db->member != NULL) {
@@ -100,14 +106,21 @@ pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const p
         pgdbm__db_free(made);
         return status;
     }
-    if (db->member != NULL) {
-        pthread_mutex_lock(&db->pool->lock);
-        made->outer = db;
-        db->inner = made;
-        pthread_mutex_unlock(&db->pool->lock);
-    }
+    if (db->member != NULL)
+        pgdbm__db_link(db, made);
     *tx = made;
     return PGDBM_OK;
+}
+
+void pgdbm__db_link(pgdbm_db *db, pgdbm_db *made)
+{
+    pthread_mutex_lock(&db->pool->lock);
+    if (pgdbm__db_is_enclosed(db) && db->outer != NULL)
+        db = db->outer;
+    made->member = db->member;
+    made->outer = db;
+    db->inner = made;
+    pthread_mutex_unlock(&db->pool->lock);
 }
 
 bool pgdbm__db_detach(pgdbm_db *tx)
@@ -115,6 +128,7 @@ bool pgdbm__db_detach(pgdbm_db *tx)
     pthread_mutex_lock(&tx->pool->lock);
     bool had_inner = tx->inner != NULL;
     pgdbm__db_orphan_cursors(tx);
+    pgdbm__db_end_enclosed(tx);
     for (pgdbm_db *inner = tx->inner; inner != NULL; inner = inner->inner)
         inner->ended = true;
     if (tx->inner != NULL)
@@ -277,6 +291,8 @@ pgdbm_status pgdbm_retire(pgdbm_db *session, pgdbm_error *err)
 {
     if (session == NULL)
         return pgdbm__fail_null(err, "pgdbm_retire", "session");
+    if (session->kind == PGDBM__DB_ENCLOSED_PIN)
+        return PGDBM_OK; /* it ends with its pool */
     if (session->kind != PGDBM__DB_PINNED) {
         pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "pgdbm_retire: the handle is not a pinned session");
         pgdbm__error_hint(err, "pass what pgdbm_pin handed out");
@@ -293,7 +309,7 @@ pgdbm_status pgdbm_session_pid(pgdbm_db *session, int *pid, pgdbm_error *err)
     if (session == NULL || pid == NULL)
         return pgdbm__fail_null(err, "pgdbm_session_pid", session == NULL ? "session" : "pid");
     *pid = 0;
-    if (session->member == NULL) {
+    if (session->member == NULL || session->kind == PGDBM__DB_ENCLOSED) {
         pgdbm__fail(err, PGDBM_ERR_ARGUMENT, "pgdbm_session_pid: a manager has no session of its own");
         pgdbm__error_hint(err, "pass what pgdbm_pin or pgdbm_begin handed out");
         return PGDBM_ERR_ARGUMENT;
@@ -309,6 +325,8 @@ pgdbm_status pgdbm_pin_at(const char *file, int line, pgdbm_db *db, pgdbm_db **s
     if (db == NULL || session == NULL)
         return pgdbm__fail_null(err, "pgdbm_pin", db == NULL ? "db" : "session");
     *session = NULL;
+    if (db->kind == PGDBM__DB_ENCLOSED)
+        return pgdbm__db_pin_enclosed(db, (struct pgdbm__spot){file, line}, session, err);
     if (db->kind != PGDBM__DB_MANAGER) {
         pgdbm__fail(err, PGDBM_ERR_TRANSACTION,
                     "a transaction and a pinned session have a session of their own already");

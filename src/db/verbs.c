@@ -22,7 +22,7 @@ static pgdbm_status run_one(pgdbm_db *db, const char *function, const pgdbm_call
     request->sets = &params;
     request->n_sets = 1;
     request->rows = rows;
-    status = pgdbm__pool_run(&run, request, err);
+    status = pgdbm__db_run(db, &run, request, err);
     request->sets = NULL;
     return status;
 }
@@ -169,7 +169,7 @@ pgdbm_status pgdbm_execute_many_sized(pgdbm_db *db, const pgdbm_call *call, size
         status = pgdbm__db_check_params(&sets[i], "pgdbm_execute_many", err);
     run.take_lease = true; /* a long run of messages must not stand before a neighbour's statement */
     if (status == PGDBM_OK && n_sets > 0)
-        status = pgdbm__pool_run(&run, &request, err);
+        status = pgdbm__db_run(db, &run, &request, err);
     if (status != PGDBM_OK)
         pgdbm__run_name_set(&request, err);
     if (status == PGDBM_OK && rows_affected != NULL)
@@ -178,8 +178,8 @@ pgdbm_status pgdbm_execute_many_sized(pgdbm_db *db, const pgdbm_call *call, size
 }
 
 /* Streams on a session of the handle's own, or one taken for this. *stopped: the callback had enough. */
-static pgdbm_status stream_on(struct pgdbm__run *run, pgdbm_params params, pgdbm_row_callback on_row, void *context,
-                              bool *stopped, pgdbm_error *err)
+static pgdbm_status stream_on(pgdbm_db *db, struct pgdbm__run *run, pgdbm_params params, pgdbm_row_callback on_row,
+                              void *context, bool *stopped, pgdbm_error *err)
 {
     struct pgdbm__request request = {
         .kind = PGDBM__REQUEST_EXECUTE,
@@ -192,7 +192,7 @@ static pgdbm_status stream_on(struct pgdbm__run *run, pgdbm_params params, pgdbm
     run->take_lease = true;
     if (run->lease != NULL)
         pgdbm__pool_hold(run->pool, run->lease);
-    pgdbm_status status = pgdbm__pool_run(run, &request, err);
+    pgdbm_status status = pgdbm__db_run(db, run, &request, err);
     if (run->lease != NULL)
         pgdbm__pool_let_go(run->pool, run->lease);
     *stopped = request.stopped;
@@ -210,7 +210,7 @@ static pgdbm_status stream_writing(pgdbm_db *db, struct pgdbm__run *run, pgdbm_p
     if (status != PGDBM_OK)
         return status;
     run->lease = tx->member;
-    status = stream_on(run, params, on_row, context, &stopped, err);
+    status = stream_on(tx, run, params, on_row, context, &stopped, err);
     if (status == PGDBM_OK && !stopped)
         return pgdbm_commit(tx, err);
     (void)pgdbm_rollback(tx, NULL);
@@ -233,7 +233,7 @@ pgdbm_status pgdbm_stream_sized(const char *file, int line, pgdbm_db *db, const 
         run.deadline = PGDBM__NEVER; /* a stream lasts as long as its consumer takes */
     if (db->member == NULL && (pgdbm__sql_effects(sql, strlen(sql)) & PGDBM__EFFECT_WRITE) != 0)
         return stream_writing(db, &run, params, on_row, context, err);
-    return stream_on(&run, params, on_row, context, &stopped, err);
+    return stream_on(db, &run, params, on_row, context, &stopped, err);
 }
 
 pgdbm_status pgdbm_table_exists(pgdbm_db *db, const char *table, bool *exists, pgdbm_error *err)
@@ -296,7 +296,9 @@ pgdbm_status pgdbm_execute_simple_sized(pgdbm_db *db, const pgdbm_call *call, si
     if (status != PGDBM_OK)
         return status;
     atomic_store(&member->session.dirty, true); /* several statements may do anything */
-    status = pgdbm__session_command(&member->session, sql, run.deadline, err);
+    status = pgdbm__db_step_begin(db, err);
+    if (status == PGDBM_OK)
+        status = pgdbm__db_step_end(db, pgdbm__session_command(&member->session, sql, run.deadline, err), err);
     if (run.lease == NULL)
         pgdbm__pool_release(db->pool, member, &need);
     if (pgdbm__is_observed(&db->pool->observers)) {

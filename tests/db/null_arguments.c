@@ -187,6 +187,7 @@ static void transactions_refuse_null(void **state)
     REFUSES("db", pgdbm_pin(NULL, &tx, out));
     REFUSES("session", pgdbm_pin(db, NULL, out));
     REFUSES("session", pgdbm_retire(NULL, out));
+    REFUSES("tx", pgdbm_enclose(NULL, out));
     REFUSES("session", pgdbm_session_pid(NULL, &pid, out));
     REFUSES("pid", pgdbm_session_pid(db, NULL, out));
     assert_ok(pgdbm_transact(db, NULL, body, NULL, &err));

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Enclosing: the managers of a pool work inside of one transaction, which is how tests undo what code does that begins and
+ * commits by itself. An enclosed manager is one that always has the enclosing transaction's session; beginning on it makes a
+ * savepoint of that transaction. The list of them, and what the pool is enclosed in, is guarded by the pool's lock. */
+#include "db/manager.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+
+pgdbm_status pgdbm_enclose(pgdbm_db *tx, pgdbm_error *err)
+{
+    pgdbm_status status = pgdbm__db_check_transaction(tx, "pgdbm_enclose", err);
+    if (status == PGDBM_OK)
+        status = pgdbm__db_usable(tx, err);
+    if (status != PGDBM_OK)
+        return status;
+    struct pgdbm_pool *pool = tx->pool;
+    pthread_mutex_lock(&pool->lock);
+    bool taken = pool->enclosure != NULL;
+    if (!taken && tx->kind == PGDBM__DB_TRANSACTION)
+        pool->enclosure = tx;
+    pthread_mutex_unlock(&pool->lock);
+    if (!taken && tx->kind == PGDBM__DB_TRANSACTION)
+        return PGDBM_OK;
+    pgdbm__fail(err, PGDBM_ERR_TRANSACTION, "pgdbm_enclose: %s",
+                taken ? "another transaction encloses the pool" : "a nested transaction cannot enclose its pool");
+    pgdbm__error_hint(err, "pass what pgdbm_begin on a manager handed out, one for each pool at a time");
+    return PGDBM_ERR_TRANSACTION;
+}
+
+/* Locked. */
+static void enter(pgdbm_db *made, pgdbm_db *enclosure, enum pgdbm__db_kind kind)
+{
+    made->kind = kind;
+    made->member = enclosure->member;
+    made->outer = enclosure;
+    made->depth = enclosure->depth;
+    made->next = made->pool->enclosed;
+    made->pool->enclosed = made;
+}
+
+void pgdbm__db_enter(pgdbm_db *made)
+{
+    pthread_mutex_lock(&made->pool->lock);
+    if (made->pool->enclosure != NULL)
+        enter(made, made->pool->enclosure, PGDBM__DB_ENCLOSED);
+    pthread_mutex_unlock(&made->pool->lock);
+}
+
+pgdbm_status pgdbm__db_pin_enclosed(pgdbm_db *db, struct pgdbm__spot spot, pgdbm_db **session, pgdbm_error *err)
+{
+    pgdbm_status status = pgdbm__db_usable(db, err);
+    if (status != PGDBM_OK)
+        return status;
+    pgdbm_db *made = pgdbm__db_new_on(db, PGDBM__DB_ENCLOSED_PIN, spot);
+    if (made == NULL)
+        return pgdbm__fail_nomem(err, "pinning a session");
+    pthread_mutex_lock(&db->pool->lock);
+    bool good = !db->ended;
+    if (good)
+        enter(made, db->outer, PGDBM__DB_ENCLOSED_PIN);
+    pthread_mutex_unlock(&db->pool->lock);
+    if (!good) {
+        pgdbm__db_free(made);
+        return pgdbm__db_usable(db, err);
+    }
+    *session = made;
+    return PGDBM_OK;
+}
+
+void pgdbm__db_leave(pgdbm_db *db)
+{
+    pthread_mutex_lock(&db->pool->lock);
+    pgdbm__db_orphan_cursors(db);
+    pgdbm_db **at = &db->pool->enclosed;
+    while (*at != NULL && *at != db)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = db->next;
+    pthread_mutex_unlock(&db->pool->lock);
+}
+
+void pgdbm__db_end_enclosed(pgdbm_db *tx)
+{
+    if (tx->pool->enclosure != tx)
+        return;
+    tx->pool->enclosure = NULL;
+    while (tx->pool->enclosed != NULL) {
+        pgdbm_db *db = tx->pool->enclosed;
+        tx->pool->enclosed = db->next;
+        pgdbm__db_orphan_cursors(db);
+        db->ended = true;
+        db->outer = db->next = NULL;
+    }
+}
+
+/* Commands of the enclosure's own are none that a user sent: observers are not told. */
+static pgdbm_status command(pgdbm_db *db, const char *sql, pgdbm_error *err)
+{
+    int timeout_ms = db->pool->config->values.command_timeout_ms;
+    pgdbm__lease_quiesce(db->pool, db->member);
+    return pgdbm__session_command(&db->member->session, sql, pgdbm__deadline(timeout_ms > 0 ? timeout_ms : -1), err);
+}
+
+pgdbm_status pgdbm__db_step_begin(pgdbm_db *db, pgdbm_error *err)
+{
+    return pgdbm__db_is_enclosed(db) ? command(db, "SAVEPOINT pgdbm_step", err) : PGDBM_OK;
+}
+
+pgdbm_status pgdbm__db_step_end(pgdbm_db *db, pgdbm_status status, pgdbm_error *err)
+{
+    if (!pgdbm__db_is_enclosed(db))
+        return status;
+    if (status == PGDBM_OK)
+        return command(db, "RELEASE SAVEPOINT pgdbm_step", err);
+    /* Also when nothing reached the server: then there is nothing to undo. */
+    (void)command(db, "ROLLBACK TO SAVEPOINT pgdbm_step; RELEASE SAVEPOINT pgdbm_step", NULL);
+    return status;
+}
+
+pgdbm_status pgdbm__db_run(pgdbm_db *db, const struct pgdbm__run *run, struct pgdbm__request *request, pgdbm_error *err)
+{
+    pgdbm_status status = pgdbm__db_step_begin(db, err);
+    return status == PGDBM_OK ? pgdbm__db_step_end(db, pgdbm__pool_run(run, request, err), err) : status;
+}
