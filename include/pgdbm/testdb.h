@@ -88,6 +88,25 @@ PGDBM_EXPORT const char *pgdbm_testdb_name(const pgdbm_testdb *testdb);
  * handle. */
 PGDBM_EXPORT void pgdbm_testdb_drop(pgdbm_testdb *testdb);
 
+/* Isolation by rollback, for tests that can share a database: a manager inside of a transaction that ends with a rollback,
+ * which takes less than a millisecond. Code under test gets it as the manager it would get anyhow, and may begin and
+ * commit (these become savepoints), attach managers to its pool (pgdbm_pool_of), and open modules on it; nothing of that
+ * is there afterwards. Nobody else sees it either: it has one session, and a pool of its own. What is different from a
+ * manager of many sessions is said at pgdbm_enclose in <pgdbm/transaction.h>; now() stands still, and sequences are not
+ * put back. `schema` NULL: that of the database's manager. `*db` is released with pgdbm_testdb_isolated_end, or by
+ * dropping the database, never with pgdbm_close. Several may be open at once, each blind to the others. Errors: those of
+ * pgdbm_open and pgdbm_begin. The testdb is used by one thread at a time, the managers by others too. */
+PGDBM_EXPORT pgdbm_status pgdbm_testdb_isolated_as(pgdbm_testdb *testdb, const char *schema, pgdbm_db **db,
+                                                   pgdbm_error *err);
+static inline pgdbm_status pgdbm_testdb_isolated(pgdbm_testdb *testdb, pgdbm_db **db, pgdbm_error *err)
+{
+    return pgdbm_testdb_isolated_as(testdb, NULL, db, err);
+}
+
+/* Undoes what was done on the manager and all that were attached to its pool, and releases it; managers and transactions
+ * that code under test has not released answer PGDBM_ERR_TRANSACTION, and are still to be released. NULL is legal. */
+PGDBM_EXPORT void pgdbm_testdb_isolated_end(pgdbm_testdb *testdb, pgdbm_db *db);
+
 static inline void pgdbm_testdb_drop_at(pgdbm_testdb **testdb)
 {
     pgdbm_testdb_drop(*testdb);

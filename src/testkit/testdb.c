@@ -12,15 +12,6 @@
 
 #define TIMEOUT_MS 60000
 
-struct pgdbm_testdb {
-    pgdbm_db *manager;
-    char *url;
-    char *admin_url;
-    pid_t owner;
-    bool expected; /* the janitor knows of it */
-    char name[PGDBM__NAME_BYTES];
-};
-
 static const char function[] = "pgdbm_testdb_create";
 
 static pgdbm_status refuse(pgdbm_error *err, const char *what, const char *hint)
@@ -257,6 +248,7 @@ void pgdbm_testdb_drop(pgdbm_testdb *testdb)
 {
     if (testdb == NULL)
         return;
+    pgdbm__isolations_close(&testdb->isolations);
     pgdbm_close(testdb->manager);
     struct pgdbm__admin admin;
     if (testdb->expected && testdb->owner == getpid() &&

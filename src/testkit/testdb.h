@@ -80,6 +80,24 @@ pgdbm_status pgdbm__testdb_open(const struct pgdbm__making *making, const char *
 pgdbm_status pgdbm__testdb_fill(pgdbm_db *db, const pgdbm_testdb_options *options, pgdbm_error *err);
 const char *pgdbm__testdb_schema(const pgdbm_testdb_options *options);
 
+/* isolated.c: the isolated managers of a database. */
+struct pgdbm__isolation;
+struct pgdbm__isolations {
+    struct pgdbm__isolation *first;
+};
+/* Ends them all and closes their pools. */
+void pgdbm__isolations_close(struct pgdbm__isolations *isolations);
+
+struct pgdbm_testdb {
+    pgdbm_db *manager;
+    char *url;
+    char *admin_url;
+    struct pgdbm__isolations isolations;
+    pid_t owner;
+    bool expected; /* the janitor knows of it */
+    char name[PGDBM__NAME_BYTES];
+};
+
 /* template.c */
 #define PGDBM__TEMPLATE_MARK "pgdbm_template_"
 /* The name of a database that has what the options say, made if there is none yet. */
