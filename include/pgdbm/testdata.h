@@ -72,5 +72,64 @@ PGDBM_EXPORT pgdbm_status pgdbm_rows_check_count(pgdbm_db *db, const char *sql_o
  * sequences begin anew (RESTART IDENTITY). One statement. Errors also: SCHEMA (a bad name). */
 PGDBM_EXPORT pgdbm_status pgdbm_rows_truncate(pgdbm_db *db, const char *tables, pgdbm_error *err);
 
+/* ---- snapshots ---- */
+
+typedef struct pgdbm_snapshot pgdbm_snapshot;
+
+/* Keeps the rows of a table, or of a statement, in memory. `*snapshot` is the caller's, released with pgdbm_snapshot_free;
+ * `db` must stay as long as it is checked. */
+PGDBM_EXPORT pgdbm_status pgdbm_snapshot_take(pgdbm_db *db, const char *sql_or_table, pgdbm_snapshot **snapshot,
+                                              pgdbm_error *err);
+
+/* Whether the rows are still the same; where they stand in the table does not count. Else TESTDB, whose detail has a line for
+ * each row by its primary key: ~ changed (column: old -> new), + added, - removed. Of a statement, and of a table without a
+ * primary key, rows are compared as a whole: - and +. May be called again. */
+PGDBM_EXPORT pgdbm_status pgdbm_snapshot_check(pgdbm_snapshot *snapshot, pgdbm_error *err);
+
+/* NULL is legal. */
+PGDBM_EXPORT void pgdbm_snapshot_free(pgdbm_snapshot *snapshot);
+
+/* ---- captures: which statements were sent ---- */
+
+typedef struct pgdbm_capture pgdbm_capture;
+
+/* All zero: statements, by whatever verb, and COPYs. A batch counts by its statements, pgdbm_execute_many once, a cursor when
+ * it is opened. */
+typedef struct pgdbm_capture_options {
+    bool control; /* BEGIN, COMMIT, ROLLBACK, savepoints, too */
+    bool fetches; /* and each further piece of a cursor */
+} pgdbm_capture_options;
+
+PGDBM_EXPORT pgdbm_status pgdbm_capture_begin_sized(pgdbm_db *db, const pgdbm_capture_options *options,
+                                                    size_t options_bytes, pgdbm_capture **capture, pgdbm_error *err);
+
+/* From now on keeps the texts of what is sent through the pool of `db` (<pgdbm/observe.h>), by all of its managers and
+ * threads. `*capture` is the caller's, released with pgdbm_capture_end. */
+static inline pgdbm_status pgdbm_capture_begin(pgdbm_db *db, pgdbm_capture **capture, pgdbm_error *err)
+{
+    return pgdbm_capture_begin_sized(db, NULL, 0, capture, err);
+}
+
+static inline pgdbm_status pgdbm_capture_begin_with(pgdbm_db *db, const pgdbm_capture_options *options,
+                                                    pgdbm_capture **capture, pgdbm_error *err)
+{
+    return pgdbm_capture_begin_sized(db, options, sizeof *options, capture, err);
+}
+
+/* How many were sent so far. Any thread. */
+PGDBM_EXPORT size_t pgdbm_capture_count(pgdbm_capture *capture);
+
+/* The number of different texts, and one of them, in the order in which they came first; how often it was sent goes to
+ * `*times` (may be NULL). Templates are expanded. Borrowed from the capture; NULL when there is no such number. Any thread. */
+PGDBM_EXPORT size_t pgdbm_capture_texts(pgdbm_capture *capture);
+PGDBM_EXPORT const char *pgdbm_capture_statement(pgdbm_capture *capture, size_t number, size_t *times);
+
+/* Whether at most `limit` were sent so far. Else TESTDB, whose detail has the texts with their counts, the most frequent
+ * first: a query for each row of another one (N+1) stands at the top. Errors also: NOMEM (a text could not be kept). */
+PGDBM_EXPORT pgdbm_status pgdbm_capture_check_at_most(pgdbm_capture *capture, size_t limit, pgdbm_error *err);
+
+/* Ends and frees it. NULL is legal. */
+PGDBM_EXPORT void pgdbm_capture_end(pgdbm_capture *capture);
+
 PGDBM_END_DECLS
 #endif

@@ -68,4 +68,32 @@ const char *pgdbm__show_cell(const char *cell, const char *other, char *out, siz
 void pgdbm__show_lines(const char *const *names, size_t n_columns, const struct pgdbm__line *lines, size_t n_lines,
                        char *out, size_t out_bytes);
 
+/* --- difference.c --- */
+
+struct pgdbm__row {
+    const char *const *cells;
+    size_t n_columns;
+    size_t number;
+};
+
+/* Two sets of rows with the same columns, and what differs between them. */
+struct pgdbm__difference {
+    const struct pgdbm__grid *expected, *got;
+    struct pgdbm__row *rows; /* of both, sorted */
+    bool *missing, *more;    /* by row: it has no match */
+    size_t n_missing, n_more;
+    struct pgdbm__line *lines;
+    size_t n_lines;
+};
+
+/* False when memory is short; pgdbm__difference_free accepts that. Both grids stay while it is used. */
+bool pgdbm__difference_make(struct pgdbm__difference *difference, const struct pgdbm__grid *expected,
+                            const struct pgdbm__grid *got);
+/* Finds what differs: as sets in which each row counts as often as it occurs; or row for row. */
+void pgdbm__difference_of_sets(struct pgdbm__difference *difference);
+void pgdbm__difference_of_order(struct pgdbm__difference *difference);
+/* Makes the lines to be shown. */
+void pgdbm__difference_list(struct pgdbm__difference *difference);
+void pgdbm__difference_free(struct pgdbm__difference *difference);
+
 #endif

@@ -6,7 +6,6 @@
 #include "testkit/data.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 static pgdbm_status check_arguments(const char *function, const pgdbm_db *db, const char *text, const char *argument,
@@ -34,145 +33,8 @@ static bool is_ordered(const char *sql)
     return false;
 }
 
-struct row {
-    const char *const *cells;
-    size_t n_columns;
-    size_t number;
-};
-
-static int compare(const void *one, const void *other)
-{
-    const struct row *left = one, *right = other;
-    return pgdbm__compare_rows(left->cells, right->cells, left->n_columns);
-}
-
-/* Two sets of rows with the same columns, and what differs between them. */
-struct difference {
-    const struct pgdbm__grid *expected, *got;
-    struct row *rows;     /* of both, sorted */
-    bool *missing, *more; /* by row: it has no match */
-    size_t n_missing, n_more;
-    struct pgdbm__line *lines;
-    size_t n_lines;
-};
-
-static void free_difference(struct difference *difference)
-{
-    pgdbm__free(difference->rows);
-    pgdbm__free(difference->missing);
-    pgdbm__free(difference->more);
-    pgdbm__free(difference->lines);
-}
-
-static bool make_difference(struct difference *difference, const struct pgdbm__grid *expected,
-                            const struct pgdbm__grid *got)
-{
-    size_t n_rows = expected->n_rows + got->n_rows;
-    *difference = (struct difference){.expected = expected, .got = got};
-    difference->rows = pgdbm__alloc_zero(n_rows + 1, sizeof *difference->rows);
-    difference->missing = pgdbm__alloc_zero(expected->n_rows + 1, sizeof *difference->missing);
-    difference->more = pgdbm__alloc_zero(got->n_rows + 1, sizeof *difference->more);
-    difference->lines = pgdbm__alloc_zero(n_rows + 1, sizeof *difference->lines);
-    return difference->rows != NULL && difference->missing != NULL && difference->more != NULL &&
-           difference->lines != NULL;
-}
-
-static struct row *sort(struct row *rows, const struct pgdbm__grid *grid)
-{
-    for (size_t i = 0; i < grid->n_rows; i++)
-        rows[i] = (struct row){pgdbm__grid_row(grid, i), grid->n_columns, i};
-    qsort(rows, grid->n_rows, sizeof *rows, compare);
-    return rows;
-}
-
-/* Each row has a match as often as the other side has it. */
-static void match_sets(struct difference *difference)
-{
-    const struct row *expected = sort(difference->rows, difference->expected);
-    const struct row *got = sort(difference->rows + difference->expected->n_rows, difference->got);
-    size_t n_expected = difference->expected->n_rows;
-    size_t n_got = difference->got->n_rows;
-    for (size_t i = 0, j = 0; i < n_expected || j < n_got;) {
-        int order = i == n_expected ? 1 : j == n_got ? -1 : compare(&expected[i], &got[j]);
-        if (order < 0)
-            difference->missing[expected[i].number] = true;
-        if (order > 0)
-            difference->more[got[j].number] = true;
-        difference->n_missing += order < 0;
-        difference->n_more += order > 0;
-        i += order <= 0;
-        j += order >= 0;
-    }
-}
-
-static bool same_row(const struct difference *difference, size_t expected, size_t got)
-{
-    return pgdbm__compare_rows(pgdbm__grid_row(difference->expected, expected), pgdbm__grid_row(difference->got, got),
-                               difference->got->n_columns) == 0;
-}
-
-/* By place: what is between the rows that both begin and end with. */
-static void match_order(struct difference *difference)
-{
-    size_t n_expected = difference->expected->n_rows;
-    size_t n_got = difference->got->n_rows;
-    size_t shorter = n_expected < n_got ? n_expected : n_got;
-    size_t head = 0, tail = 0;
-    memset(difference->missing, 0, n_expected * sizeof *difference->missing);
-    memset(difference->more, 0, n_got * sizeof *difference->more);
-    while (head < shorter && same_row(difference, head, head))
-        head++;
-    while (tail < shorter - head && same_row(difference, n_expected - 1 - tail, n_got - 1 - tail))
-        tail++;
-    for (size_t i = head; i < n_expected - tail; i++)
-        difference->missing[i] = i >= n_got - tail || !same_row(difference, i, i);
-    for (size_t i = head; i < n_got - tail; i++)
-        difference->more[i] = i >= n_expected - tail || !same_row(difference, i, i);
-    difference->n_missing = difference->n_more = 0;
-    for (size_t i = 0; i < n_expected; i++)
-        difference->n_missing += difference->missing[i];
-    for (size_t i = 0; i < n_got; i++)
-        difference->n_more += difference->more[i];
-}
-
-static void add_line(struct difference *difference, char sign, const char *const *cells, const char *const *other)
-{
-    difference->lines[difference->n_lines++] = (struct pgdbm__line){sign, cells, other};
-}
-
-/* The row that came in the place of a missing one: the first that has the same first value, or the number of rows. */
-static size_t find_other(const struct difference *difference, size_t missing)
-{
-    const struct pgdbm__grid *got = difference->got;
-    const char *first = pgdbm__grid_row(difference->expected, missing)[0];
-    size_t i = 0;
-    while (i < got->n_rows && !(difference->more[i] && pgdbm__same_text(pgdbm__grid_row(got, i)[0], first)))
-        i++;
-    return i;
-}
-
-/* Missing rows in their order, each followed by what seems to have come instead, then what else came. */
-static void list_lines(struct difference *difference)
-{
-    const struct pgdbm__grid *got = difference->got;
-    for (size_t i = 0; i < difference->expected->n_rows; i++) {
-        if (!difference->missing[i])
-            continue;
-        const char *const *cells = pgdbm__grid_row(difference->expected, i);
-        size_t other = difference->n_lines < 100 ? find_other(difference, i) : got->n_rows;
-        const char *const *beside = other < got->n_rows ? pgdbm__grid_row(got, other) : NULL;
-        add_line(difference, '-', cells, beside);
-        if (beside == NULL)
-            continue;
-        add_line(difference, '+', beside, cells);
-        difference->more[other] = false;
-    }
-    for (size_t i = 0; i < got->n_rows; i++)
-        if (difference->more[i])
-            add_line(difference, '+', pgdbm__grid_row(got, i), NULL);
-}
-
-static pgdbm_status report(struct difference *difference, const char *sql_or_table, bool other_order, pgdbm_error *err)
+static pgdbm_status report(struct pgdbm__difference *difference, const char *sql_or_table, bool other_order,
+                           pgdbm_error *err)
 {
     char name[140];
     char text[sizeof err->detail];
@@ -183,7 +45,7 @@ static pgdbm_status report(struct difference *difference, const char *sql_or_tab
         pgdbm__fail(err, PGDBM_ERR_TESTDB,
                     "%s has other rows than expected: %zu missing, %zu unexpected, %zu as expected", name,
                     difference->n_missing, difference->n_more, difference->expected->n_rows - difference->n_missing);
-    list_lines(difference);
+    pgdbm__difference_list(difference);
     pgdbm__show_lines(difference->expected->names, difference->expected->n_columns, difference->lines,
                       difference->n_lines, text, sizeof text);
     pgdbm__error_detail(err, "%s", text);
@@ -196,19 +58,19 @@ static pgdbm_status report(struct difference *difference, const char *sql_or_tab
 static pgdbm_status compare_grids(const char *sql_or_table, const struct pgdbm__grid *expected,
                                   const struct pgdbm__grid *got, pgdbm_error *err)
 {
-    struct difference difference;
+    struct pgdbm__difference difference;
     pgdbm_status status = PGDBM_OK;
     bool ordered = !pgdbm__is_table(sql_or_table) && is_ordered(sql_or_table);
-    if (make_difference(&difference, expected, got)) {
-        match_sets(&difference);
+    if (pgdbm__difference_make(&difference, expected, got)) {
+        pgdbm__difference_of_sets(&difference);
         bool same_set = difference.n_missing + difference.n_more == 0;
         if (ordered)
-            match_order(&difference);
+            pgdbm__difference_of_order(&difference);
         if (difference.n_missing + difference.n_more > 0)
             status = report(&difference, sql_or_table, same_set, err);
     } else
         status = pgdbm__fail_nomem(err, "comparing rows");
-    free_difference(&difference);
+    pgdbm__difference_free(&difference);
     return status;
 }
 
