@@ -1,124 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Every allocation fails once: the call says out of memory or succeeds, nothing leaks, and the pool goes on. Then the
  * same with everything failing from some allocation on. */
-#include "db/stage.h"
+#include "faults/sweep.h"
 
 #include <pgdbm/batch.h>
 #include <pgdbm/copy.h>
 #include <pgdbm/future.h>
 #include <pgdbm/json.h>
 #include <pgdbm/listen.h>
-#include <pgdbm/memory.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-/* Counts what lives, and fails on demand. In force for the whole program. */
-static atomic_long live, countdown;
-static atomic_bool armed, all_from_then_on, has_failed;
-
-static bool must_fail(void)
-{
-    if (!atomic_load(&armed))
-        return false;
-    long left = atomic_fetch_sub(&countdown, 1);
-    bool fails = left == 1 || (left < 1 && atomic_load(&all_from_then_on));
-    if (fails)
-        atomic_store(&has_failed, true);
-    return fails;
-}
-
-static void *reallocate(void *memory, size_t bytes, void *context)
-{
-    (void)context;
-    if (must_fail())
-        return NULL;
-    void *moved = realloc(memory, bytes);
-    if (memory == NULL && moved != NULL)
-        atomic_fetch_add(&live, 1);
-    return moved;
-}
-
-static void release(void *memory, void *context)
-{
-    (void)context;
-    if (memory != NULL)
-        atomic_fetch_sub(&live, 1);
-    free(memory);
-}
-
-static void arm(long which, bool and_all_later)
-{
-    atomic_store(&has_failed, false);
-    atomic_store(&all_from_then_on, and_all_later);
-    atomic_store(&countdown, which);
-    atomic_store(&armed, true);
-}
-
-static bool disarm(void)
-{
-    atomic_store(&armed, false);
-    return atomic_load(&has_failed);
-}
-
-static pgdbm_config pool_config(const struct stage *stage)
-{
-    return (pgdbm_config){.connection_string = stage->url,
-                          .min_connections = 1,
-                          .max_connections = 1,
-                          .fail_fast = true,
-                          .schema = "app",
-                          .on_duplicate_pool = PGDBM_ALLOW};
-}
-
-/* A scenario runs on a pool that is there already (db), or opens its own (NULL). */
-typedef pgdbm_status (*scenario)(struct stage *stage, pgdbm_db *db, pgdbm_error *err);
-
-static void run_one(struct stage *stage, pgdbm_db *db, scenario run, long which, bool all)
-{
-    pgdbm_error err = {0};
-    arm(which, all);
-    pgdbm_status status = run(stage, db, &err);
-    disarm();
-    if (status != PGDBM_OK && status != PGDBM_ERR_NOMEM)
-        fail_msg("allocation %ld%s: expected success or PGDBM_ERR_NOMEM, came %s: %s", which,
-                 all ? " and all later" : "", pgdbm_status_name(status), err.message);
-    if (status != PGDBM_OK && (err.status != status || err.message[0] == '\0'))
-        fail_msg("allocation %ld: the error is not filled", which);
-    if (db != NULL)
-        stage_expect_number(db, "SELECT 1::int8", 1);
-}
-
-/* Fails the first allocation, the second, and so on, until the scenario needs no more. */
-static void sweep(void **state, scenario run, bool on_a_pool)
-{
-    struct stage *stage = *state;
-    pgdbm_error err;
-    long failures = 0;
-    for (int all = 0; all < 2; all++) {
-        long before = atomic_load(&live);
-        pgdbm_db *db = NULL;
-        if (on_a_pool) {
-            pgdbm_config config = pool_config(stage);
-            assert_ok(pgdbm_open(&config, &db, &err));
-            stage_run(db, "CREATE SCHEMA IF NOT EXISTS app");
-        }
-        bool reached = true;
-        for (long which = 1; reached; which++) {
-            run_one(stage, db, run, which, all == 1);
-            reached = atomic_load(&has_failed);
-            failures += reached;
-        }
-        pgdbm_close(db);
-        if (atomic_load(&live) != before)
-            fail_msg("%ld allocations were not given back", atomic_load(&live) - before);
-    }
-    assert_true(failures > 0);
-}
 
 static pgdbm_status open_attach_and_close(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
 {
-    pgdbm_config config = pool_config(stage);
+    pgdbm_config config = sweep_config(stage);
     pgdbm_db *other = NULL;
     (void)db;
     config.schema = NULL;
@@ -136,14 +30,6 @@ static void opening_attaching_and_closing(void **state)
     sweep(state, open_attach_and_close, false);
 }
 
-/* A new text each time, so that it is not found among the statements. */
-static const char *fresh(char *sql, size_t bytes, const char *text)
-{
-    static int number;
-    snprintf(sql, bytes, "%s -- %d", text, number++);
-    return sql;
-}
-
 static pgdbm_status run_statements(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
 {
     char sql[200];
@@ -153,14 +39,14 @@ static pgdbm_status run_statements(struct stage *stage, pgdbm_db *db, pgdbm_erro
     pgdbm_result *rows = NULL;
     (void)stage;
     pgdbm_status status =
-        pgdbm_execute(db, fresh(sql, sizeof sql, "CREATE TABLE IF NOT EXISTS {{tables.t}} (n int8, s text)"),
+        pgdbm_execute(db, sweep_fresh(sql, sizeof sql, "CREATE TABLE IF NOT EXISTS {{tables.t}} (n int8, s text)"),
                       pgdbm_no_args, NULL, err);
     if (status == PGDBM_OK)
-        status = pgdbm_execute(db, fresh(sql, sizeof sql, "INSERT INTO {{tables.t}} VALUES ($1, $2)"),
+        status = pgdbm_execute(db, sweep_fresh(sql, sizeof sql, "INSERT INTO {{tables.t}} VALUES ($1, $2)"),
                                pgdbm_args(1, "one"), NULL, err);
     if (status == PGDBM_OK)
         status = pgdbm_fetch_all(
-            db, fresh(sql, sizeof sql, "SELECT n, now(), repeat('x', 9000) FROM generate_series(1, $1::int) n"),
+            db, sweep_fresh(sql, sizeof sql, "SELECT n, now(), repeat('x', 9000) FROM generate_series(1, $1::int) n"),
             pgdbm_args(20), &rows, err);
     if (status == PGDBM_OK)
         status = pgdbm_get_text(rows, 3, 1, &shown, err);
@@ -209,13 +95,13 @@ static pgdbm_status run_json(struct stage *stage, pgdbm_db *db, pgdbm_error *err
     char *text = NULL;
     (void)stage;
     pgdbm_status status =
-        pgdbm_execute(db, fresh(sql, sizeof sql, "CREATE TABLE IF NOT EXISTS {{tables.j}} (n int8, s text)"),
+        pgdbm_execute(db, sweep_fresh(sql, sizeof sql, "CREATE TABLE IF NOT EXISTS {{tables.j}} (n int8, s text)"),
                       pgdbm_no_args, NULL, err);
     if (status == PGDBM_OK)
         status = pgdbm_insert_json(db, "j", "[{\"n\": 1, \"s\": \"one\"}, {}]", NULL, err);
     if (status == PGDBM_OK)
-        status = pgdbm_fetch_json(db, fresh(sql, sizeof sql, "SELECT n, s FROM {{tables.j}} LIMIT $1"), pgdbm_args(3),
-                                  &text, err);
+        status = pgdbm_fetch_json(db, sweep_fresh(sql, sizeof sql, "SELECT n, s FROM {{tables.j}} LIMIT $1"),
+                                  pgdbm_args(3), &text, err);
     pgdbm_free(text);
     return status;
 }
@@ -244,14 +130,14 @@ static pgdbm_status run_transaction(struct stage *stage, pgdbm_db *db, pgdbm_err
         return status;
     status = pgdbm_begin(tx, NULL, &savepoint, err);
     if (status == PGDBM_OK)
-        status = pgdbm_execute(savepoint, fresh(sql, sizeof sql, "SELECT $1::int8"), pgdbm_args(1), NULL, err);
+        status = pgdbm_execute(savepoint, sweep_fresh(sql, sizeof sql, "SELECT $1::int8"), pgdbm_args(1), NULL, err);
     if (status == PGDBM_OK)
         status = pgdbm_commit(savepoint, err);
     else if (savepoint != NULL)
         (void)pgdbm_rollback(savepoint, NULL);
     if (status == PGDBM_OK)
-        status = pgdbm_stream(tx, fresh(sql, sizeof sql, "SELECT generate_series(1, 50)"), pgdbm_no_args, take_row,
-                              &rows, err);
+        status = pgdbm_stream(tx, sweep_fresh(sql, sizeof sql, "SELECT generate_series(1, 50)"), pgdbm_no_args,
+                              take_row, &rows, err);
     if (status == PGDBM_OK && rows != 50)
         fail_msg("50 rows expected, %zu came", rows);
     if (status == PGDBM_OK)
@@ -275,7 +161,7 @@ static pgdbm_status read_cursor(pgdbm_db *db, pgdbm_error *err)
     size_t rows = 0;
     const pgdbm_cursor_options options = {.chunk_rows = 20};
     pgdbm_status status =
-        pgdbm_cursor_open(db, fresh(sql, sizeof sql, "SELECT generate_series(1, $1::int8), repeat('x', 500)"),
+        pgdbm_cursor_open(db, sweep_fresh(sql, sizeof sql, "SELECT generate_series(1, $1::int8), repeat('x', 500)"),
                           pgdbm_args(50), &options, &cursor, err);
     while (status == PGDBM_OK && (status = pgdbm_cursor_next(cursor, &row, err)) == PGDBM_OK && row != NULL &&
            rows < 30)
@@ -325,7 +211,7 @@ static pgdbm_status run_types(struct stage *stage, pgdbm_db *db, pgdbm_error *er
     (void)stage;
     pgdbm_status status = pgdbm_execute(db, making, pgdbm_no_args, NULL, err);
     if (status == PGDBM_OK)
-        status = pgdbm_fetch_one(db, fresh(sql, sizeof sql, "SELECT $1::app.pair AS v, ARRAY[$1::app.pair] AS w"),
+        status = pgdbm_fetch_one(db, sweep_fresh(sql, sizeof sql, "SELECT $1::app.pair AS v, ARRAY[$1::app.pair] AS w"),
                                  pgdbm_args(pgdbm_row_of(1, "b")), &row, err);
     if (status == PGDBM_OK)
         status = pgdbm_get_text(row, 0, "w", &text, err);
@@ -338,7 +224,7 @@ static pgdbm_status run_types(struct stage *stage, pgdbm_db *db, pgdbm_error *er
     if (status == PGDBM_OK)
         status = pgdbm_batch_new(db, NULL, &batch, err);
     if (status == PGDBM_OK)
-        status = pgdbm_batch_add(batch, fresh(sql, sizeof sql, "SELECT $1::app.pair AS v"),
+        status = pgdbm_batch_add(batch, sweep_fresh(sql, sizeof sql, "SELECT $1::app.pair AS v"),
                                  pgdbm_args(pgdbm_row_of(1, "b")), err);
     if (status == PGDBM_OK)
         status = pgdbm_batch_run(batch, err);
@@ -360,9 +246,10 @@ static pgdbm_status insert_pair(pgdbm_db *tx, void *context, pgdbm_error *err)
     const pgdbm_params sets[] = {pgdbm_args(1), pgdbm_args(2)};
     (void)context;
     pgdbm_status status = pgdbm_execute(tx, "CREATE TEMP TABLE IF NOT EXISTS pair (n int8)", pgdbm_no_args, NULL, err);
-    return status == PGDBM_OK ? pgdbm_execute_many(tx, fresh(sql, sizeof sql, "INSERT INTO pg_temp.pair VALUES ($1)"),
-                                                   sets, 2, NULL, err)
-                              : status;
+    return status == PGDBM_OK
+               ? pgdbm_execute_many(tx, sweep_fresh(sql, sizeof sql, "INSERT INTO pg_temp.pair VALUES ($1)"), sets, 2,
+                                    NULL, err)
+               : status;
 }
 
 static pgdbm_status run_transact(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
@@ -435,7 +322,7 @@ static void ordering_undoing_and_repairing_migrations(void **state)
     pgdbm_error err;
     pgdbm_db *db = NULL;
     const pgdbm_migrate_options notes = {.module = "notes", .migrations = &notes_files};
-    const pgdbm_config config = pool_config(stage);
+    const pgdbm_config config = sweep_config(stage);
     assert_ok(pgdbm_open(&config, &db, &err));
     assert_ok(pgdbm_migrate(db, &notes, NULL, &err));
     pgdbm_close(db);
@@ -495,16 +382,16 @@ static pgdbm_status submit_statements(struct stage *stage, pgdbm_db *db, pgdbm_e
     const pgdbm_params sets[] = {pgdbm_args(1), pgdbm_args(2)};
     (void)stage;
     note(&outcomes,
-         pgdbm_submit(db, fresh(sql, sizeof sql, "SELECT $1::int8, repeat('x', 9000)"), pgdbm_args(1), take_outcome,
-                      &outcomes, &refused),
+         pgdbm_submit(db, sweep_fresh(sql, sizeof sql, "SELECT $1::int8, repeat('x', 9000)"), pgdbm_args(1),
+                      take_outcome, &outcomes, &refused),
          &refused);
     note(&outcomes,
-         pgdbm_execute_many_async(db, fresh(sql, sizeof sql, "SELECT $1::int8"), sets, 2, take_outcome, &outcomes,
+         pgdbm_execute_many_async(db, sweep_fresh(sql, sizeof sql, "SELECT $1::int8"), sets, 2, take_outcome, &outcomes,
                                   &refused),
          &refused);
     pgdbm_status status = pgdbm_batch_new(db, NULL, &batch, &refused);
     for (int i = 0; status == PGDBM_OK && i < 3; i++)
-        status = pgdbm_batch_add(batch, fresh(sql, sizeof sql, "SELECT $1::text"), pgdbm_args("one"), &refused);
+        status = pgdbm_batch_add(batch, sweep_fresh(sql, sizeof sql, "SELECT $1::text"), pgdbm_args("one"), &refused);
     if (status == PGDBM_OK)
         status = pgdbm_batch_submit(batch, take_outcome, &outcomes, NULL, &refused);
     if (!note(&outcomes, status, &refused))
@@ -529,8 +416,8 @@ static pgdbm_status begin_and_commit(struct stage *stage, pgdbm_db *db, pgdbm_er
         return err->status;
     pgdbm_db *tx = outcomes.db;
     note(&outcomes,
-         pgdbm_execute_async(tx, fresh(sql, sizeof sql, "SELECT $1::int8"), pgdbm_args(1), take_outcome, &outcomes,
-                             &refused),
+         pgdbm_execute_async(tx, sweep_fresh(sql, sizeof sql, "SELECT $1::int8"), pgdbm_args(1), take_outcome,
+                             &outcomes, &refused),
          &refused);
     if (!note(&outcomes, pgdbm_commit_async(tx, take_outcome, &outcomes, &refused), &refused))
         pgdbm_close(tx);
@@ -554,8 +441,8 @@ static void insert_body(pgdbm_db *tx, pgdbm_transaction *transaction, void *cont
     pgdbm_error refused;
     struct outcomes *outcomes = context;
     outcomes->transaction = transaction;
-    pgdbm_status status =
-        pgdbm_execute_async(tx, fresh(sql, sizeof sql, "SELECT 1"), pgdbm_no_args, on_inserted, outcomes, &refused);
+    pgdbm_status status = pgdbm_execute_async(tx, sweep_fresh(sql, sizeof sql, "SELECT 1"), pgdbm_no_args, on_inserted,
+                                              outcomes, &refused);
     if (status != PGDBM_OK)
         pgdbm_transaction_finish(transaction, status, &refused);
 }
@@ -581,8 +468,8 @@ static pgdbm_status wait_for_futures(struct stage *stage, pgdbm_db *db, pgdbm_er
     (void)stage;
     pgdbm_status status = pgdbm_future_new(pgdbm_pool_of(db), &future, err);
     if (status == PGDBM_OK)
-        status =
-            pgdbm_submit(db, fresh(sql, sizeof sql, "SELECT $1::int8"), pgdbm_args(1), pgdbm_future_done, future, err);
+        status = pgdbm_submit(db, sweep_fresh(sql, sizeof sql, "SELECT $1::int8"), pgdbm_args(1), pgdbm_future_done,
+                              future, err);
     const pgdbm_outcome *outcome = status == PGDBM_OK ? pgdbm_future_wait(future, 60000) : NULL;
     if (status == PGDBM_OK && outcome == NULL)
         fail_msg("no outcome came");
@@ -629,12 +516,12 @@ static pgdbm_status copy_both_ways(struct stage *stage, pgdbm_db *db, pgdbm_erro
     pgdbm_status status =
         pgdbm_execute(db, "CREATE TABLE IF NOT EXISTS {{tables.copied}} (n int8)", pgdbm_no_args, NULL, err);
     if (status == PGDBM_OK)
-        status = pgdbm_copy_in(db, fresh(sql, sizeof sql, "COPY {{tables.copied}} FROM STDIN"), give_lines, &left,
+        status = pgdbm_copy_in(db, sweep_fresh(sql, sizeof sql, "COPY {{tables.copied}} FROM STDIN"), give_lines, &left,
                                &rows, err);
     if (status == PGDBM_OK && rows != 1000)
         fail_msg("1000 rows expected, %lld taken", (long long)rows);
     if (status == PGDBM_OK)
-        status = pgdbm_copy_out(db, fresh(sql, sizeof sql, "COPY (SELECT generate_series(1, 1000)) TO STDOUT"),
+        status = pgdbm_copy_out(db, sweep_fresh(sql, sizeof sql, "COPY (SELECT generate_series(1, 1000)) TO STDOUT"),
                                 take_piece, &bytes, &rows, err);
     if (status == PGDBM_OK && (rows != 1000 || bytes != 3893))
         fail_msg("1000 rows in 3893 bytes expected, %lld in %zu came", (long long)rows, bytes);
@@ -698,8 +585,7 @@ static void structs(void **state)
 
 int main(void)
 {
-    const pgdbm_allocator allocator = {.reallocate = reallocate, .release = release};
-    if (pgdbm_allocator_set(&allocator, NULL) != PGDBM_OK)
+    if (!sweep_begin())
         return 1;
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, stage_setup, stage_teardown)
     const struct CMUnitTest tests[] = {

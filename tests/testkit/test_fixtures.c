@@ -288,6 +288,27 @@ static void a_transaction_keeps_or_loses_what_was_loaded_in_it(void **state)
     assert_ok(pgdbm_rows_check_count(stage->db, "users", 0, &err));
 }
 
+static void a_test_that_is_rolled_back_loses_what_was_loaded_and_counts_no_steps_of_its_own(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_db *tx = NULL, *enclosed = NULL;
+    pgdbm_capture *capture = NULL;
+    pgdbm_error err;
+    assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+    assert_ok(pgdbm_enclose(tx, &err));
+    assert_ok(pgdbm_attach(stage->pool, "app", &enclosed, &err));
+    load(enclosed, file("users.json", "{\"users\": [{\"email\": \"a\"}]}"));
+    assert_fails(PGDBM_ERR_QUERY, pgdbm_fixture_load(enclosed, file("bad.json", "{\"users\": [{\"age\": 1}]}"), &err));
+    assert_contains(err.message, ":1: row 1 of \"users\": null value");
+    assert_ok(pgdbm_capture_begin(enclosed, &capture, &err));
+    assert_ok(pgdbm_rows_check_count(enclosed, "users", 1, &err));
+    assert_ok(pgdbm_capture_check_at_most(capture, 1, &err));
+    pgdbm_capture_end(capture);
+    pgdbm_close(enclosed);
+    assert_ok(pgdbm_rollback(tx, &err));
+    assert_ok(pgdbm_rows_check_count(stage->db, "users", 0, &err));
+}
+
 static void a_manager_without_a_schema_uses_the_search_path(void **state)
 {
     struct stage *stage = *state;
@@ -343,6 +364,7 @@ int main(void)
         STAGED(text_that_is_no_fixture_is_refused_with_its_line),
         STAGED(a_folder_is_loaded_in_the_order_of_names_and_as_one),
         STAGED(a_transaction_keeps_or_loses_what_was_loaded_in_it),
+        STAGED(a_test_that_is_rolled_back_loses_what_was_loaded_and_counts_no_steps_of_its_own),
         STAGED(a_manager_without_a_schema_uses_the_search_path),
         STAGED(files_that_cannot_be_read_are_named),
     };

@@ -15,6 +15,8 @@ int main(void)
     if (pgdbm_testdb_create(NULL, NULL, &err) != PGDBM_ERR_ARGUMENT)
         return 1;
     pgdbm_testdb_drop(NULL);
+    if (pgdbm_fixture_load(NULL, "users.json", &err) != PGDBM_ERR_ARGUMENT)
+        return 1;
     puts(pgdbm_version());
     return 0;
 }
