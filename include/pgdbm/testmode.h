@@ -12,7 +12,7 @@
  *         if (pgdbm_testmode_leave(place, &err) != PGDBM_OK) ...
  *     }
  *
- * <pgdbm/cmocka.h> makes each mode a test of its own. */
+ * <pgdbm/adapters/cmocka.h> makes each mode a test of its own. */
 #ifndef PGDBM_TESTMODE_H
 #define PGDBM_TESTMODE_H
 

@@ -3,7 +3,7 @@
 # check_documents.sh SOURCE_DIR: what the documents say is what the tree holds. One line for each difference.
 #   - a ```c block below <!-- FILE --> is that file; below <!-- FILE [REGION] -->, what lies between /* [REGION] */ and
 #     /* [/REGION] */, moved to the margin
-#   - docs/async.md, docs/data.md, docs/migrations.md and docs/fleet.md have no other blocks of C
+#   - docs/async.md, docs/data.md, docs/migrations.md, docs/fleet.md and docs/testing.md have no other blocks of C
 #   - links inside the tree lead somewhere
 #   - functions that are named exist
 set -eu
@@ -42,13 +42,13 @@ for document in $documents; do
     grep -ow 'pgdbm_[a-z][a-z0-9_]*[a-z0-9]' "$document" | grep -vx pgdbm_noun_verb | sort -u | while IFS= read -r name; do
         grep -qrw "$name" include cmake CMakeLists.txt src/testkit examples bench tests/install || echo "$document: there is no $name"
     done
-    case $document in docs/async.md | docs/data.md | docs/migrations.md | docs/fleet.md) ;; *) continue ;; esac
+    case $document in docs/async.md | docs/data.md | docs/migrations.md | docs/fleet.md | docs/testing.md) ;; *) continue ;; esac
     awk -v document="$document" '
         /^```c$/ && last !~ /^<!-- .* -->$/ { print document ":" NR ": a block that comes from no file" }
         { last = $0 }' "$document"
 done >"$work/problems"
 [ "$(wc -l <examples/first.c)" -le 40 ] || echo "examples/first.c has more than 40 lines" >>"$work/problems"
 [ "$(wc -l <examples/async/epoll.c)" -le 60 ] || echo "examples/async/epoll.c has more than 60 lines" >>"$work/problems"
-[ "$blocks" -ge 51 ] || echo "only $blocks blocks of code were compared" >>"$work/problems"
+[ "$blocks" -ge 60 ] || echo "only $blocks blocks of code were compared" >>"$work/problems"
 cat "$work/problems"
 [ ! -s "$work/problems" ]
