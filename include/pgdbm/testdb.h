@@ -27,7 +27,13 @@
  *
  * Every database is named pgdbm_test_PID_START_HOST_TIME_RANDOM (hexadecimal; START is the owner's start time as in
  * /proc/PID/stat, HOST a hash of the kernel's boot id and the process namespace, TIME seconds of the epoch), and says the
- * same in its comment. Only databases that are named so are ever dropped, and none whose comment somebody else wrote. */
+ * same in its comment. Only databases that are named so are ever dropped, and none whose comment somebody else wrote.
+ *
+ * A server that looks like production is refused (PGDBM_ERR_CONFIG, before anything is made or dropped): when its host, the
+ * database or the user has a word like prod, production, prd or live in its name; when PGDBM_ENV, APP_ENV or ENVIRONMENT says
+ * so; when the host is neither local nor in a private network, and the database's name has no word like test, ci, dev,
+ * qa, staging or sandbox; when the server is a standby, archives its log, or has standbys. `.even_if_production`, or
+ * PGDBM_TEST_EVEN_IF_PRODUCTION=yes in the environment, overrules that. The kit's private server is never refused. */
 #ifndef PGDBM_TESTDB_H
 #define PGDBM_TESTDB_H
 
@@ -48,6 +54,7 @@ typedef struct pgdbm_testdb_options {
     const pgdbm_config *config; /* of the manager's pool; its connection fields and schema must be empty. Zero means
                                    here: min_connections 1, drain_timeout_ms 1 000, retry_attempts -1, no remark about a
                                    second pool */
+    bool even_if_production;    /* see below */
     int timeout_ms;             /* for making the database, waiting for other processes included; 60 000 */
 } pgdbm_testdb_options;
 
@@ -106,6 +113,51 @@ static inline pgdbm_status pgdbm_testdb_isolated(pgdbm_testdb *testdb, pgdbm_db 
 /* Undoes what was done on the manager and all that were attached to its pool, and releases it; managers and transactions
  * that code under test has not released answer PGDBM_ERR_TRANSACTION, and are still to be released. NULL is legal. */
 PGDBM_EXPORT void pgdbm_testdb_isolated_end(pgdbm_testdb *testdb, pgdbm_db *db);
+
+/* Dropping what processes have left that are gone. */
+typedef struct pgdbm_sweep_options {
+    bool dry_run;            /* only say what would be dropped */
+    bool even_if_production; /* see above */
+    int foreign_age_s;  /* Whether a process of another host, another container, or from before the last start of the
+                                machine lives cannot be known: its databases are dropped when they are so old; 86 400; -1: never */
+    int template_age_s; /* templates that no process has used for so long; 604 800 (noted once a day); -1: never */
+} pgdbm_sweep_options;
+
+typedef enum pgdbm_swept {
+    PGDBM_SWEPT_KEPT = 0,
+    PGDBM_SWEPT_DROPPED, /* dry run: would be */
+    PGDBM_SWEPT_FAILED   /* was to be dropped, and could not be */
+} pgdbm_swept;
+
+typedef struct pgdbm_swept_database {
+    char name[64];
+    pgdbm_swept what;
+    char reason[192]; /* "process 4711 is gone" */
+} pgdbm_swept_database;
+
+/* All databases whose names begin with pgdbm_test_ or pgdbm_template_, by name. */
+typedef struct pgdbm_sweep_report {
+    pgdbm_swept_database *databases;
+    size_t n_databases;
+    size_t n_dropped;
+    size_t n_failed;
+} pgdbm_sweep_report;
+
+PGDBM_EXPORT pgdbm_status pgdbm_testdb_sweep_sized(const char *url, const pgdbm_sweep_options *options,
+                                                   size_t options_bytes, pgdbm_sweep_report **report, pgdbm_error *err);
+
+/* Drops on the server of `url` (NULL: the environment's, as above) what no living process owns. The first creation of a
+ * process on a server does the same. `options` and `report` may be NULL; `*report` is the caller's, released with
+ * pgdbm_sweep_report_free, and NULL after an error. A database that could not be dropped is no error. Errors: CONFIG (no
+ * server named; it looks like production), CONNECTION, QUERY, NOMEM. Any thread. */
+static inline pgdbm_status pgdbm_testdb_sweep(const char *url, const pgdbm_sweep_options *options,
+                                              pgdbm_sweep_report **report, pgdbm_error *err)
+{
+    return pgdbm_testdb_sweep_sized(url, options, sizeof *options, report, err);
+}
+
+/* Releases a report. NULL is legal. */
+PGDBM_EXPORT void pgdbm_sweep_report_free(pgdbm_sweep_report *report);
 
 static inline void pgdbm_testdb_drop_at(pgdbm_testdb **testdb)
 {

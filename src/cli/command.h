@@ -59,6 +59,7 @@ extern const struct pgdbm__cli_command pgdbm__cli_migrate_create;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_start;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_stop;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_url;
+extern const struct pgdbm__cli_command pgdbm__cli_test_sweep;
 extern const struct pgdbm__cli_command pgdbm__cli_choose;
 
 /* Every command, in the order in which help lists them. */

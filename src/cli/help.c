@@ -35,12 +35,14 @@ void pgdbm__cli_help_program(void)
            "  --version          The version\n");
     heading("Environment");
     printf("  DATABASE_URL       The database to work on, as URI or key=value, unless --url says another\n"
+           "  TEST_DATABASE_URL  The server of the tests, for `pgdbm test`\n"
            "  NO_COLOR           No colour, on a terminal either\n"
            "  PGDBM_DEBUG        Log what the library does: error, warning, info or debug\n");
     heading("Exit codes");
     printf("  0  fine            1  failed\n"
            "  2  wrong usage or configuration, nothing was contacted\n"
-           "  3  something is to be done: migrations are pending or changed, tenants are behind or differ\n"
+           "  3  something is to be done: migrations are pending or changed, tenants are behind or differ,\n"
+           "     databases are to be dropped\n"
            "  4  the server could not be reached\n");
     heading("Example");
     printf("  export DATABASE_URL=$(pgdbm dev start)\n"

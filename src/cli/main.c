@@ -19,7 +19,8 @@ const struct pgdbm__cli_command *const pgdbm__cli_commands[] = {
     &pgdbm__cli_migrate_create, &pgdbm__cli_fleet_apply,    &pgdbm__cli_fleet_status,     &pgdbm__cli_fleet_sync,
     &pgdbm__cli_fleet_create,   &pgdbm__cli_fleet_drop,     &pgdbm__cli_fleet_drift,      &pgdbm__cli_fleet_pause,
     &pgdbm__cli_fleet_resume,   &pgdbm__cli_fleet_cancel,   &pgdbm__cli_fleet_quarantine, &pgdbm__cli_fleet_release,
-    &pgdbm__cli_dev_start,      &pgdbm__cli_dev_stop,       &pgdbm__cli_dev_url,          &pgdbm__cli_choose,
+    &pgdbm__cli_dev_start,      &pgdbm__cli_dev_stop,       &pgdbm__cli_dev_url,          &pgdbm__cli_test_sweep,
+    &pgdbm__cli_choose,
 };
 const size_t pgdbm__cli_n_commands = sizeof pgdbm__cli_commands / sizeof pgdbm__cli_commands[0];
 

@@ -158,6 +158,8 @@ static pgdbm_status read_address(const char *text, const char *source, struct pg
         database = "postgres";
     if (host[0] == '\0')
         host = value_of(options, "hostaddr");
+    if (host[0] == '\0') /* as libpq would */
+        host = getenv("PGHOST") != NULL ? getenv("PGHOST") : "";
     PGDBM__COPY_TEXT(address->host, host, strlen(host));
     PGDBM__COPY_TEXT(address->database, database, strlen(database));
     PGDBM__COPY_TEXT(address->user, user, strlen(user));
@@ -166,7 +168,7 @@ static pgdbm_status read_address(const char *text, const char *source, struct pg
     return status;
 }
 
-pgdbm_status pgdbm__address_find(const char *url, struct pgdbm__address *address, pgdbm_error *err)
+pgdbm_status pgdbm__address_find(const char *url, bool or_private, struct pgdbm__address *address, pgdbm_error *err)
 {
     char *composed = NULL;
     const char *source = "server_url";
@@ -182,7 +184,10 @@ pgdbm_status pgdbm__address_find(const char *url, struct pgdbm__address *address
         status = read_parts(&composed, err);
         url = composed;
     }
-    if (status == PGDBM_OK && url == NULL) {
+    if (status == PGDBM_OK && url == NULL && !or_private) {
+        status = pgdbm__fail(err, PGDBM_ERR_CONFIG, "no server is named");
+        pgdbm__error_hint(err, "set TEST_DATABASE_URL or TEST_DB_HOST, or give a URL");
+    } else if (status == PGDBM_OK && url == NULL) {
         address->is_private = true;
         status = find_private(&url, err);
     }

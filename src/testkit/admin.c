@@ -66,6 +66,19 @@ pgdbm_status pgdbm__admin_lock(struct pgdbm__admin *admin, const char *what, boo
                          pgdbm_args(what), NULL, err);
 }
 
+pgdbm_status pgdbm__admin_try_lock(struct pgdbm__admin *admin, const char *what, bool *got, pgdbm_error *err)
+{
+    return pgdbm_fetch_value_bool(admin->session,
+                                  "SELECT pg_try_advisory_lock(hashtextextended('pgdbm testkit ' || $1, 0))",
+                                  pgdbm_args(what), got, err);
+}
+
+void pgdbm__admin_unlock(struct pgdbm__admin *admin, const char *what)
+{
+    (void)pgdbm_execute(admin->session, "SELECT pg_advisory_unlock(hashtextextended('pgdbm testkit ' || $1, 0))",
+                        pgdbm_args(what), NULL, NULL);
+}
+
 pgdbm_status pgdbm__admin_drop(struct pgdbm__admin *admin, const char *name, pgdbm_error *err)
 {
     /* A backend whose client has gone needs a moment to notice. Asking is cheap beside what DROP DATABASE does when it

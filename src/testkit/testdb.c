@@ -128,7 +128,9 @@ static pgdbm_status reach_server(struct pgdbm__making *making, pgdbm_error *err)
     pgdbm_status status = PGDBM_OK;
     making->deadline = pgdbm__deadline(timeout_ms);
     for (int attempt = 0; attempt < 2; attempt++) {
-        status = pgdbm__address_find(making->options->server_url, address, err);
+        status = pgdbm__address_find(making->options->server_url, true, address, err);
+        if (status == PGDBM_OK)
+            status = pgdbm__production_refuse_address(address, making->options->even_if_production, err);
         if (status != PGDBM_OK)
             return status;
         status = pgdbm__admin_open(address->url, timeout_ms, &making->admin, err);
@@ -137,8 +139,11 @@ static pgdbm_status reach_server(struct pgdbm__making *making, pgdbm_error *err)
         pgdbm__address_forget_private();
         pgdbm__address_free(address);
     }
+    if (status == PGDBM_OK && !address->is_private)
+        status = pgdbm__production_refuse_server(&making->admin, making->options->even_if_production, err);
     if (status != PGDBM_OK)
         return status;
+    pgdbm__sweep_once(&making->admin, address->url);
     struct pgdbm__owner self = pgdbm__owner_self();
     char prefix[PGDBM__NAME_BYTES];
     pgdbm__owner_prefix(&self, prefix);

@@ -18,8 +18,9 @@ struct pgdbm__address {
     char database[128]; /* the one of the url */
     char user[128];
 };
-/* `url` when it is given, else what the environment says, else the private server's, which is started if need be. */
-pgdbm_status pgdbm__address_find(const char *url, struct pgdbm__address *address, pgdbm_error *err);
+/* `url` when it is given, else what the environment says, else the private server's, which is started if need be; without
+ * `or_private` it is CONFIG then. */
+pgdbm_status pgdbm__address_find(const char *url, bool or_private, struct pgdbm__address *address, pgdbm_error *err);
 /* Nobody answers there: the next time another one is started. */
 void pgdbm__address_forget_private(void);
 void pgdbm__address_free(struct pgdbm__address *address);
@@ -59,6 +60,9 @@ pgdbm_status pgdbm__admin_run(struct pgdbm__admin *admin, pgdbm_error *err, cons
 /* An advisory lock of the session's, kept until it ends: shared by those who make databases for an owner, so that whoever
  * has it alone knows that nothing is under way any more. */
 pgdbm_status pgdbm__admin_lock(struct pgdbm__admin *admin, const char *what, bool shared, pgdbm_error *err);
+/* The same, alone and at once or not at all; and giving it back. */
+pgdbm_status pgdbm__admin_try_lock(struct pgdbm__admin *admin, const char *what, bool *got, pgdbm_error *err);
+void pgdbm__admin_unlock(struct pgdbm__admin *admin, const char *what);
 /* Drops it, whoever is connected. PGDBM_OK when it is not there. */
 pgdbm_status pgdbm__admin_drop(struct pgdbm__admin *admin, const char *name, pgdbm_error *err);
 
@@ -79,6 +83,13 @@ pgdbm_status pgdbm__testdb_open(const struct pgdbm__making *making, const char *
 /* Makes what the options say it shall contain. */
 pgdbm_status pgdbm__testdb_fill(pgdbm_db *db, const pgdbm_testdb_options *options, pgdbm_error *err);
 const char *pgdbm__testdb_schema(const pgdbm_testdb_options *options);
+
+/* production.c: CONFIG for an address, or a server, that looks like production. */
+pgdbm_status pgdbm__production_refuse_address(const struct pgdbm__address *address, bool told, pgdbm_error *err);
+pgdbm_status pgdbm__production_refuse_server(struct pgdbm__admin *admin, bool told, pgdbm_error *err);
+
+/* sweep.c: by the way, before this process makes its first database on a server. Whatever fails is left to others. */
+void pgdbm__sweep_once(struct pgdbm__admin *admin, const char *url);
 
 /* isolated.c: the isolated managers of a database. */
 struct pgdbm__isolation;

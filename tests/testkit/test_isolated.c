@@ -3,6 +3,7 @@
 #include "testkit/people.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define TEXT(text) (text), sizeof(text) - 1
 
@@ -27,7 +28,7 @@ static int drop(void **state)
 {
     (void)state;
     pgdbm_testdb_drop(testdb);
-    return databases_like("pgdbm_test_") == 0 ? 0 : 1;
+    return databases_like(names_of(getpid())) == 0 ? 0 : 1;
 }
 
 static int64_t things(pgdbm_db *db)

@@ -15,7 +15,7 @@
 #define TEXT(text) (text), sizeof(text) - 1
 
 struct scene {
-    char directory[64];
+    char directory[TEST_PATH_BYTES];
     pgdbm_migrations migrations;
     pgdbm_module module;
     pgdbm_testdb_options options;
@@ -51,8 +51,7 @@ static int setup(void **state)
 {
     struct scene *scene = calloc(1, sizeof *scene);
     assert_non_null(scene);
-    strcpy(scene->directory, "/tmp/pgdbm-template-XXXXXX");
-    assert_non_null(mkdtemp(scene->directory));
+    test_directory_make("template", scene->directory);
     scene->told = -1;
     scene->migrations.directory = scene->directory;
     scene->module =
