@@ -98,6 +98,7 @@ PGDBM_END_DECLS
 
 #include <pgdbm/testdata.h>
 #include <pgdbm/testdb.h>
+#include <pgdbm/testfake.h>
 #include <pgdbm/testmode.h>
 
 #endif
