@@ -98,7 +98,7 @@ static pgdbm_status make_base(struct pgdbm__place *place, struct stat *facts, pg
     const char *chosen = getenv("PGDBM_TEST_DIRECTORY");
     const char *temporary = getenv("TMPDIR");
     if (chosen != NULL && chosen[0] != '\0') {
-        bool made;
+        bool made = false;
         pgdbm_status status = make_chosen(chosen, place->base, &made, err);
         if (status != PGDBM_OK)
             return status;

@@ -48,9 +48,10 @@ static const char *make(const char *name, const char *comment)
     char sql[512];
     snprintf(sql, sizeof sql, "CREATE DATABASE \"%s\"", name);
     test_psql(test_server_url(), sql);
-    snprintf(sql, sizeof sql, "COMMENT ON DATABASE \"%s\" IS '%s'", name, comment);
-    if (comment != NULL)
+    if (comment != NULL) {
+        snprintf(sql, sizeof sql, "COMMENT ON DATABASE \"%s\" IS '%s'", name, comment);
         test_psql(test_server_url(), sql);
+    }
     return name;
 }
 
