@@ -18,6 +18,9 @@ PGDBM_BEGIN_DECLS
  * libpq and OpenSSL keep using their own. Returns PGDBM_ERR_ARGUMENT when a function is missing. */
 PGDBM_EXPORT pgdbm_status pgdbm_allocator_set(const pgdbm_allocator *allocator, pgdbm_error *err);
 
+/* The allocator in force, for who wants to share it. Any thread. */
+PGDBM_EXPORT pgdbm_allocator pgdbm_allocator_get(void);
+
 /* Releases memory that a call handed out and whose comment names this function. NULL is legal. Any thread. */
 PGDBM_EXPORT void pgdbm_free(void *memory);
 

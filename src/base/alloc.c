@@ -1,45 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory. Owns the process-wide allocator, which is set before anything else runs and only read afterwards. */
+/* Memory from the allocator in force (allocator.c). libpgdbm-testkit is built with a copy of its own, which asks libpgdbm for
+ * the allocator: that may be a shared library, whose variables are out of reach. */
 #include "base/alloc.h"
 
-#include "base/error.h"
-
-#include <pgdbm/memory.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
-static void *malloc_reallocate(void *memory, size_t bytes, void *context)
-{
-    (void)context;
-    return realloc(memory, bytes);
-}
-
-static void malloc_release(void *memory, void *context)
-{
-    (void)context;
-    free(memory);
-}
-
-static const pgdbm_allocator malloc_allocator = {malloc_reallocate, malloc_release, NULL};
-static pgdbm_allocator current = {malloc_reallocate, malloc_release, NULL};
-
-pgdbm_status pgdbm_allocator_set(const pgdbm_allocator *allocator, pgdbm_error *err)
-{
-    if (allocator != NULL && (allocator->reallocate == NULL || allocator->release == NULL))
-        return pgdbm__fail_null(err, "pgdbm_allocator_set", allocator->reallocate == NULL ? "reallocate" : "release");
-    current = allocator != NULL ? *allocator : malloc_allocator;
-    return PGDBM_OK;
-}
-
-void pgdbm_free(void *memory)
-{
-    pgdbm__free(memory);
-}
+#ifdef PGDBM_TESTKIT
+#define IN_FORCE pgdbm_allocator_get()
+#else
+#define IN_FORCE pgdbm__allocator
+#endif
 
 void *pgdbm__alloc(size_t bytes)
 {
-    return current.reallocate(NULL, bytes > 0 ? bytes : 1, current.context);
+    return pgdbm__realloc(NULL, bytes);
 }
 
 void *pgdbm__alloc_zero(size_t count, size_t bytes)
@@ -54,7 +29,8 @@ void *pgdbm__alloc_zero(size_t count, size_t bytes)
 
 void *pgdbm__realloc(void *memory, size_t bytes)
 {
-    return current.reallocate(memory, bytes > 0 ? bytes : 1, current.context);
+    const pgdbm_allocator allocator = IN_FORCE;
+    return allocator.reallocate(memory, bytes > 0 ? bytes : 1, allocator.context);
 }
 
 char *pgdbm__memdup(const void *data, size_t bytes)
@@ -77,6 +53,7 @@ char *pgdbm__strdup(const char *text)
 
 void pgdbm__free(void *memory)
 {
+    const pgdbm_allocator allocator = IN_FORCE;
     if (memory != NULL)
-        current.release(memory, current.context);
+        allocator.release(memory, allocator.context);
 }

@@ -4,7 +4,11 @@
 #ifndef PGDBM_BASE_ALLOC_H
 #define PGDBM_BASE_ALLOC_H
 
+#include <pgdbm/memory.h>
 #include <stddef.h>
+
+/* allocator.c: in force since the beginning, or since pgdbm_allocator_set. Read it only here. */
+extern pgdbm_allocator pgdbm__allocator;
 
 /* NULL when memory is short or `count * bytes` overflows. Zero bytes give a valid pointer. */
 void *pgdbm__alloc(size_t bytes);
