@@ -118,7 +118,7 @@ pgdbm_status pgdbm__place_chosen(const struct pgdbm__identity *identity, char ba
 {
     const char *chosen = getenv("PGDBM_TEST_DIRECTORY");
     struct stat facts;
-    bool made;
+    bool made = false;
     base[0] = '\0';
     if (chosen == NULL || chosen[0] == '\0')
         return PGDBM_OK;
