@@ -37,6 +37,8 @@ static const struct {
     {"async-queued-10000", bench_async_queued},
     {"async-slow-neighbour", bench_async_slow_neighbour},
     {"async-fair", bench_async_fair},
+    {"testkit-clone", bench_testkit_clone},
+    {"testkit-isolated", bench_testkit_isolated},
     {"migrations-check", bench_migrations_check},
     {"migrations-start", bench_migrations_start},
     {"migrations-roll-out", bench_migrations_roll_out},
