@@ -249,19 +249,27 @@ const char *pgdbm_testdb_name(const pgdbm_testdb *testdb)
     return testdb != NULL ? testdb->name : NULL;
 }
 
+/* False when it may still be there. */
+static bool try_drop(const pgdbm_testdb *testdb, pgdbm_error *err)
+{
+    struct pgdbm__admin admin;
+    pgdbm_status status = pgdbm__admin_open(testdb->admin_url, TIMEOUT_MS, &admin, err);
+    if (status == PGDBM_OK)
+        status = pgdbm__admin_drop(&admin, testdb->name, err);
+    pgdbm__admin_close(&admin);
+    return status == PGDBM_OK;
+}
+
 void pgdbm_testdb_drop(pgdbm_testdb *testdb)
 {
     if (testdb == NULL)
         return;
     pgdbm__isolations_close(&testdb->isolations);
     pgdbm_close(testdb->manager);
-    struct pgdbm__admin admin;
+    pgdbm_error err = {0};
     if (testdb->expected && testdb->owner == getpid() &&
-        pgdbm__admin_open(testdb->admin_url, TIMEOUT_MS, &admin, NULL) == PGDBM_OK) {
-        if (pgdbm__admin_drop(&admin, testdb->name, NULL) == PGDBM_OK)
-            pgdbm__janitor_forget();
-        pgdbm__admin_close(&admin);
-    }
+        (try_drop(testdb, &err) || (err.status != PGDBM_ERR_CONNECTION && try_drop(testdb, &err))))
+        pgdbm__janitor_forget();
     pgdbm__free(testdb->url);
     pgdbm__free(testdb->admin_url);
     pgdbm__free(testdb);
