@@ -50,7 +50,8 @@ typedef struct pgdbm_testdb_options {
     const pgdbm_module *module;         /* as pgdbm_module_open would make it */
     const pgdbm_migrations *migrations; /* as pgdbm_migrate would, recorded for the module "test" */
     bool without_template;              /* apply them to this database itself, see above */
-    const char *server_url;             /* another server than the environment's; its database is only connected to */
+    bool without_manager;   /* leave no session open: for programs that make pools of their own with pgdbm_testdb_url */
+    const char *server_url; /* another server than the environment's; its database is only connected to */
     const pgdbm_config *config; /* of the manager's pool; its connection fields and schema must be empty. Zero means
                                    here: min_connections 1, drain_timeout_ms 1 000, retry_attempts -1, no remark about a
                                    second pool */
@@ -85,7 +86,7 @@ static inline pgdbm_status pgdbm_testdb_create_many(const pgdbm_testdb_options *
 }
 
 /* The manager, which pgdbm_testdb_drop closes; the connection string, for programs and pools of your own; the name.
- * Borrowed from the handle; NULL for NULL. */
+ * Borrowed from the handle; NULL for NULL, and there is no manager with .without_manager. */
 PGDBM_EXPORT pgdbm_db *pgdbm_testdb_manager(const pgdbm_testdb *testdb);
 PGDBM_EXPORT const char *pgdbm_testdb_url(const pgdbm_testdb *testdb);
 PGDBM_EXPORT const char *pgdbm_testdb_name(const pgdbm_testdb *testdb);

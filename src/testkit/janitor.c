@@ -23,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ extern char **environ;
 #define VARIABLE "PGDBM_TESTKIT_JANITOR"
 #define READY_MS 20000
 #define CLEAN_MS 60000
+#define LOOK_MS 100 /* where the kernel has no descriptors of processes */
 #define URL_BYTES 4096
 #define MAX_SERVERS 16
 
@@ -261,6 +263,17 @@ static bool hear(void *bytes, size_t length)
     return true;
 }
 
+/* The socket may have ended without its owner: code under test may close every descriptor that it does not know. */
+static void await_end(const struct pgdbm__owner *owner)
+{
+    struct pollfd process = {.fd = (int)syscall(SYS_pidfd_open, owner->pid, 0), .events = POLLIN};
+    bool ended = false; /* a descriptor of a process becomes readable with its end */
+    while (!ended && pgdbm__owner_look(owner) == PGDBM__OWNER_LIVES)
+        ended = poll(&process, 1, process.fd >= 0 ? -1 : LOOK_MS) > 0;
+    if (process.fd >= 0)
+        close(process.fd);
+}
+
 /* Until the starter's end. What of its databases are there then is looked up; only whether there may be any is counted. */
 static void wait_and_clean(const struct pgdbm__owner *owner)
 {
@@ -283,6 +296,7 @@ static void wait_and_clean(const struct pgdbm__owner *owner)
             urls[n_urls++][length] = '\0';
         }
     }
+    await_end(owner);
     for (size_t i = 0; left > 0 && i < n_urls; i++)
         clean(urls[i], owner);
 }

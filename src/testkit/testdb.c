@@ -185,10 +185,17 @@ static pgdbm_status create(pgdbm_testdb *testdb, const pgdbm_testdb_options *opt
     else if (status == PGDBM_OK)
         status = pgdbm__testdb_make(&making, NULL, testdb->name, &testdb->expected, err);
     pgdbm__admin_close(&making.admin);
+    bool empty = !copies && options->module == NULL && options->migrations == NULL && options->schema == NULL;
+    if (status == PGDBM_OK && options->without_manager && (copies || empty))
+        return pgdbm__address_of_database(&making.address, testdb->name, &testdb->url, err);
     if (status == PGDBM_OK)
         status = pgdbm__testdb_open(&making, testdb->name, &testdb->url, &testdb->manager, err);
     if (status == PGDBM_OK && !copies)
         status = pgdbm__testdb_fill(testdb->manager, options, err);
+    if (options->without_manager) {
+        pgdbm_close(testdb->manager);
+        testdb->manager = NULL;
+    }
     return status;
 }
 

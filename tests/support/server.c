@@ -92,23 +92,29 @@ void test_psql(const char *url, const char *sql)
     PQfinish(connection);
 }
 
+/* Those that are there, to find the handle by its name in the connection string. */
+static pgdbm_testdb *databases[64];
+
 char *test_database_create(void)
 {
-    static unsigned number;
-    char url[1024];
-    const char *name = test_format("%s_%u", test_name("test"), ++number);
-    test_psql(test_server_url(), test_format("CREATE DATABASE %s", name));
-    snprintf(url, sizeof url, "postgresql://postgres@/%s?host=%s", name,
-             pgdbm_testserver_socket_directory(test_server()));
-    return strdup(url);
+    pgdbm_error err;
+    size_t place = 0;
+    while (place < sizeof databases / sizeof *databases && databases[place] != NULL)
+        place++;
+    assert_in_range(place, 0, sizeof databases / sizeof *databases - 1);
+    const pgdbm_testdb_options options = {.server_url = test_server_url(), .without_manager = true};
+    assert_ok(pgdbm_testdb_create(&options, &databases[place], &err));
+    return strdup(test_format("postgresql://postgres@/%s?host=%s", pgdbm_testdb_name(databases[place]),
+                              pgdbm_testserver_socket_directory(test_server())));
 }
 
 void test_database_drop(char *url)
 {
-    char sql[256];
-    const char *name = strstr(url, "@/") + 2;
-    snprintf(sql, sizeof sql, "DROP DATABASE IF EXISTS %.*s WITH (FORCE)", (int)strcspn(name, "?"), name);
-    test_psql(test_server_url(), sql);
+    for (size_t i = 0; i < sizeof databases / sizeof *databases; i++)
+        if (databases[i] != NULL && strstr(url, pgdbm_testdb_name(databases[i])) != NULL) {
+            pgdbm_testdb_drop(databases[i]);
+            databases[i] = NULL;
+        }
     free(url);
 }
 

@@ -166,6 +166,30 @@ static void a_process_that_becomes_another_program_leaves_nothing(void **state)
     assert_int_equal(databases_like(names_of(child)), 0);
 }
 
+/* A second for what must not happen, which a janitor that falls for it needs a tenth of. */
+static int close_everything(void *context)
+{
+    (void)context;
+    make();
+    close_range(3, ~0U, 0);
+    for (int i = 0; i < 20; i++) {
+        if (databases_like(names_of(getpid())) != 1)
+            return 1;
+        usleep(50000);
+    }
+    return 0;
+}
+
+static void a_process_that_closes_every_descriptor_keeps_its_databases(void **state)
+{
+    (void)state;
+    test_needs_fork();
+    pid_t child = start_child(close_everything, NULL);
+    assert_int_equal(await_child(child), 0);
+    await_everybody();
+    assert_int_equal(databases_like(names_of(child)), 0);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -181,6 +205,7 @@ int main(void)
         cmocka_unit_test(a_forked_child_owns_what_it_makes_and_nothing_else),
         cmocka_unit_test(a_janitor_that_was_killed_is_replaced),
         cmocka_unit_test(a_process_that_becomes_another_program_leaves_nothing),
+        cmocka_unit_test(a_process_that_closes_every_descriptor_keeps_its_databases),
     };
     test_server_own(NULL);
     return cmocka_run_group_tests_name("janitor", tests, setup, NULL);

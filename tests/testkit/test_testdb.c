@@ -265,9 +265,33 @@ static void without_an_address_there_is_a_private_server(void **state)
     pgdbm_testdb_drop(testdb);
 }
 
+static void without_a_manager_nobody_is_connected(void **state)
+{
+    (void)state;
+    pgdbm_error err;
+    pgdbm_testdb *full = NULL, *empty = NULL;
+    pgdbm_testdb_options options = here();
+    char sql[256];
+    options.without_manager = true;
+    assert_ok(pgdbm_testdb_create(&options, &empty, &err));
+    options.migrations = &migrations;
+    options.schema = "app";
+    assert_ok(pgdbm_testdb_create(&options, &full, &err));
+    assert_null(pgdbm_testdb_manager(empty));
+    assert_null(pgdbm_testdb_manager(full));
+    snprintf(sql, sizeof sql, "SELECT 1 / (count(*) = 0)::int FROM pg_stat_activity WHERE datname IN ('%s', '%s')",
+             pgdbm_testdb_name(empty), pgdbm_testdb_name(full));
+    test_psql(test_server_url(), sql);
+    test_psql(pgdbm_testdb_url(full), "SELECT 1 / (count(*) = 2)::int FROM app.things");
+    pgdbm_testdb_drop(full);
+    pgdbm_testdb_drop(empty);
+    expect_nothing_left();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_manager_nobody_is_connected),
         cmocka_unit_test(a_database_is_fresh_and_gone_when_dropped),
         cmocka_unit_test(it_says_whose_it_is),
         cmocka_unit_test(a_schema_is_made),
