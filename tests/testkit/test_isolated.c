@@ -137,7 +137,7 @@ static void what_a_failed_test_left_open_does_no_harm(void **state)
     assert_fails(PGDBM_ERR_TRANSACTION, pgdbm_execute(tx, "SELECT 1", pgdbm_no_args, NULL, &err));
     pgdbm_close(tx);
     db = isolate();
-    add(db, 1); /* left to drop() */
+    add(db, 99); /* left to drop(), with a row that no other test wants to add */
     pgdbm_testdb_isolated_end(testdb, NULL);
     pgdbm_testdb_isolated_end(NULL, db);
 }
