@@ -272,6 +272,7 @@ static void lock_timeout_of_the_configuration_holds_in_a_transaction(void **stat
     assert_int_equal(pgdbm_attach(pool, "app", &db, &scene->err), PGDBM_OK);
     assert_int_equal(pgdbm_begin(scene->witness, NULL, &busy, &scene->err), PGDBM_OK);
     assert_int_equal(pgdbm_execute(busy, "SELECT count(*) FROM app.a", pgdbm_no_args, NULL, &scene->err), PGDBM_OK);
+    scene->options.lock_attempts = 2; /* of ten the pauses take half a minute */
     pgdbm_status status = scene_migrate(scene, db);
     pgdbm_rollback(busy, NULL);
     pgdbm_close(db);
