@@ -286,6 +286,7 @@ int pgdbm_testserver_pid(const pgdbm_testserver *server)
     return server != NULL ? (int)server->pid : 0;
 }
 
+/* Its parent; 0 when it has ended, though nobody may have waited for it yet. */
 static pid_t parent_of(const char *process)
 {
     char path[300];
@@ -298,18 +299,42 @@ static pid_t parent_of(const char *process)
     text[got] = '\0';
     fclose(file);
     const char *after_name = strrchr(text, ')'); /* "pid (name) state parent" */
-    return after_name != NULL && strlen(after_name) > 4 ? (pid_t)strtol(after_name + 4, NULL, 10) : 0;
+    if (after_name == NULL || strlen(after_name) <= 4 || after_name[2] == 'Z' || after_name[2] == 'X')
+        return 0;
+    return (pid_t)strtol(after_name + 4, NULL, 10);
 }
 
-static void kill_children(pid_t postmaster)
+/* How many there were; up to `limit` of them are told. */
+static size_t kill_children(pid_t postmaster, pid_t *children, size_t limit)
 {
     DIR *processes = opendir("/proc");
     struct dirent *entry;
-    while (processes != NULL && (entry = readdir(processes)) != NULL)
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && parent_of(entry->d_name) == postmaster)
-            kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
+    size_t n_children = 0;
+    while (processes != NULL && (entry = readdir(processes)) != NULL) {
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || parent_of(entry->d_name) != postmaster)
+            continue;
+        pid_t child = (pid_t)strtol(entry->d_name, NULL, 10);
+        kill(child, SIGKILL);
+        if (n_children < limit)
+            children[n_children++] = child;
+    }
     if (processes != NULL)
         closedir(processes);
+    return n_children;
+}
+
+/* A killed process may take a moment to give back its memory, and as long as one has the shared memory, no server starts. */
+static bool await_end(const pid_t *processes, size_t n_processes)
+{
+    int64_t deadline = pgdbm__deadline(10000);
+    for (size_t i = 0; i < n_processes; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "%d", (int)processes[i]);
+        for (; parent_of(name) != 0; poll(NULL, 0, 1))
+            if (pgdbm__now_ns() > deadline)
+                return false;
+    }
+    return true;
 }
 
 static pgdbm_status refuse_shared(const char *what, pgdbm_error *err)
@@ -328,10 +353,11 @@ pgdbm_status pgdbm_testserver_crash(pgdbm_testserver *server, pgdbm_error *err)
     if (server->pid <= 0)
         return pgdbm__fail(err, PGDBM_ERR_TESTDB, "the server is not running");
     kill(server->pid, SIGSTOP); /* or it would start new children while the old ones are killed */
-    kill_children(server->pid);
+    pid_t children[512];        /* more than max_connections */
+    size_t n_children = kill_children(server->pid, children, sizeof children / sizeof *children);
     kill(server->pid, SIGKILL);
     pid_t report;
-    if (!next_report(server, pgdbm__deadline(10000), &report) || report != 0)
+    if (!next_report(server, pgdbm__deadline(10000), &report) || report != 0 || !await_end(children, n_children))
         return pgdbm__fail(err, PGDBM_ERR_TESTDB, "the server did not end when it was killed");
     server->pid = 0;
     return PGDBM_OK;
