@@ -52,7 +52,8 @@ static pgdbm_status find_invalid_indexes(const struct pgdbm__run *run, pgdbm_res
         "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i"
         " JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
         " WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname = $1"
-        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = c.oid)"
+        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = c.oid"
+        " AND p.datname = pg_catalog.current_database())"
         " ORDER BY c.relname",
         pgdbm_args(run->history.schema), indexes, err);
 }
