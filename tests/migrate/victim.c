@@ -18,8 +18,8 @@
 static bool kill_at(const pgdbm_migration_progress *progress, void *context)
 {
     size_t *left = context;
-    (void)progress;
-    if (--*left == 0)
+    /* How often it waits depends on when the server notices the end of the victim before. */
+    if (progress->phase != PGDBM_PHASE_WAITING && --*left == 0)
         raise(SIGKILL);
     return true;
 }
