@@ -166,16 +166,18 @@ static void null_arguments_are_refused(void **state)
     assert_null(db);
 }
 
+#define ISOLATED(test) cmocka_unit_test_setup_teardown(test, make, drop)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_committed_is_undone),
-        cmocka_unit_test(the_manager_itself_cannot_be_committed),
-        cmocka_unit_test(what_lives_on_its_pool_is_inside),
-        cmocka_unit_test(several_are_blind_to_each_other),
-        cmocka_unit_test(null_arguments_are_refused),
-        cmocka_unit_test(a_lost_session_is_replaced),
-        cmocka_unit_test(what_a_failed_test_left_open_does_no_harm),
+        ISOLATED(what_is_committed_is_undone),
+        ISOLATED(the_manager_itself_cannot_be_committed),
+        ISOLATED(what_lives_on_its_pool_is_inside),
+        ISOLATED(several_are_blind_to_each_other),
+        ISOLATED(null_arguments_are_refused),
+        ISOLATED(a_lost_session_is_replaced),
+        ISOLATED(what_a_failed_test_left_open_does_no_harm),
     };
-    return cmocka_run_group_tests_name("isolated", tests, make, drop);
+    return cmocka_run_group_tests_name("isolated", tests, NULL, NULL);
 }
