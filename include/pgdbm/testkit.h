@@ -100,5 +100,6 @@ PGDBM_END_DECLS
 #include <pgdbm/testdb.h>
 #include <pgdbm/testfake.h>
 #include <pgdbm/testmode.h>
+#include <pgdbm/testproxy.h>
 
 #endif

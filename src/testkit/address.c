@@ -74,18 +74,34 @@ static void put_encoded(struct pgdbm__buffer *buffer, const char *text)
             pgdbm__buffer_format(buffer, "%%%02X", (unsigned char)*text);
 }
 
-/* A connection string with everything that is set but the database, which is `database`. */
-static pgdbm_status compose(const PQconninfoOption *options, const char *database, char **url, pgdbm_error *err)
+/* A value that takes the place of what is set; "" leaves it out. */
+struct replacement {
+    const char *keyword, *value;
+};
+
+static const char *value_for(const PQconninfoOption *option, const struct replacement *instead)
+{
+    for (; instead != NULL && instead->keyword != NULL; instead++)
+        if (strcmp(option->keyword, instead->keyword) == 0)
+            return instead->value;
+    return option->val != NULL ? option->val : "";
+}
+
+/* A connection string with everything that is set, but the database is `database`, and what stands in `instead` (which ends
+ * with an empty one, or is NULL) is used instead. */
+static pgdbm_status compose(const PQconninfoOption *options, const char *database, const struct replacement *instead,
+                            char **url, pgdbm_error *err)
 {
     struct pgdbm__buffer buffer = {0};
     pgdbm__buffer_text(&buffer, "postgresql:///");
     put_encoded(&buffer, database);
     char separator = '?';
     for (const PQconninfoOption *option = options; option->keyword != NULL; option++) {
-        if (option->val == NULL || option->val[0] == '\0' || strcmp(option->keyword, "dbname") == 0)
+        const char *value = value_for(option, instead);
+        if (value[0] == '\0' || strcmp(option->keyword, "dbname") == 0)
             continue;
         pgdbm__buffer_format(&buffer, "%c%s=", separator, option->keyword);
-        put_encoded(&buffer, option->val);
+        put_encoded(&buffer, value);
         separator = '&';
     }
     *url = pgdbm__buffer_take(&buffer);
@@ -163,7 +179,7 @@ static pgdbm_status read_address(const char *text, const char *source, struct pg
     PGDBM__COPY_TEXT(address->host, host, strlen(host));
     PGDBM__COPY_TEXT(address->database, database, strlen(database));
     PGDBM__COPY_TEXT(address->user, user, strlen(user));
-    status = compose(options, database, &address->url, err);
+    status = compose(options, database, NULL, &address->url, err);
     PQconninfoFree(options);
     return status;
 }
@@ -217,7 +233,51 @@ pgdbm_status pgdbm__address_of_database(const struct pgdbm__address *address, co
     *url = NULL;
     pgdbm_status status = parse(address->url, "the server's address", &options, err);
     if (status == PGDBM_OK)
-        status = compose(options, database, url, err);
+        status = compose(options, database, NULL, url, err);
+    PQconninfoFree(options);
+    return status;
+}
+
+static const char *value_or_variable(const PQconninfoOption *options, const char *keyword, const char *variable)
+{
+    const char *value = value_of(options, keyword);
+    const char *fallback = getenv(variable);
+    return value[0] == '\0' && fallback != NULL ? fallback : value;
+}
+
+pgdbm_status pgdbm__address_endpoint(const char *url, struct pgdbm__endpoint *endpoint, pgdbm_error *err)
+{
+    PQconninfoOption *options = NULL;
+    *endpoint = (struct pgdbm__endpoint){0};
+    pgdbm_status status = parse(url, "server_url", &options, err);
+    if (status != PGDBM_OK)
+        return status;
+    const char *host = value_or_variable(options, "host", "PGHOST");
+    const char *address = value_or_variable(options, "hostaddr", "PGHOSTADDR");
+    const char *port = value_or_variable(options, "port", "PGPORT");
+    PGDBM__COPY_TEXT(endpoint->host, host, strlen(host));
+    PGDBM__COPY_TEXT(endpoint->reach, address[0] != '\0' ? address : host, strlen(address[0] != '\0' ? address : host));
+    PGDBM__COPY_TEXT(endpoint->port, port[0] != '\0' ? port : "5432", port[0] != '\0' ? strlen(port) : 4);
+    if (endpoint->reach[0] == '\0' || strchr(endpoint->reach, ',') != NULL || strchr(endpoint->port, ',') != NULL) {
+        pgdbm__fail(err, PGDBM_ERR_CONFIG, "server_url names %s",
+                    endpoint->reach[0] == '\0' ? "no host" : "several hosts");
+        pgdbm__error_hint(err, "name one: postgresql://user@127.0.0.1:5432/database, or host=/directory/of/the/socket");
+        status = PGDBM_ERR_CONFIG;
+    }
+    PQconninfoFree(options);
+    return status;
+}
+
+pgdbm_status pgdbm__address_detour(const char *url, const struct pgdbm__endpoint *by, char **detour, pgdbm_error *err)
+{
+    PQconninfoOption *options = NULL;
+    *detour = NULL;
+    pgdbm_status status = parse(url, "server_url", &options, err);
+    if (status != PGDBM_OK)
+        return status;
+    const struct replacement instead[] = {
+        {"host", by->host}, {"hostaddr", by->reach}, {"port", by->port}, {NULL, NULL}};
+    status = compose(options, value_of(options, "dbname"), instead, detour, err);
     PQconninfoFree(options);
     return status;
 }

@@ -28,6 +28,17 @@ void pgdbm__address_free(struct pgdbm__address *address);
 pgdbm_status pgdbm__address_of_database(const struct pgdbm__address *address, const char *database, char **url,
                                         pgdbm_error *err);
 
+/* Where a connection string leads to. One host only, and PGHOST, PGHOSTADDR and PGPORT count as libpq counts them. */
+struct pgdbm__endpoint {
+    char host[256];  /* as a certificate would name it; or the directory of a socket */
+    char reach[256]; /* its numeric address when that is given, else the host again */
+    char port[16];
+};
+pgdbm_status pgdbm__address_endpoint(const char *url, struct pgdbm__endpoint *endpoint, pgdbm_error *err);
+/* The same database by another way: host, hostaddr (`reach`, or none if that is empty) and port are replaced; `*detour` is
+ * for pgdbm__free. */
+pgdbm_status pgdbm__address_detour(const char *url, const struct pgdbm__endpoint *by, char **detour, pgdbm_error *err);
+
 /* owner.c: whose a database is. Its name says so, because between CREATE DATABASE and COMMENT the owner may be killed. */
 struct pgdbm__owner {
     pid_t pid;
