@@ -44,6 +44,8 @@ static void fail_all(struct pgdbm__session *session, const pgdbm_error *reason, 
         request->lost = true;
         request->completed = true;
         request->error = *reason;
+        pgdbm__error_statement(&request->error,
+                               request->statement != NULL ? request->statement->text : request->simple_sql);
         request->error.outcome = outcome;
         request->error.retryable = outcome != PGDBM_OUTCOME_UNKNOWN;
     }

@@ -34,6 +34,7 @@ static void every_failure_says_what_is_known_of_its_outcome(void **state)
     play_cut();
     play_fails(&answers[2], PGDBM_ERR_CONNECTION, PGDBM_OUTCOME_UNKNOWN);
     assert_false(answers[2].error.retryable);
+    assert_string_equal(answers[2].error.statement, STAGE_PASS);
     stage_gate_open(stage);
     play_number(stage->db, "SELECT 1::int8", 1);
 }
@@ -59,6 +60,7 @@ static void in_a_transaction_a_cut_commit_is_unknown_and_a_cut_rollback_is_ok(vo
     play_fails(&answers[0], PGDBM_ERR_CONNECTION, PGDBM_OUTCOME_UNKNOWN);
     play_fails(&answers[1], PGDBM_ERR_CONNECTION, PGDBM_OUTCOME_UNKNOWN);
     play_fails(&answers[2], PGDBM_ERR_CONNECTION, PGDBM_OUTCOME_UNKNOWN);
+    assert_string_equal(answers[2].error.statement, "COMMIT");
     play_ok(&answers[3]);
     stage_gate_open(stage);
     play_number(stage->db, "SELECT 1::int8", 1);
