@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* A server process goes some moments after its session has been closed. */
-#define GONE_MS 5000
+#define GONE_MS 3000
 
 /* By which the host's sessions are told from the library's. */
 #define HOST "pgdbm test host"

@@ -6,12 +6,11 @@
 #define PGDBM_TESTS_FAULTS_SWEEP_H
 
 #include "db/stage.h"
+#include "support/allocator.h"
 
 /* A scenario runs on a pool that is there already (db), or opens its own (NULL). */
 typedef pgdbm_status (*sweep_scenario)(struct stage *stage, pgdbm_db *db, pgdbm_error *err);
 
-/* Puts the allocator that fails on demand in force, for the whole program. To be called first. */
-bool sweep_begin(void);
 /* Sweeps over the scenario, in a test with a stage. On a pool: of one session, with a manager of the schema "app". */
 void sweep(void **state, sweep_scenario run, bool on_a_pool);
 /* What such a pool is opened with. */

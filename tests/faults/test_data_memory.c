@@ -176,7 +176,7 @@ static void captures(void **state)
 
 int main(void)
 {
-    if (!sweep_begin() || mkdtemp(folder) == NULL)
+    if (!allocator_begin() || mkdtemp(folder) == NULL)
         return 1;
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, stage_setup, stage_teardown)
     const struct CMUnitTest tests[] = {

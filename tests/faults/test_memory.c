@@ -585,7 +585,7 @@ static void structs(void **state)
 
 int main(void)
 {
-    if (!sweep_begin())
+    if (!allocator_begin())
         return 1;
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, stage_setup, stage_teardown)
     const struct CMUnitTest tests[] = {

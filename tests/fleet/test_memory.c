@@ -1,35 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Every allocation fails once: the call says out of memory or succeeds, and nothing leaks. */
 #include "fleet/scene.h"
+#include "support/allocator.h"
 
-#include <pgdbm/memory.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-
-/* Counts what lives, and fails on demand. In force for the whole program. */
-static atomic_long live, countdown;
-static atomic_bool armed, has_failed;
-
-static void *reallocate(void *memory, size_t bytes, void *context)
-{
-    (void)context;
-    if (atomic_load(&armed) && atomic_fetch_sub(&countdown, 1) == 1) {
-        atomic_store(&has_failed, true);
-        return NULL;
-    }
-    void *moved = realloc(memory, bytes);
-    if (memory == NULL && moved != NULL)
-        atomic_fetch_add(&live, 1);
-    return moved;
-}
-
-static void release(void *memory, void *context)
-{
-    (void)context;
-    if (memory != NULL)
-        atomic_fetch_sub(&live, 1);
-    free(memory);
-}
 
 typedef pgdbm_status (*scenario)(struct scene *scene, pgdbm_error *err);
 
@@ -40,26 +14,21 @@ static void sweep(struct scene *scene, scenario run)
     pgdbm_status status = run(scene, &err); /* opens what stays open: sessions, prepared statements */
     if (status != PGDBM_OK)
         fail_msg("%s", err.message);
-    long before = atomic_load(&live);
+    long before = allocator_live();
     long which = 0;
+    bool reached;
     do {
         err = (pgdbm_error){0};
-        atomic_store(&has_failed, false);
-        atomic_store(&countdown, ++which);
-        atomic_store(&armed, true);
+        allocator_arm(++which, false);
         status = run(scene, &err);
-        atomic_store(&armed, false);
-        if (status != PGDBM_OK && status != PGDBM_ERR_NOMEM)
-            fail_msg("allocation %ld: expected success or PGDBM_ERR_NOMEM, came %s: %s", which,
-                     pgdbm_status_name(status), err.message);
-        if (status != PGDBM_OK && (err.status != status || err.message[0] == '\0'))
-            fail_msg("allocation %ld: the error is not filled", which);
-    } while (atomic_load(&has_failed));
+        reached = allocator_disarm();
+        allocator_expect(which, status, &err);
+    } while (reached);
     assert_true(which > 10);
     status = run(scene, &err); /* sessions that were lost on the way are there again */
     assert_int_equal(status, PGDBM_OK);
-    if (labs(atomic_load(&live) - before) > 200)
-        fail_msg("%ld allocations were not given back", atomic_load(&live) - before);
+    if (labs(allocator_live() - before) > 200)
+        fail_msg("%ld allocations were not given back", allocator_live() - before);
 }
 
 static pgdbm_status open_and_close(struct scene *scene, pgdbm_error *err)
@@ -91,13 +60,15 @@ static pgdbm_status read_status(struct scene *scene, pgdbm_error *err)
 /* Somebody is behind each time. */
 static pgdbm_status roll_out(struct scene *scene, pgdbm_error *err)
 {
-    const bool was_armed = atomic_exchange(&armed, false);
+    const bool was_armed = allocator_is_armed();
+    (void)allocator_disarm();
     scene_run(scene, "DELETE FROM t_0003.schema_migrations WHERE filename = '002_colour.sql';"
                      "ALTER TABLE t_0003.notes DROP COLUMN IF EXISTS colour;"
                      "UPDATE pgdbm.target SET state = 'behind', head = (SELECT head FROM pgdbm.target WHERE schema ="
                      " 't_0001'), digest = (SELECT digest FROM pgdbm.target WHERE schema = 't_0001') WHERE schema ="
                      " 't_0003'");
-    atomic_store(&armed, was_armed);
+    if (was_armed)
+        allocator_go_on();
     return pgdbm_fleet_roll_out(scene->fleet, &(pgdbm_roll_out){.workers = 1}, NULL, err);
 }
 
@@ -115,9 +86,7 @@ static void every_call_survives_any_allocation_that_fails(void **state)
 
 int main(void)
 {
-    const pgdbm_allocator allocator = {.reallocate = reallocate, .release = release};
-    pgdbm_error err = {0};
-    if (pgdbm_allocator_set(&allocator, &err) != PGDBM_OK)
+    if (!allocator_begin())
         return EXIT_FAILURE;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_call_survives_any_allocation_that_fails, scene_setup, scene_teardown),

@@ -1,40 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Every allocation fails once while a database is made, used and dropped: the call says out of memory or succeeds, nothing
  * leaks, and no database is left. */
+#include "support/allocator.h"
 #include "testkit/people.h"
 
-#include <pgdbm/memory.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define TEXT(text) (text), sizeof(text) - 1
-
-/* Counts what lives, and fails on demand. In force for the whole program. */
-static atomic_long live, countdown;
-static atomic_bool armed, has_failed;
-
-static void *reallocate(void *memory, size_t bytes, void *context)
-{
-    (void)context;
-    if (atomic_load(&armed) && atomic_fetch_sub(&countdown, 1) == 1) {
-        atomic_store(&has_failed, true);
-        return NULL;
-    }
-    void *moved = realloc(memory, bytes);
-    if (memory == NULL && moved != NULL)
-        atomic_fetch_add(&live, 1);
-    return moved;
-}
-
-static void release(void *memory, void *context)
-{
-    (void)context;
-    if (memory != NULL)
-        atomic_fetch_sub(&live, 1);
-    free(memory);
-}
 
 static const pgdbm_migration_text texts[] = {{"001_things.sql", TEXT("CREATE TABLE {{tables.things}} (id int)")}};
 static const pgdbm_migrations migrations = {.texts = texts, .n_texts = 1};
@@ -46,23 +20,18 @@ static void sweep(scenario run, long step)
 {
     pgdbm_error err = {0};
     assert_ok(run(&err)); /* makes what stays: the janitor, the template */
-    long before = atomic_load(&live);
+    long before = allocator_live();
     long which = 1 - step;
+    bool reached;
     do {
         err = (pgdbm_error){0};
-        atomic_store(&has_failed, false);
-        atomic_store(&countdown, which += step);
-        atomic_store(&armed, true);
+        allocator_arm(which += step, false);
         pgdbm_status status = run(&err);
-        atomic_store(&armed, false);
-        if (status != PGDBM_OK && status != PGDBM_ERR_NOMEM)
-            fail_msg("allocation %ld: expected success or PGDBM_ERR_NOMEM, came %s: %s", which,
-                     pgdbm_status_name(status), err.message);
-        if (status != PGDBM_OK && (err.status != status || err.message[0] == '\0'))
-            fail_msg("allocation %ld: the error is not filled", which);
-        if (atomic_load(&live) != before)
-            fail_msg("allocation %ld: %ld allocations were not given back", which, atomic_load(&live) - before);
-    } while (atomic_load(&has_failed));
+        reached = allocator_disarm();
+        allocator_expect(which, status, &err);
+        if (allocator_live() != before)
+            fail_msg("allocation %ld: %ld allocations were not given back", which, allocator_live() - before);
+    } while (reached);
     assert_true(which > 3);
 }
 
@@ -155,9 +124,7 @@ static void isolating_survives_any_allocation_that_fails(void **state)
 
 int main(void)
 {
-    const pgdbm_allocator allocator = {.reallocate = reallocate, .release = release};
-    pgdbm_error err = {0};
-    if (pgdbm_allocator_set(&allocator, &err) != PGDBM_OK)
+    if (!allocator_begin())
         return EXIT_FAILURE;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(making_and_dropping_survives_any_allocation_that_fails),
