@@ -100,10 +100,11 @@ PGDBM_EXPORT void pgdbm_testdb_drop(pgdbm_testdb *testdb);
  * which takes less than a millisecond. Code under test gets it as the manager it would get anyhow, and may begin and
  * commit (these become savepoints), attach managers to its pool (pgdbm_pool_of), and open modules on it; nothing of that
  * is there afterwards. Nobody else sees it either: it has one session, and a pool of its own. What is different from a
- * manager of many sessions is said at pgdbm_enclose in <pgdbm/transaction.h>; now() stands still, and sequences are not
- * put back. `schema` NULL: that of the database's manager. `*db` is released with pgdbm_testdb_isolated_end, or by
- * dropping the database, never with pgdbm_close. Several may be open at once, each blind to the others. Errors: those of
- * pgdbm_open and pgdbm_begin. The testdb is used by one thread at a time, the managers by others too. */
+ * manager of many sessions is said at pgdbm_enclose in <pgdbm/transaction.h>; now() stands still, sequences are not put
+ * back, and migrations without a transaction cannot run there: let the database have them, by .module or .migrations.
+ * `schema` NULL: that of the database's manager. `*db` is released with pgdbm_testdb_isolated_end, or by dropping the
+ * database, never with pgdbm_close. Several may be open at once, each blind to the others. Errors: those of pgdbm_open
+ * and pgdbm_begin. The testdb is used by one thread at a time, the managers by others too. */
 PGDBM_EXPORT pgdbm_status pgdbm_testdb_isolated_as(pgdbm_testdb *testdb, const char *schema, pgdbm_db **db,
                                                    pgdbm_error *err);
 static inline pgdbm_status pgdbm_testdb_isolated(pgdbm_testdb *testdb, pgdbm_db **db, pgdbm_error *err)

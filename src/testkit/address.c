@@ -26,16 +26,10 @@ static const struct {
              {"TEST_DB_NAME", "dbname"}};
 enum { N_PARTS = sizeof parts / sizeof *parts };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows; not held while a server is started */
 static pgdbm_testserver *server;
 static pid_t server_user; /* whose lease it is: not that of a child made by fork */
-static bool stops_at_exit;
-
-static void stop_server(void)
-{
-    pgdbm_testserver_stop(server);
-    server = NULL;
-}
+static bool listens;
 
 static void before_fork(void)
 {
@@ -47,22 +41,53 @@ static void after_fork(void)
     pthread_mutex_unlock(&lock);
 }
 
-static pgdbm_status find_private(const char **url, pgdbm_error *err)
+/* Puts another handle, or none, in the place of the one that is there. */
+static void replace_server(pgdbm_testserver *other)
 {
-    pgdbm_status status = PGDBM_OK;
     pthread_mutex_lock(&lock);
-    if (server_user != getpid())
-        stop_server();
-    if (server == NULL)
-        status = pgdbm_testserver_shared(NULL, &server, err);
+    pgdbm_testserver *old = server;
+    server = other;
     server_user = getpid();
-    if (!stops_at_exit) {
-        (void)pthread_atfork(before_fork, after_fork, after_fork);
-        stops_at_exit = atexit(stop_server) == 0;
-    }
-    *url = pgdbm_testserver_url(server);
     pthread_mutex_unlock(&lock);
-    return status;
+    pgdbm_testserver_stop(old);
+}
+
+static void leave_server(void)
+{
+    replace_server(NULL);
+}
+
+static void listen_once(void)
+{
+    pthread_mutex_lock(&lock);
+    bool first = !listens;
+    listens = true;
+    pthread_mutex_unlock(&lock);
+    if (!first)
+        return;
+    (void)pthread_atfork(before_fork, after_fork, after_fork);
+    (void)atexit(leave_server);
+}
+
+/* Threads that come at the same moment all join the one server, and one of their handles is kept. */
+static pgdbm_status find_private(char **url, pgdbm_error *err)
+{
+    *url = NULL;
+    pthread_mutex_lock(&lock);
+    bool known = server != NULL && server_user == getpid();
+    if (known)
+        *url = pgdbm__strdup(pgdbm_testserver_url(server));
+    pthread_mutex_unlock(&lock);
+    if (!known) {
+        pgdbm_testserver *joined = NULL;
+        pgdbm_status status = pgdbm_testserver_shared(NULL, &joined, err);
+        if (status != PGDBM_OK)
+            return status;
+        *url = pgdbm__strdup(pgdbm_testserver_url(joined));
+        listen_once();
+        replace_server(joined);
+    }
+    return *url != NULL ? PGDBM_OK : pgdbm__fail_nomem(err, "finding the private server");
 }
 
 static void put_encoded(struct pgdbm__buffer *buffer, const char *text)
@@ -205,7 +230,8 @@ pgdbm_status pgdbm__address_find(const char *url, bool or_private, struct pgdbm_
         pgdbm__error_hint(err, "set TEST_DATABASE_URL or TEST_DB_HOST, or give a URL");
     } else if (status == PGDBM_OK && url == NULL) {
         address->is_private = true;
-        status = find_private(&url, err);
+        status = find_private(&composed, err);
+        url = composed;
     }
     if (status == PGDBM_OK)
         status = read_address(url, source, address, err);
@@ -215,9 +241,7 @@ pgdbm_status pgdbm__address_find(const char *url, bool or_private, struct pgdbm_
 
 void pgdbm__address_forget_private(void)
 {
-    pthread_mutex_lock(&lock);
-    stop_server();
-    pthread_mutex_unlock(&lock);
+    replace_server(NULL);
 }
 
 void pgdbm__address_free(struct pgdbm__address *address)

@@ -252,6 +252,39 @@ static void one_that_was_killed_while_making_it_is_not_waited_for(void **state)
     assert_int_equal(templates(), 1);
 }
 
+static void find_template(char name[64])
+{
+    PGconn *connection = PQconnectdb(test_server_url());
+    PGresult *result =
+        PQexec(connection, "SELECT datname FROM pg_database WHERE starts_with(datname, 'pgdbm_template_')");
+    assert_int_equal(PQntuples(result), 1);
+    snprintf(name, 64, "%.63s", PQgetvalue(result, 0, 0));
+    PQclear(result);
+    PQfinish(connection);
+}
+
+static void one_that_hangs_while_making_it_is_named(void **state)
+{
+    struct scene *scene = *state;
+    pgdbm_error err;
+    pgdbm_testdb *testdb = NULL;
+    char sql[256], name[64];
+    expect_copy(scene, 2);
+    find_template(name);
+    snprintf(sql, sizeof sql, "DROP DATABASE %s", name);
+    test_psql(test_server_url(), sql);
+    PGconn *other = PQconnectdb(test_server_url()); /* is at it, and does not come to an end */
+    snprintf(sql, sizeof sql, "SELECT pg_advisory_lock(hashtextextended('pgdbm testkit %s', 0))", name);
+    PQclear(PQexec(other, sql));
+    scene->options.timeout_ms = 200;
+    assert_fails(PGDBM_ERR_TIMEOUT, pgdbm_testdb_create(&scene->options, &testdb, &err));
+    assert_contains(err.message, "another process has been making the template database");
+    assert_contains(err.message, name);
+    PQfinish(other);
+    scene->options.timeout_ms = 0;
+    expect_copy(scene, 2);
+}
+
 /* Holds the template while two attempts are made to copy it. */
 static void *sit_in_the_template(void *context)
 {
@@ -281,12 +314,7 @@ static void a_template_that_somebody_sits_in_is_tried_again(void **state)
     pthread_t thread;
     char sql[256], url[512], name[64];
     expect_copy(scene, 2);
-    PGconn *connection = PQconnectdb(test_server_url());
-    PGresult *result =
-        PQexec(connection, "SELECT datname FROM pg_database WHERE starts_with(datname, 'pgdbm_template_')");
-    snprintf(name, sizeof name, "%.63s", PQgetvalue(result, 0, 0));
-    PQclear(result);
-    PQfinish(connection);
+    find_template(name);
     snprintf(sql, sizeof sql, "ALTER DATABASE %s ALLOW_CONNECTIONS true", name);
     test_psql(test_server_url(), sql);
     snprintf(url, sizeof url, "postgresql://postgres@/%s?host=%s", name,
@@ -345,6 +373,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_template_cannot_be_connected_to, setup, teardown),
         cmocka_unit_test_setup_teardown(of_several_processes_one_makes_the_template, setup, teardown),
         cmocka_unit_test_setup_teardown(one_that_was_killed_while_making_it_is_not_waited_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_hangs_while_making_it_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(a_template_that_somebody_sits_in_is_tried_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_template_that_vanishes_is_made_again, setup, teardown),
     };

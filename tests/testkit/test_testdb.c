@@ -3,9 +3,11 @@
 #include "testkit/people.h"
 
 #include <libpq-fe.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TEXT(text) (text), sizeof(text) - 1
@@ -261,7 +263,7 @@ static void without_an_address_there_is_a_private_server(void **state)
     forget_environment();
     assert_ok(pgdbm_testdb_create(NULL, &testdb, &err));
     expect_number(pgdbm_testdb_manager(testdb), "SELECT 1::int8", 1);
-    assert_int_equal(databases_like(pgdbm_testdb_name(testdb)), 0); /* it is another than this program's own */
+    assert_int_equal(databases_like(pgdbm_testdb_name(testdb)), 1); /* it is the one of all test processes */
     pgdbm_testdb_drop(testdb);
 }
 
@@ -288,6 +290,45 @@ static void without_a_manager_nobody_is_connected(void **state)
     expect_nothing_left();
 }
 
+/* With a private server of its own, which is nobody else's. */
+static int outlive_a_crash(void *context)
+{
+    pgdbm_error err = {0};
+    pgdbm_testdb *before = NULL, *after = NULL;
+    pgdbm_testserver *server = NULL;
+    const char *directory = context;
+    forget_environment();
+    setenv("PGDBM_TEST_DIRECTORY", directory, 1);
+    setenv("PGDBM_TEST_LINGER_MS", "100", 1);
+    if (pgdbm_testdb_create(NULL, &before, &err) != PGDBM_OK ||
+        pgdbm_testserver_shared(NULL, &server, &err) != PGDBM_OK)
+        return 1;
+    pid_t postmaster = pgdbm_testserver_pid(server);
+    pgdbm_testserver_stop(server);
+    if (kill(postmaster, SIGKILL) != 0 || pgdbm_testdb_create(NULL, &after, &err) != PGDBM_OK) {
+        fprintf(stderr, "%s\n%s\n", err.message, err.detail);
+        return 2;
+    }
+    pgdbm_testdb_drop(before); /* went with its server */
+    pgdbm_testdb_drop(after);
+    return 0;
+}
+
+static void a_private_server_that_crashed_is_replaced(void **state)
+{
+    (void)state;
+    char outer[TEST_PATH_BYTES], inner[TEST_PATH_BYTES + 8], command[TEST_PATH_BYTES + 16];
+    test_needs_fork();
+    test_directory_make("crash", outer);
+    assert_int_equal(chmod(outer, 0755), 0);
+    snprintf(inner, sizeof inner, "%s/own", outer);
+    assert_int_equal(await_child(start_child(outlive_a_crash, inner)), 0);
+    snprintf(command, sizeof command, "rm -rf '%s'", outer);
+    while (access(inner, F_OK) == 0) /* its keeper removes it */
+        usleep(1000);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,7 +345,7 @@ int main(void)
         cmocka_unit_test(contradictory_options_are_refused),
         cmocka_unit_test(the_environment_says_where),
         cmocka_unit_test(without_an_address_there_is_a_private_server),
+        cmocka_unit_test(a_private_server_that_crashed_is_replaced),
     };
-    test_server_own(NULL);
     return cmocka_run_group_tests_name("testdb", tests, NULL, NULL);
 }
