@@ -4,10 +4,8 @@
 #include "db/crew.h"
 
 #include <libpq-fe.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 /* Opens and closes; what came is in *err. */
@@ -72,36 +70,32 @@ static void an_unknown_user_fails_at_once_and_is_named(void **state)
     assert_contains(err.message, "nobody_at_all");
 }
 
-/* A listening socket that the test answers, or not; its port. */
-static int listen_somewhere(int *port)
+static pgdbm_testfake *fake_server(const pgdbm_testfake_options *options)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t bytes = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(listener >= 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(listener, 16), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &bytes), 0);
-    *port = ntohs(address.sin_port);
-    return listener;
+    pgdbm_testfake *fake = NULL;
+    pgdbm_error err;
+    assert_ok(pgdbm_testfake_start(options, &fake, &err));
+    return fake;
 }
 
 static void a_refused_port_names_host_port_database_and_attempts(void **state)
 {
-    int port;
     char text[64];
     pgdbm_error err;
-    close(listen_somewhere(&port)); /* nobody listens there now */
-    assert_fails(PGDBM_ERR_CONNECTION, try_open(*state,
-                                                (pgdbm_config){.connection_string = "",
-                                                               .host = "127.0.0.1",
-                                                               .port = port,
-                                                               .database = "shop",
-                                                               .user = "clerk",
-                                                               .retry_attempts = 2,
-                                                               .retry_delay_ms = 1,
-                                                               .retry_max_delay_ms = 2},
-                                                &err));
+    pgdbm_testfake *fake = fake_server(&(pgdbm_testfake_options){.door = PGDBM_TESTFAKE_SHUT});
+    int port = pgdbm_testfake_port(fake);
+    pgdbm_status status = try_open(*state,
+                                   (pgdbm_config){.connection_string = "",
+                                                  .host = "127.0.0.1",
+                                                  .port = port,
+                                                  .database = "shop",
+                                                  .user = "clerk",
+                                                  .retry_attempts = 2,
+                                                  .retry_delay_ms = 1,
+                                                  .retry_max_delay_ms = 2},
+                                   &err);
+    pgdbm_testfake_stop(fake, NULL);
+    assert_fails(PGDBM_ERR_CONNECTION, status);
     snprintf(text, sizeof text, "port=%d", port);
     assert_contains(err.message, "host=127.0.0.1");
     assert_contains(err.message, text);
@@ -114,49 +108,34 @@ static void a_refused_port_names_host_port_database_and_attempts(void **state)
 
 static void a_server_that_does_not_answer_is_given_up_in_time(void **state)
 {
-    int port;
     pgdbm_error err;
-    int listener = listen_somewhere(&port);
+    pgdbm_testfake *fake = fake_server(NULL);
     int64_t since = stage_clock_ms();
     pgdbm_status status = try_open(
         *state,
-        (pgdbm_config){
-            .connection_string = "", .host = "127.0.0.1", .port = port, .connect_timeout_ms = 200, .fail_fast = true},
+        (pgdbm_config){.connection_string = pgdbm_testfake_url(fake), .connect_timeout_ms = 200, .fail_fast = true},
         &err);
-    close(listener);
+    pgdbm_testfake_stop(fake, NULL);
     assert_fails(PGDBM_ERR_CONNECTION, status);
     assert_contains(err.message, "connect_timeout_ms");
     assert_contains(err.message, " ms (");
     assert_true(stage_clock_ms() - since < 10000);
 }
 
-static void answer_nonsense(struct crew_hand *hand)
-{
-    int client = accept(*(int *)hand->shared, NULL, NULL);
-    static const char page[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
-    char request[512];
-    if (crew_holds(hand, client >= 0, "nobody came") &&
-        crew_holds(hand, read(client, request, sizeof request) > 0, "nothing was asked"))
-        crew_holds(hand, write(client, page, sizeof page - 1) > 0, "the answer was not taken");
-    close(client);
-}
-
 static void a_server_that_speaks_something_else_is_an_error(void **state)
 {
-    static struct crew crew;
-    int port;
+    pgdbm_testfake_step script[] = {PGDBM_FAKE_EXPECT_STARTUP,
+                                    PGDBM_FAKE_SEND("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+                                    PGDBM_FAKE_CLOSE};
     pgdbm_error err;
-    int listener = listen_somewhere(&port);
-    crew_start(&crew, answer_nonsense, &listener);
-    pgdbm_status status = try_open(
-        *state,
-        (pgdbm_config){
-            .connection_string = "", .host = "127.0.0.1", .port = port, .ssl_mode = "disable", .fail_fast = true},
-        &err);
-    crew_join(&crew);
-    close(listener);
+    pgdbm_error fake_err;
+    pgdbm_testfake *fake = fake_server(&(pgdbm_testfake_options){PGDBM_FAKE_STEPS(script)});
+    pgdbm_status status =
+        try_open(*state, (pgdbm_config){.connection_string = pgdbm_testfake_url(fake), .fail_fast = true}, &err);
+    pgdbm_status followed = pgdbm_testfake_stop(fake, &fake_err);
     assert_fails(PGDBM_ERR_CONNECTION, status);
     assert_contains(err.message, "received H");
+    assert_int_equal(followed, PGDBM_OK);
 }
 
 /* A server that asks everybody but "postgres" for a password. */
