@@ -109,6 +109,13 @@ static pgdbm_status drive(PGconn *connection, int64_t deadline, int stop_fd, enu
     return PGDBM_OK;
 }
 
+/* What a server warns of while a session is opened (that a collation has changed) would else be printed by libpq. */
+static void ignore_notice(void *context, const PGresult *notice)
+{
+    (void)context;
+    (void)notice;
+}
+
 /* Makes the socket ours. libpq may hold messages that came right behind the handshake: whole ones are parsed away here;
  * the first thing a session does is a round trip of its own, which would find a torn one. */
 static pgdbm_status take_over(struct pgdbm__transport *transport, pgdbm_error *err)
@@ -134,6 +141,7 @@ pgdbm_status pgdbm__transport_connect(struct pgdbm__transport *transport, const 
         return status;
     }
     PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
+    PQsetNoticeReceiver(connection, ignore_notice, NULL);
     pgdbm_status status = drive(connection, deadline, stop_fd, failure, err);
     if (status != PGDBM_OK) {
         PQfinish(connection);
