@@ -193,6 +193,12 @@ static void cancel_and_attend(struct pgdbm__session *session, struct pgdbm__requ
     int64_t began = pgdbm__now_ns();
     int64_t heard = 0;
     int64_t patience = FIRST_PATIENCE_NS;
+    if (atomic_load_explicit(&session->read_ns, memory_order_relaxed) == 0) {
+        /* The first question of all: who has never answered is not waited for any longer, and has nothing to cancel. */
+        pgdbm__session_abort(session, "the server did not answer the first statement in time (connect_timeout_ms)");
+        attend(session, request, PGDBM__NEVER);
+        return;
+    }
     request->timed_out = true;
     atomic_fetch_add(&session->canceling, 1);
     /* A cancel request that arrives before the server has begun with the statement is ignored: ask again. */
