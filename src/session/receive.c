@@ -24,6 +24,14 @@ struct finished {
     bool filled; /* the reading took all there was room for: there may be more */
 };
 
+/* Whether the server has refused the request at the head: it said why, and that undid it, whatever became of the session
+ * before ReadyForQuery. */
+static bool is_refused(const struct pgdbm__session *session, const struct pgdbm__request *request)
+{
+    return request == session->head && request->failed && request->error.outcome == PGDBM_OUTCOME_ROLLED_BACK &&
+           request->error.sqlstate[0] != '\0';
+}
+
 /* Everything in flight ends: with what the server said last, if it said something, and with what is known of each
  * request. */
 static void fail_all(struct pgdbm__session *session, const pgdbm_error *reason, bool fatal, struct finished *finished)
@@ -34,6 +42,9 @@ static void fail_all(struct pgdbm__session *session, const pgdbm_error *reason, 
     atomic_store(&session->lost, true);
     for (struct pgdbm__request *request = session->head; request != NULL; request = request->next) {
         pgdbm_outcome_kind outcome = PGDBM_OUTCOME_UNKNOWN;
+        request->completed = true;
+        if (is_refused(session, request))
+            continue;
         if (request->kind == PGDBM__REQUEST_DESCRIBE || request->kind == PGDBM__REQUEST_LOOKUP)
             outcome = PGDBM_OUTCOME_NOT_SENT; /* the statement was only looked at */
         else if (request->sent_end > session->bytes_sent)
@@ -42,7 +53,6 @@ static void fail_all(struct pgdbm__session *session, const pgdbm_error *reason, 
             outcome = PGDBM_OUTCOME_ROLLED_BACK; /* a backend that says FATAL has ended its transaction */
         request->failed = true;
         request->lost = true;
-        request->completed = true;
         request->error = *reason;
         pgdbm__error_statement(&request->error,
                                request->statement != NULL ? request->statement->text : request->simple_sql);
