@@ -207,6 +207,15 @@ static void complete_early(struct pgdbm__session *session, struct finished *fini
     pthread_mutex_unlock(&session->lock);
 }
 
+/* Whether what was asked for has come before ReadyForQuery: what a statement is begins with ParseComplete, each execution
+ * ends with its command; or the request with an error. Without any of that nobody knows what was done. */
+static bool is_answered(const struct pgdbm__request *request)
+{
+    if (request->kind == PGDBM__REQUEST_DESCRIBE && !request->parse_complete)
+        return request->failed;
+    return request->kind != PGDBM__REQUEST_EXECUTE || request->failed || request->commands_complete >= request->n_sets;
+}
+
 /* ReadyForQuery: the request at the head is complete; *head becomes the one behind it. When it is not the one that sent
  * the Sync, it failed, and those up to that one were skipped. */
 static bool complete_head(struct pgdbm__session *session, const struct pgdbm__message *message,
@@ -218,7 +227,7 @@ static bool complete_head(struct pgdbm__session *session, const struct pgdbm__me
     atomic_store_explicit(&session->transaction_status, status, memory_order_relaxed);
     pthread_mutex_lock(&session->lock);
     session->epoch += status != 'T';
-    bool sound = session->head != NULL && (session->head->syncs || session->head->failed);
+    bool sound = session->head != NULL && (session->head->syncs || session->head->failed) && is_answered(session->head);
     if (sound) {
         struct pgdbm__request *request = pop_head(session, finished);
         while (!request->syncs && session->head != NULL) {
