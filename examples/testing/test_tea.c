@@ -71,6 +71,29 @@ static void the_house_sells_wherever_it_lives(void **state)
 PGDBM_CMOCKA_GROUP(anywhere, 0)
 /* [/modes] */
 
+/* [network] */
+static void a_sale_whose_commit_was_not_answered_is_unknown(void **state)
+{
+    pgdbm_error err;
+    pgdbm_testproxy *proxy = NULL;
+    tea_house *house = NULL;
+    pgdbm_db *tx = NULL;
+    const pgdbm_testproxy_options options = {.server_url = pgdbm_cmocka_url(state)};
+    pgdbm_assert_ok(pgdbm_testproxy_start(&options, &proxy, &err), &err);
+    const pgdbm_source source = {.connection_string = pgdbm_testproxy_url(proxy)};
+    pgdbm_assert_ok(tea_open(&source, &house, &err), &err);
+    pgdbm_assert_ok(pgdbm_fixture_load(tea_manager(house), TEA_FIXTURES "/articles.json", &err), &err);
+    pgdbm_assert_ok(pgdbm_begin(tea_manager(house), NULL, &tx, &err), &err);
+    pgdbm_assert_ok(tea_sell(tx, "assam", 1, &err), &err);
+    pgdbm_assert_ok(pgdbm_testproxy_cut(proxy, PGDBM_TESTPROXY_TO_CLIENT, 0, PGDBM_TESTPROXY_RESET, &err), &err);
+    pgdbm_assert_status(PGDBM_ERR_CONNECTION, pgdbm_commit(tx, &err), &err);
+    assert_int_equal(err.outcome, PGDBM_OUTCOME_UNKNOWN);
+    pgdbm_assert_count(tea_manager(house), "sales", 1); /* by another connection: it had been done */
+    tea_close(house);
+    pgdbm_testproxy_stop(proxy);
+}
+/* [/network] */
+
 /* [main] */
 int main(void)
 {
@@ -80,6 +103,7 @@ int main(void)
         pgdbm_cmocka_test(tea, what_is_out_of_stock_is_not_sold),
         pgdbm_cmocka_test(tea, takings_cost_one_statement_however_many_articles_there_are),
         pgdbm_cmocka_test_modes(anywhere, the_house_sells_wherever_it_lives),
+        pgdbm_cmocka_test_alone(anywhere, a_sale_whose_commit_was_not_answered_is_unknown),
     };
     return cmocka_run_group_tests(tests, tea_group_setup, tea_group_teardown);
 }

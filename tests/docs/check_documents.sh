@@ -49,6 +49,6 @@ for document in $documents; do
 done >"$work/problems"
 [ "$(wc -l <examples/first.c)" -le 40 ] || echo "examples/first.c has more than 40 lines" >>"$work/problems"
 [ "$(wc -l <examples/async/epoll.c)" -le 60 ] || echo "examples/async/epoll.c has more than 60 lines" >>"$work/problems"
-[ "$blocks" -ge 60 ] || echo "only $blocks blocks of code were compared" >>"$work/problems"
+[ "$blocks" -ge 61 ] || echo "only $blocks blocks of code were compared" >>"$work/problems"
 cat "$work/problems"
 [ ! -s "$work/problems" ]

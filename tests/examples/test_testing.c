@@ -25,7 +25,7 @@ static void expect_success(struct stage *stage, const char *path, const char *la
 
 static void the_tests_of_the_tea_house_pass(void **state)
 {
-    expect_success(*state, EXAMPLE_TEST_TEA, "[==========] 7 test(s) run.");
+    expect_success(*state, EXAMPLE_TEST_TEA, "[==========] 8 test(s) run.");
 }
 
 static void the_program_without_a_framework_succeeds(void **state)
