@@ -175,11 +175,23 @@ static int expect_all_gone(pgdbm_testserver *server, const char *directory, int6
     return n_left;
 }
 
-/* The command's exit status. Ctrl-C is for the command; this process looks at what it left. */
+static volatile sig_atomic_t child;
+
+static void pass_on(int number)
+{
+    if (child > 0)
+        kill((pid_t)child, number);
+}
+
+/* The command's exit status. Signals are for the command; this process looks at what it left. The terminal sends Ctrl-C to
+ * both. */
 static int run(char **command)
 {
     int status = 0;
-    pid_t child = fork();
+    const struct sigaction action = {.sa_handler = pass_on};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    child = fork();
     if (child == 0) {
         execvp(command[0], command);
         perror(command[0]);
@@ -188,7 +200,7 @@ static int run(char **command)
     signal(SIGINT, SIG_IGN);
     if (child < 0)
         return perror("fork"), 1;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    while (waitpid((pid_t)child, &status, 0) < 0 && errno == EINTR)
         continue;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -87,10 +87,11 @@ static void expect_left(struct trial *trial, const char *what)
 static void what_a_suite_leaves_is_named_and_fails_it(void **state)
 {
     (void)state;
-    static struct trial clean, failing, file, process, database, role;
+    static struct trial clean, failing, ended, file, process, database, role;
     setenv("PGDBM_TEST_LINGER_MS", "200", 1);
     begin(&clean, RUN_PROGRAM " true");
     begin(&failing, RUN_PROGRAM " sh -c 'exit 3'");
+    begin(&ended, RUN_PROGRAM " sh -c 'kill -TERM $PPID; exec sleep 60'");
     begin(&file, RUN_PROGRAM " " SUBJECT_PROGRAM " file");
     begin(&process, RUN_PROGRAM " " SUBJECT_PROGRAM " process");
     begin(&database, RUN_PROGRAM " " SUBJECT_PROGRAM " database");
@@ -102,6 +103,9 @@ static void what_a_suite_leaves_is_named_and_fails_it(void **state)
     end(&failing);
     assert_contains(failing.output, "Nothing is left");
     assert_int_equal(failing.status, 3);
+    end(&ended);
+    assert_contains(ended.output, "Nothing is left");
+    assert_int_equal(ended.status, 128 + SIGTERM);
     expect_left(&database, "in the server, database forgotten");
     expect_left(&role, "in the server, role forgotten");
     expect_left(&process, " process\n");
