@@ -1,40 +1,45 @@
 /* SPDX-License-Identifier: MIT */
-/* A cancel request that nobody answers: the relay serves the pool's one session, so that whoever else comes is connected and
- * never heard. Deadlines hold all the same, and what is said of the statement is true. */
+/* A cancel request that nobody answers: the pool's session is served, and whoever else comes falls into a black hole. Deadlines
+ * hold all the same, and what is said of the statement is true. */
 #include "async/play.h"
-#include "migrate/relay.h"
-
-#include <stdio.h>
 
 /* Generous; without an end of its own the wait would be one for ever. */
 #define LIMIT_MS 30000
 
 #define SLEEP "SELECT pg_sleep(60)"
 
-static struct relay relay;
-static char url[512];
+static pgdbm_testproxy *proxy;
 
-static struct stage *open_relayed(void **state, pgdbm_config config)
+static struct stage *open_served(void **state, pgdbm_config config)
 {
     struct play *played = &play;
-    relay = (struct relay){0};
-    relay_start(&relay, pgdbm_testserver_socket_directory(test_server()));
-    const char *whole = played->stage->url;
-    snprintf(url, sizeof url, "%.*s?host=%s", (int)strcspn(whole, "?"), whole, relay.directory);
-    config.connection_string = url;
+    pgdbm_error err;
+    assert_ok(pgdbm_testproxy_start(&(pgdbm_testproxy_options){.server_url = played->stage->url, .unix_socket = true},
+                                    &proxy, &err));
+    config.connection_string = pgdbm_testproxy_url(proxy);
     config.max_connections = 1;
-    return play_open(state, config);
+    struct stage *stage = play_open(state, config);
+    assert_ok(pgdbm_testproxy_blackhole(proxy, PGDBM_TESTPROXY_HOLE_NEW, &err));
+    return stage;
 }
 
-static void close_relayed(struct stage *stage)
+/* From now on the pool gets other sessions. */
+static void serve_all(void)
+{
+    pgdbm_error err;
+    assert_true(pgdbm_testproxy_count(proxy, PGDBM_TESTPROXY_CANCEL_REQUESTS) > 0);
+    assert_ok(pgdbm_testproxy_heal(proxy, &err));
+}
+
+static void close_served(struct stage *stage)
 {
     stage_close(stage);
-    relay_stop(&relay);
+    pgdbm_testproxy_stop(proxy);
 }
 
 static void a_blocking_call_comes_back_when_its_cancel_request_gets_no_answer(void **state)
 {
-    struct stage *stage = open_relayed(state, (pgdbm_config){.command_timeout_ms = 300});
+    struct stage *stage = open_served(state, (pgdbm_config){.command_timeout_ms = 300});
     pgdbm_error err;
     int64_t since = stage_clock_ms();
     assert_fails(PGDBM_ERR_TIMEOUT, pgdbm_execute(stage->db, SLEEP, pgdbm_no_args, NULL, &err));
@@ -42,28 +47,30 @@ static void a_blocking_call_comes_back_when_its_cancel_request_gets_no_answer(vo
     assert_int_equal(err.outcome, PGDBM_OUTCOME_UNKNOWN);
     assert_contains(err.message, "did not answer the cancel request");
     assert_string_equal(err.statement, SLEEP);
+    serve_all();
     /* The old session is not used again: the late cancel request would hit somebody else's statement. */
     assert_int_equal(stage_number(stage->db, "SELECT 1::int8"), 1);
     assert_int_equal(stage_stats(stage).connections_closed, 1);
-    close_relayed(stage);
+    close_served(stage);
 }
 
 static void an_asynchronous_request_is_told_when_its_cancel_request_gets_no_answer(void **state)
 {
-    struct stage *stage = open_relayed(state, (pgdbm_config){.command_timeout_ms = 300});
+    struct stage *stage = open_served(state, (pgdbm_config){.command_timeout_ms = 300});
     int64_t since = stage_clock_ms();
     play_fails(play_submit(stage->db, SLEEP), PGDBM_ERR_TIMEOUT, PGDBM_OUTCOME_UNKNOWN);
     assert_true(stage_clock_ms() - since < LIMIT_MS);
+    serve_all();
     play_number(stage->db, "SELECT 1::int8", 1);
-    close_relayed(stage);
+    close_served(stage);
 }
 
 static void a_pool_closes_when_its_cancel_requests_get_no_answer(void **state)
 {
-    struct stage *stage = open_relayed(state, (pgdbm_config){.drain_timeout_ms = 100});
+    struct stage *stage = open_served(state, (pgdbm_config){.drain_timeout_ms = 100});
     struct answer *answer = play_submit(stage->db, SLEEP);
     int64_t since = stage_clock_ms();
-    close_relayed(stage);
+    close_served(stage);
     assert_true(stage_clock_ms() - since < LIMIT_MS);
     assert_int_equal(answer->calls, 1);
     assert_int_not_equal(answer->status, PGDBM_OK);

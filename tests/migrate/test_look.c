@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking without touching: the start of a program that has nothing to do, dry runs, status, verify, check, history. */
-#include "migrate/relay.h"
 #include "migrate/scene.h"
 
 #include "support/server.h"
@@ -23,27 +22,27 @@ static void write_file(struct scene *scene, const char *name)
 static void start_with_nothing_to_do_takes_two_round_trips_at_most(void **state)
 {
     struct scene *scene = *state;
-    struct relay relay = {0};
-    char url[512];
+    pgdbm_testproxy *proxy = NULL;
     folder_write(&scene->folder, "001_a.sql", "CREATE TABLE {{tables.a}} (id int);");
     folder_write(&scene->folder, "002_b.sql",
                  "-- pgdbm:no-transaction\nCREATE INDEX CONCURRENTLY a_id ON {{tables.a}} (id);");
     folder_write(&scene->folder, "R__view.sql", "CREATE OR REPLACE VIEW {{tables.v}} AS SELECT 1 AS one;");
     scene_must_migrate(scene, scene->db, 3);
-    relay_start(&relay, pgdbm_testserver_socket_directory(test_server()));
-    snprintf(url, sizeof url, "%.*s?host=%s", (int)strcspn(scene->url, "?"), scene->url, relay.directory);
+    assert_int_equal(pgdbm_testproxy_start(&(pgdbm_testproxy_options){.server_url = scene->url, .unix_socket = true},
+                                           &proxy, &scene->err),
+                     PGDBM_OK);
     char *direct = scene->url;
-    scene->url = url;
+    scene->url = (char *)pgdbm_testproxy_url(proxy);
     pgdbm_pool *pool = scene_pool(scene, 1, NULL); /* new: nothing is prepared in it */
     scene->url = direct;
     pgdbm_db *db = NULL;
     assert_int_equal(pgdbm_attach(pool, "app", &db, &scene->err), PGDBM_OK);
-    size_t before = atomic_load(&relay.trips);
+    uint64_t before = pgdbm_testproxy_count(proxy, PGDBM_TESTPROXY_ROUND_TRIPS);
     pgdbm_status status = scene_migrate(scene, db);
-    size_t trips = atomic_load(&relay.trips) - before;
+    uint64_t trips = pgdbm_testproxy_count(proxy, PGDBM_TESTPROXY_ROUND_TRIPS) - before;
     pgdbm_close(db);
     pgdbm_pool_close(pool);
-    relay_stop(&relay);
+    pgdbm_testproxy_stop(proxy);
     assert_int_equal(status, PGDBM_OK);
     assert_int_equal(scene->report->n_migrations, 3);
     assert_in_range(trips, 1, 2);
