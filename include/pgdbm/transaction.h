@@ -103,12 +103,13 @@ PGDBM_EXPORT pgdbm_status pgdbm_session_pid(pgdbm_db *session, int *pid, pgdbm_e
 /* From now on, managers that are attached to the transaction's pool (pgdbm_attach, pgdbm_module_open) work inside of the
  * transaction, until it ends: for tests that undo what code does which begins and commits by itself
  * (pgdbm_testdb_isolated of <pgdbm/testkit.h>). Such a manager behaves as any other, but that all have the one session:
- * what it begins is a savepoint, also with an isolation level (which is that of the transaction), and while that is open
- * the others refuse to work (PGDBM_ERR_TRANSACTION); pinning gives the same session; a verb that fails undoes itself only,
- * while a failed batch or COPY spoils the transaction unless it is in one begun on the manager. NOTIFY is not delivered
- * and deferred constraints are not checked, because nothing commits. When the transaction ends, the managers answer
- * PGDBM_ERR_TRANSACTION and are released with pgdbm_close. Errors: ARGUMENT (not a transaction), TRANSACTION (a nested one;
- * the pool is enclosed already). */
+ * threads take turns, waiting as long as for a session; what it begins is a savepoint, also with an isolation level (which
+ * is that of the transaction), and while that is open the others refuse to work (PGDBM_ERR_TRANSACTION); pinning gives the
+ * same session; a verb that fails undoes itself only, while a failed batch, COPY or asynchronous verb spoils the
+ * transaction unless it is in one begun on the manager. NOTIFY is not delivered and deferred constraints are not checked,
+ * because nothing commits. When the transaction ends, the managers answer PGDBM_ERR_TRANSACTION and are released with
+ * pgdbm_close; a statement of another thread is waited for, but by pgdbm_commit_async and pgdbm_rollback_async, which must
+ * come when there is none. Errors: ARGUMENT (not a transaction), TRANSACTION (a nested one; the pool is enclosed already). */
 PGDBM_EXPORT pgdbm_status pgdbm_enclose(pgdbm_db *tx, pgdbm_error *err);
 
 PGDBM_END_DECLS

@@ -76,7 +76,12 @@ pgdbm_status pgdbm_begin_async_sized(const char *file, int line, pgdbm_db *db, c
     pgdbm_status status = pgdbm__begin_compose(db, &chosen, sql, sizeof sql, err);
     if (status != PGDBM_OK)
         return status;
-    return begin(file, line, db, sql, pgdbm__begin_kind(db), on_done, context, request, err);
+    status = pgdbm__db_turn_begin(db, err);
+    if (status != PGDBM_OK)
+        return status;
+    status = begin(file, line, db, sql, pgdbm__begin_kind(db), on_done, context, request, err);
+    pgdbm__db_turn_end(db);
+    return status;
 }
 
 pgdbm_status pgdbm_pin_async_at(const char *file, int line, pgdbm_db *db, pgdbm_done_callback on_done, void *context,

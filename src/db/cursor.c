@@ -169,15 +169,22 @@ static pgdbm_status fetch_piece(pgdbm_cursor *cursor, pgdbm_error *err)
         .rows = PGDBM__ROWS_ALL,
         .max_result_bytes = (size_t)run.pool->config->values.max_result_bytes,
     };
+    status = pgdbm__db_step_begin(db, err);
+    if (status != PGDBM_OK)
+        return status;
     pgdbm__lease_quiesce(run.pool, run.lease);
     atomic_store_explicit(&run.lease->owner, pgdbm__thread_token(), memory_order_relaxed);
     status = pgdbm__session_perform(&run.lease->session, &request, run.deadline);
+    status = pgdbm__db_step_end(db, false, status, &request.error);
     if (pgdbm__is_observed(&run.pool->observers))
         pgdbm__observe_text(run.pool, PGDBM_OBSERVED_FETCH, cursor->statement->text, run.now, request.affected, status,
                             &request.error);
-    if (status == PGDBM_OK)
+    if (status == PGDBM_OK) {
         take_piece(cursor, &request);
-    else if (request.error.outcome == PGDBM_OUTCOME_NOT_SENT && !request.lost)
+        return PGDBM_OK;
+    }
+    pgdbm_result_free(request.result); /* the end of the step may have failed alone */
+    if (request.error.outcome == PGDBM_OUTCOME_NOT_SENT && !request.lost)
         *err = request.error;
     else
         status = fail_fetch(cursor, &request, err);
@@ -268,7 +275,7 @@ static pgdbm_status open_in(pgdbm_cursor *cursor, pgdbm_db *db, struct pgdbm__ru
         .max_rows = cursor->chunk_rows,
     };
     run->lease = db->member;
-    pgdbm_status status = pgdbm__pool_run(run, &request, err);
+    pgdbm_status status = pgdbm__db_run(db, run, &request, err);
     *again = request.lost || request.gone || request.stale;
     if (status != PGDBM_OK) {
         if (cursor->owns_transaction && err->outcome != PGDBM_OUTCOME_NOT_SENT)

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Enclosing: the managers of a pool work inside of one transaction, which is how tests undo what code does that begins and
  * commits by itself. An enclosed manager is one that always has the enclosing transaction's session; beginning on it makes a
- * savepoint of that transaction. The list of them, and what the pool is enclosed in, is guarded by the pool's lock. */
+ * savepoint of that transaction. Managers are used by several threads at once, and these have one session: a thread that wants
+ * something has its turn, in which nobody else's savepoint comes between its own and the end of that. The list of the managers,
+ * what the pool is enclosed in, and whose turn it is are guarded by the pool's lock. */
 #include "db/manager.h"
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
+
+#include <time.h>
 
 pgdbm_status pgdbm_enclose(pgdbm_db *tx, pgdbm_error *err)
 {
@@ -94,6 +99,78 @@ void pgdbm__db_end_enclosed(pgdbm_db *tx)
     }
 }
 
+void pgdbm__db_end_enclosure(pgdbm_db *tx)
+{
+    struct pgdbm_pool *pool = tx->pool;
+    int cancel_state = pgdbm__cancel_defer();
+    pthread_mutex_lock(&pool->lock);
+    while (pool->enclosure == tx && pool->stepper != NULL && pool->stepper != pgdbm__thread_token())
+        pthread_cond_wait(&pool->changed, &pool->lock);
+    pgdbm__db_end_enclosed(tx);
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__cancel_restore(cancel_state);
+}
+
+/* Waits until nobody else has the turn, as one waits for a session. Locked. */
+static void await_turn(struct pgdbm_pool *pool, int64_t deadline)
+{
+    const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000)};
+    while (pool->stepper != NULL && pool->stepper != pgdbm__thread_token() && pgdbm__now_ns() < deadline)
+        if (deadline == PGDBM__NEVER)
+            pthread_cond_wait(&pool->changed, &pool->lock);
+        else
+            pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+}
+
+static pgdbm_status take_turn(pgdbm_db *db, pgdbm_error *err)
+{
+    struct pgdbm_pool *pool = db->pool;
+    int acquire_ms = pool->config->values.acquire_timeout_ms;
+    int64_t since = pgdbm__now_ns();
+    const struct pgdbm__need need = {.spot = db->spot};
+    pgdbm_status status = pgdbm__pool_ours(pool, err);
+    if (status != PGDBM_OK)
+        return status;
+    int cancel_state = pgdbm__cancel_defer();
+    pthread_mutex_lock(&pool->lock);
+    await_turn(pool, pgdbm__deadline(acquire_ms > 0 ? acquire_ms : -1));
+    if (pool->stepper == NULL)
+        pool->stepper = pgdbm__thread_token();
+    else if (pool->stepper != pgdbm__thread_token())
+        status = pgdbm__pool_time_out(pool, &need, pgdbm__now_ns() - since, err);
+    else {
+        status = pgdbm__fail(err, PGDBM_ERR_TRANSACTION,
+                             "a statement of this thread is under way in the transaction that encloses the pool");
+        pgdbm__error_hint(err, "collect what you need in the callback and run the statement afterwards");
+    }
+    pthread_mutex_unlock(&pool->lock);
+    pgdbm__cancel_restore(cancel_state);
+    return status;
+}
+
+pgdbm_status pgdbm__db_turn_begin(pgdbm_db *db, pgdbm_error *err)
+{
+    if (!pgdbm__db_is_enclosed(db))
+        return PGDBM_OK;
+    pgdbm_status status = take_turn(db, err);
+    if (status != PGDBM_OK)
+        return status;
+    status = pgdbm__db_usable(db, err); /* others had turns since it was asked */
+    if (status != PGDBM_OK)
+        pgdbm__db_turn_end(db);
+    return status;
+}
+
+void pgdbm__db_turn_end(pgdbm_db *db)
+{
+    if (!pgdbm__db_is_enclosed(db))
+        return;
+    pthread_mutex_lock(&db->pool->lock);
+    db->pool->stepper = NULL;
+    pthread_cond_broadcast(&db->pool->changed);
+    pthread_mutex_unlock(&db->pool->lock);
+}
+
 /* Commands of the enclosure's own are none that a user sent: observers are not told. */
 static pgdbm_status command(pgdbm_db *db, const char *sql, pgdbm_error *err)
 {
@@ -104,22 +181,40 @@ static pgdbm_status command(pgdbm_db *db, const char *sql, pgdbm_error *err)
 
 pgdbm_status pgdbm__db_step_begin(pgdbm_db *db, pgdbm_error *err)
 {
-    return pgdbm__db_is_enclosed(db) ? command(db, "SAVEPOINT pgdbm_step", err) : PGDBM_OK;
-}
-
-pgdbm_status pgdbm__db_step_end(pgdbm_db *db, pgdbm_status status, pgdbm_error *err)
-{
-    if (!pgdbm__db_is_enclosed(db))
+    pgdbm_status status = pgdbm__db_turn_begin(db, err);
+    if (status != PGDBM_OK || !pgdbm__db_is_enclosed(db))
         return status;
-    if (status == PGDBM_OK)
-        return command(db, "RELEASE SAVEPOINT pgdbm_step", err);
-    /* Also when nothing reached the server: then there is nothing to undo. */
-    (void)command(db, "ROLLBACK TO SAVEPOINT pgdbm_step; RELEASE SAVEPOINT pgdbm_step", NULL);
+    status = command(db, "SAVEPOINT pgdbm_step", err);
+    if (status != PGDBM_OK) {
+        pgdbm__error_outcome(err, PGDBM_OUTCOME_NOT_SENT); /* what it was for */
+        pgdbm__db_turn_end(db);
+    }
     return status;
 }
 
-pgdbm_status pgdbm__db_run(pgdbm_db *db, const struct pgdbm__run *run, struct pgdbm__request *request, pgdbm_error *err)
+pgdbm_status pgdbm__db_step_end(pgdbm_db *db, bool stopped, pgdbm_status status, pgdbm_error *err)
+{
+    if (!pgdbm__db_is_enclosed(db))
+        return status;
+    if (status == PGDBM_OK && !stopped)
+        status = command(db, "RELEASE SAVEPOINT pgdbm_step", err);
+    else /* also when nothing reached the server: then there is nothing to undo */
+        (void)command(db, "ROLLBACK TO SAVEPOINT pgdbm_step; RELEASE SAVEPOINT pgdbm_step", NULL);
+    pgdbm__db_turn_end(db);
+    return status;
+}
+
+pgdbm_status pgdbm__db_run_step(pgdbm_db *db, const struct pgdbm__run *run, struct pgdbm__request *request,
+                                pgdbm_error *err)
 {
     pgdbm_status status = pgdbm__db_step_begin(db, err);
-    return status == PGDBM_OK ? pgdbm__db_step_end(db, pgdbm__pool_run(run, request, err), err) : status;
+    if (status != PGDBM_OK)
+        return status;
+    status = pgdbm__pool_run(run, request, err);
+    status = pgdbm__db_step_end(db, request->stopped, status, err);
+    if (status != PGDBM_OK) { /* perhaps by its end only */
+        pgdbm_result_free(request->result);
+        request->result = NULL;
+    }
+    return status;
 }

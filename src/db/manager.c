@@ -212,8 +212,10 @@ pgdbm_status pgdbm__db_usable(pgdbm_db *db, pgdbm_error *err)
         return PGDBM_OK;
     pthread_mutex_lock(&db->pool->lock);
     bool ended = db->ended;
-    if (pgdbm__db_is_enclosed(db) && !ended) /* what is open on the session may have been begun on another manager */
+    if (pgdbm__db_is_enclosed(db) && !ended) { /* what is open on the session may have been begun on another manager */
         db = db->outer;
+        ended = db->ended;
+    }
     struct pgdbm__spot inner = db->inner != NULL ? db->inner->spot : (struct pgdbm__spot){0};
     bool has_inner = db->inner != NULL;
     bool copying = !ended && db->member->copying; /* the session may be gone with the one around it */

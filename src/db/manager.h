@@ -96,14 +96,25 @@ static inline bool pgdbm__db_is_inside(const pgdbm_db *db)
 void pgdbm__db_enter(pgdbm_db *made);
 pgdbm_status pgdbm__db_pin_enclosed(pgdbm_db *db, struct pgdbm__spot spot, pgdbm_db **session, pgdbm_error *err);
 void pgdbm__db_leave(pgdbm_db *db);
-/* The enclosing transaction ends: its managers do, too. Locked. */
+/* The enclosing transaction ends: its managers do, too. Locked; and, before the end is sent, not locked: when whoever is at
+ * a statement of such a manager is through. Nothing on another handle. */
 void pgdbm__db_end_enclosed(pgdbm_db *tx);
-/* Runs a request of the handle's. On an enclosed manager in a savepoint of its own: a statement that fails undoes itself
- * only, as it would outside of a transaction. */
-pgdbm_status pgdbm__db_run(pgdbm_db *db, const struct pgdbm__run *run, struct pgdbm__request *request,
-                           pgdbm_error *err);
+void pgdbm__db_end_enclosure(pgdbm_db *tx);
+/* On an enclosed manager: waits until nobody else is at a statement, and finds the handle usable. Nothing on another one. */
+pgdbm_status pgdbm__db_turn_begin(pgdbm_db *db, pgdbm_error *err);
+void pgdbm__db_turn_end(pgdbm_db *db);
+/* A turn with a savepoint: what fails, or is stopped, undoes itself only, as it would outside of a transaction. Where it
+ * could not be begun it is not to be ended. */
 pgdbm_status pgdbm__db_step_begin(pgdbm_db *db, pgdbm_error *err);
-pgdbm_status pgdbm__db_step_end(pgdbm_db *db, pgdbm_status status, pgdbm_error *err);
+pgdbm_status pgdbm__db_step_end(pgdbm_db *db, bool stopped, pgdbm_status status, pgdbm_error *err);
+pgdbm_status pgdbm__db_run_step(pgdbm_db *db, const struct pgdbm__run *run, struct pgdbm__request *request,
+                                pgdbm_error *err);
+/* Runs a request of the handle's. */
+static inline pgdbm_status pgdbm__db_run(pgdbm_db *db, const struct pgdbm__run *run, struct pgdbm__request *request,
+                                         pgdbm_error *err)
+{
+    return pgdbm__db_is_enclosed(db) ? pgdbm__db_run_step(db, run, request, err) : pgdbm__pool_run(run, request, err);
+}
 
 /* cursor.c: the handle is about to end: its cursors let go of it, and stay their owners' to close. Locked. */
 void pgdbm__db_orphan_cursors(pgdbm_db *db);

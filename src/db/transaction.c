@@ -75,6 +75,19 @@ static pgdbm_status begin_on_pool(pgdbm_db *tx, const char *sql, pgdbm_error *er
     return status;
 }
 
+static pgdbm_status begin_inside(pgdbm_db *db, pgdbm_db *tx, const char *sql, pgdbm_error *err)
+{
+    pgdbm_status status = pgdbm__db_turn_begin(db, err);
+    if (status != PGDBM_OK)
+        return status;
+    tx->member = db->member;
+    status = pgdbm__db_command(tx, sql, err);
+    if (status == PGDBM_OK)
+        pgdbm__db_link(db, tx);
+    pgdbm__db_turn_end(db);
+    return status;
+}
+
 pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const pgdbm_tx_options *options,
                                size_t options_bytes, pgdbm_db **tx, pgdbm_error *err)
 {
@@ -97,25 +110,18 @@ pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const p
     pgdbm_db *made = pgdbm__db_new_on(db, pgdbm__begin_kind(db), (struct pgdbm__spot){file, line});
     if (made == NULL)
         return pgdbm__fail_nomem(err, "beginning a transaction");
-    if (db->member != NULL) {
-        made->member = db->member;
-        status = pgdbm__db_command(made, sql, err);
-    } else
-        status = begin_on_pool(made, sql, err);
-    if (status != PGDBM_OK) {
+    status = db->member != NULL ? begin_inside(db, made, sql, err) : begin_on_pool(made, sql, err);
+    if (status == PGDBM_OK)
+        *tx = made;
+    else
         pgdbm__db_free(made);
-        return status;
-    }
-    if (db->member != NULL)
-        pgdbm__db_link(db, made);
-    *tx = made;
-    return PGDBM_OK;
+    return status;
 }
 
 void pgdbm__db_link(pgdbm_db *db, pgdbm_db *made)
 {
     pthread_mutex_lock(&db->pool->lock);
-    if (pgdbm__db_is_enclosed(db) && db->outer != NULL)
+    if (pgdbm__db_is_enclosed(db)) /* whose turn it is, so that it has not ended */
         db = db->outer;
     made->member = db->member;
     made->outer = db;
@@ -129,8 +135,10 @@ bool pgdbm__db_detach(pgdbm_db *tx)
     bool had_inner = tx->inner != NULL;
     pgdbm__db_orphan_cursors(tx);
     pgdbm__db_end_enclosed(tx);
-    for (pgdbm_db *inner = tx->inner; inner != NULL; inner = inner->inner)
+    for (pgdbm_db *inner = tx->inner; inner != NULL; inner = inner->inner) {
+        pgdbm__db_end_enclosed(inner);
         inner->ended = true;
+    }
     if (tx->inner != NULL)
         tx->inner->outer = NULL;
     if (tx->outer != NULL)
@@ -193,6 +201,7 @@ pgdbm_status pgdbm_rollback(pgdbm_db *tx, pgdbm_error *err)
     pgdbm_status status = pgdbm__db_check_transaction(tx, "pgdbm_rollback", err);
     if (status != PGDBM_OK)
         return status;
+    pgdbm__db_end_enclosure(tx);
     bool ended = is_ended(tx);
     bool lease = pgdbm__db_holds_lease(tx) && !ended;
     if (!ended)
@@ -215,6 +224,7 @@ pgdbm_status pgdbm_commit(pgdbm_db *tx, pgdbm_error *err)
     pgdbm_status status = pgdbm__db_check_transaction(tx, "pgdbm_commit", err);
     if (status != PGDBM_OK)
         return status;
+    pgdbm__db_end_enclosure(tx);
     bool ended = is_ended(tx);
     bool lease = pgdbm__db_holds_lease(tx) && !ended;
     if (!ended) /* what was submitted on it before may still fail */

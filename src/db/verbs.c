@@ -298,7 +298,7 @@ pgdbm_status pgdbm_execute_simple_sized(pgdbm_db *db, const pgdbm_call *call, si
     atomic_store(&member->session.dirty, true); /* several statements may do anything */
     status = pgdbm__db_step_begin(db, err);
     if (status == PGDBM_OK)
-        status = pgdbm__db_step_end(db, pgdbm__session_command(&member->session, sql, run.deadline, err), err);
+        status = pgdbm__db_step_end(db, false, pgdbm__session_command(&member->session, sql, run.deadline, err), err);
     if (run.lease == NULL)
         pgdbm__pool_release(db->pool, member, &need);
     if (pgdbm__is_observed(&db->pool->observers)) {

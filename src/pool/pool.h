@@ -173,6 +173,7 @@ struct pgdbm_pool {
     struct pgdbm__account *ring;   /* accounts in whose name somebody waits; the next to be served */
     struct pgdbm_db *enclosure;    /* for db/: the transaction that its managers are inside of, or NULL */
     struct pgdbm_db *enclosed;     /* and those managers */
+    const void *stepper;           /* and the thread that is at a statement of one of them, or NULL */
     size_t n_waiters, n_waiting[PGDBM__WAITING_KINDS];
     int64_t served_at;                                  /* the clock, when sessions were last given to who waits */
     struct pgdbm_request *first_granted, *last_granted; /* to be launched as soon as the lock is let go */
