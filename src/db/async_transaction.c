@@ -84,11 +84,43 @@ pgdbm_status pgdbm_begin_async_sized(const char *file, int line, pgdbm_db *db, c
     return status;
 }
 
+static void pinned(struct pgdbm_request *task)
+{
+    if (task->outcome.status == PGDBM_OK)
+        task->outcome.db = task->owner;
+    else
+        pgdbm_close(task->owner);
+}
+
+/* The session is there already; the callback comes as it always does. */
+static pgdbm_status pin_enclosed(struct pgdbm__spot spot, pgdbm_db *db, pgdbm_done_callback on_done, void *context,
+                                 pgdbm_error *err)
+{
+    pgdbm_db *made = NULL;
+    struct pgdbm_request *task = NULL;
+    if (on_done == NULL)
+        return pgdbm__fail_null(err, "pgdbm_pin_async", "on_done");
+    pgdbm_status status = pgdbm__db_pin_enclosed(db, spot, &made, err);
+    if (status == PGDBM_OK)
+        status = pgdbm__task_new(db->pool, PGDBM__TASK_DELAY, NULL, 0, NULL, &task, err);
+    if (status == PGDBM_OK) {
+        task->owner = made;
+        task->finish = pinned;
+        task->deadline = pgdbm__now_ns();
+        status = pgdbm__db_submit(task, on_done, context, NULL, err);
+    }
+    if (status != PGDBM_OK)
+        pgdbm_close(made);
+    return status;
+}
+
 pgdbm_status pgdbm_pin_async_at(const char *file, int line, pgdbm_db *db, pgdbm_done_callback on_done, void *context,
                                 pgdbm_error *err)
 {
     if (db == NULL)
         return pgdbm__fail_null(err, "pgdbm_pin_async", "db");
+    if (db->kind == PGDBM__DB_ENCLOSED)
+        return pin_enclosed((struct pgdbm__spot){file, line}, db, on_done, context, err);
     if (db->kind != PGDBM__DB_MANAGER) {
         pgdbm__fail(err, PGDBM_ERR_TRANSACTION,
                     "a transaction and a pinned session have a session of their own already");
@@ -224,6 +256,10 @@ pgdbm_status pgdbm_rollback_async(pgdbm_db *tx, pgdbm_done_callback on_done, voi
 void pgdbm__db_abandon(pgdbm_db *db)
 {
     struct pgdbm_pool *pool = db->pool;
+    if (pgdbm__db_is_enclosed(db)) {
+        pgdbm_close(db);
+        return;
+    }
     if (db->kind == PGDBM__DB_TRANSACTION || db->kind == PGDBM__DB_SAVEPOINT) {
         if (pgdbm_rollback_async(db, NULL, NULL, NULL) == PGDBM_OK)
             return;
@@ -393,7 +429,7 @@ pgdbm_status pgdbm_transact_async_sized(const char *file, int line, pgdbm_db *db
     transaction->body = body;
     transaction->on_done = on_done;
     transaction->context = context;
-    transaction->outermost = db->kind == PGDBM__DB_MANAGER || db->kind == PGDBM__DB_PINNED;
+    transaction->outermost = db->kind != PGDBM__DB_TRANSACTION && db->kind != PGDBM__DB_SAVEPOINT;
     bool future = pgdbm__future_hold(on_done, context);
     pgdbm_status status = pgdbm__task_new(db->pool, PGDBM__TASK_DELAY, NULL, 0, NULL, &transaction->last, err);
     if (status == PGDBM_OK)

@@ -274,7 +274,7 @@ pgdbm_status pgdbm_transact_sized(const char *file, int line, pgdbm_db *db, cons
         memcpy(&chosen, options, options_bytes < sizeof chosen ? options_bytes : sizeof chosen);
     int attempts = chosen.max_attempts > 0 ? chosen.max_attempts : 5;
     int delay_ms = chosen.retry_delay_ms > 0 ? chosen.retry_delay_ms : 10;
-    bool outermost = db->kind == PGDBM__DB_MANAGER || db->kind == PGDBM__DB_PINNED;
+    bool outermost = db->kind != PGDBM__DB_TRANSACTION && db->kind != PGDBM__DB_SAVEPOINT;
     pgdbm_status status = PGDBM_OK;
     for (int attempt = 0; attempt < attempts; attempt++) {
         pgdbm_db *tx = NULL;

@@ -102,6 +102,45 @@ static void a_submitted_statement_that_fails_is_undone_with_its_transaction(void
     end(stage, &enclosure);
 }
 
+static void pinning_without_waiting_gives_the_same_session(void **state)
+{
+    struct stage *stage = *state;
+    struct enclosure enclosure = enclose(stage);
+    pgdbm_error err;
+    pgdbm_future *future = NULL;
+    assert_ok(pgdbm_future_new(stage->pool, &future, &err));
+    assert_ok(pgdbm_pin_async(enclosure.db, pgdbm_future_done, future, &err));
+    const pgdbm_outcome *outcome = pgdbm_future_wait(future, 20000);
+    assert_non_null(outcome);
+    assert_int_equal(outcome->status, PGDBM_OK);
+    stage_run(outcome->db, "INSERT INTO things VALUES (1)");
+    stage_expect_number(enclosure.db, "SELECT sum(id) FROM things", 1);
+    pgdbm_close(outcome->db);
+    pgdbm_future_free(future);
+    end(stage, &enclosure);
+}
+
+static pgdbm_status fail_twice(pgdbm_db *tx, void *context, pgdbm_error *err)
+{
+    int *runs = context;
+    pgdbm_status status = pgdbm_execute(tx, "INSERT INTO things VALUES ($1)", pgdbm_args(++*runs), NULL, err);
+    if (status == PGDBM_OK && *runs < 3)
+        status = pgdbm_execute(tx, "DO $$BEGIN RAISE 'again' USING ERRCODE = '40P01'; END$$", pgdbm_no_args, NULL, err);
+    return status;
+}
+
+static void what_may_be_tried_again_is(void **state)
+{
+    struct stage *stage = *state;
+    struct enclosure enclosure = enclose(stage);
+    pgdbm_error err;
+    int runs = 0;
+    assert_ok(pgdbm_transact(enclosure.db, &(pgdbm_tx_options){.retry_delay_ms = 1}, fail_twice, &runs, &err));
+    assert_int_equal(runs, 3);
+    stage_expect_number(enclosure.db, "SELECT sum(id) FROM things", 3);
+    end(stage, &enclosure);
+}
+
 struct shared {
     struct stage *stage;
     pgdbm_db *db[4];
@@ -259,6 +298,8 @@ int main(void)
         ODD(a_stream_that_is_stopped_is_undone),
         ODD(a_cursor_that_fails_undoes_itself_only),
         ODD(a_submitted_statement_that_fails_is_undone_with_its_transaction),
+        ODD(pinning_without_waiting_gives_the_same_session),
+        ODD(what_may_be_tried_again_is),
         ODD(threads_do_not_undo_each_other),
         ODD(transactions_of_threads_do_not_meet),
         ODD(it_ends_with_the_pinned_session_it_was_begun_on),
