@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "pool/batch.h"
 #include "sql/effects.h"
 
@@ -94,11 +95,13 @@ void pgdbm_unobserve(struct pgdbm_observer *observer)
     atomic_fetch_sub_explicit(&observers->count, 1, memory_order_relaxed);
     observer->forsaken = is_told_here(observer);
     bool forsaken = observer->forsaken; /* when the lock is let go it may be gone */
+    int cancel_state = pgdbm__cancel_defer();
     while (!forsaken && observer->telling > 0)
         pthread_cond_wait(&observers->left, &observers->lock);
     if (!forsaken)
         unlink_observer(observer);
     pthread_mutex_unlock(&observers->lock);
+    pgdbm__cancel_restore(cancel_state);
     if (forsaken)
         return;
     pgdbm__free(observer);
@@ -135,10 +138,12 @@ static struct pgdbm_observer *tell_one(struct pgdbm__observers *observers, struc
 static void tell(struct pgdbm_pool *pool, const pgdbm_observation *observation)
 {
     struct pgdbm__observers *observers = &pool->observers;
+    int cancel_state = pgdbm__cancel_defer(); /* a thread that ended inside of a callback would be in it for ever */
     pthread_mutex_lock(&observers->lock);
     for (struct pgdbm_observer *at = observers->first; at != NULL;)
         at = tell_one(observers, at, observation);
     pthread_mutex_unlock(&observers->lock);
+    pgdbm__cancel_restore(cancel_state);
 }
 
 static bool was_sent(pgdbm_status status, const pgdbm_error *error)

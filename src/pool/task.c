@@ -276,6 +276,8 @@ static void call_back(struct pgdbm_request *task)
         pgdbm__error_outcome(&local, task->unsaid);
         task->outcome.error = &local;
     }
+    if (task->told != NULL && pgdbm__is_observed(&pool->observers)) /* it is late, and in flight still */
+        pgdbm__observe_task(task);
     if (task->on_done != NULL)
         task->on_done(&task->outcome, task->context);
     if (task->outcome.error == &local)
@@ -365,8 +367,6 @@ static void drop(struct pgdbm_request *task)
     if (pool->closed)
         pthread_cond_broadcast(&pool->changed);
     pgdbm__pool_unlock(pool);
-    if (pgdbm__is_observed(&pool->observers))
-        pgdbm__observe_task(task); /* its outcome is what its owner was told */
     pgdbm__task_unref(task);
 }
 

@@ -7,6 +7,7 @@
 #include <pgdbm/cursor.h>
 #include <pgdbm/future.h>
 #include <pgdbm/observe.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -330,6 +331,36 @@ static void a_statement_that_is_left_at_its_deadline_is_told_of_once(void **stat
     pgdbm_unobserve(observer);
 }
 
+/* It is in flight behind another one, and its owner is told before its answer has come. */
+static void a_submitted_statement_that_is_late_is_told_of_before_its_callback(void **state)
+{
+    struct stage *stage = *state;
+    struct notes notes;
+    pgdbm_future *future = NULL;
+    pgdbm_error err;
+    const pgdbm_call call = {.timeout_ms = 50};
+    stage_gate_shut(stage);
+    stage_run(stage->db, "SELECT 1"); /* known, so that it is sent at once */
+    assert_ok(pgdbm_future_new(stage->pool, &future, &err));
+    assert_ok(pgdbm_submit(stage->db, STAGE_PASS, pgdbm_no_args, pgdbm_future_done, future, &err));
+    assert_null(pgdbm_future_wait(future, 50));
+    stage_gate_awaited(stage, 1);
+    pgdbm_observer *observer = observe(stage->db, &notes);
+    const pgdbm_params none = pgdbm_no_args;
+    assert_ok(pgdbm_submit_sized(stage->db, &call, sizeof call, PGDBM_ROWS_NONE, "SELECT 1", &none, 1, look_at_notes,
+                                 &notes, NULL, &err));
+    while (pgdbm_dispatch(stage->pool, 1000) == 0)
+        continue;
+    assert_true(notes.timed);
+    expect(&notes, "statement*1/0 PGDBM_ERR_TIMEOUT: SELECT 1\n");
+    stage_gate_open(stage);
+    assert_int_equal(pgdbm_future_wait(future, -1)->status, PGDBM_OK);
+    pgdbm_future_free(future);
+    stage_run(stage->db, "SELECT 2"); /* answered behind it */
+    assert_null(strstr(notes.text, "SELECT 1\n"));
+    pgdbm_unobserve(observer);
+}
+
 struct once {
     pgdbm_observer *observer;
     _Atomic int calls;
@@ -437,6 +468,48 @@ static void unobserving_waits_for_the_callback(void **state)
     assert_true(door.left);
 }
 
+struct trap {
+    _Atomic bool inside, open, left;
+};
+
+static void wait_in_trap(const pgdbm_observation *seen, void *context)
+{
+    struct trap *trap = context;
+    (void)seen;
+    trap->inside = true;
+    while (!trap->open)
+        sched_yield();
+    pthread_testcancel();
+    trap->left = true;
+}
+
+static void *run_a_statement(void *context)
+{
+    (void)pgdbm_execute(context, "SELECT 1", pgdbm_no_args, NULL, NULL);
+    pthread_testcancel();
+    return NULL;
+}
+
+static void a_thread_that_is_cancelled_in_the_callback_comes_out_of_it(void **state)
+{
+    struct stage *stage = *state;
+    struct trap trap = {0};
+    pgdbm_observer *observer = NULL;
+    pthread_t runner;
+    void *result = NULL;
+    pgdbm_error err;
+    assert_ok(pgdbm_observe(stage->db, wait_in_trap, &trap, &observer, &err));
+    assert_int_equal(pthread_create(&runner, NULL, run_a_statement, stage->db), 0);
+    while (!trap.inside)
+        sched_yield();
+    assert_int_equal(pthread_cancel(runner), 0);
+    trap.open = true;
+    pthread_join(runner, &result);
+    assert_ptr_equal(result, PTHREAD_CANCELED);
+    assert_true(trap.left);
+    pgdbm_unobserve(observer);
+}
+
 #define RUNNERS 3
 #define ROUNDS 100
 
@@ -517,9 +590,11 @@ int main(void)
         ON_ONE(asynchronous_transactions_are_told_of_as_control),
         ON_ONE(managers_of_one_pool_are_told_of_together_and_other_pools_are_not),
         ON_ONE(a_statement_that_is_left_at_its_deadline_is_told_of_once),
+        ON_ONE(a_submitted_statement_that_is_late_is_told_of_before_its_callback),
         ON_ONE(an_observer_may_end_itself_in_its_callback),
         ON_ONE(an_observer_may_outlive_the_pool),
         ON_ONE(unobserving_waits_for_the_callback),
+        ON_ONE(a_thread_that_is_cancelled_in_the_callback_comes_out_of_it),
         ON_FOUR(observers_come_and_go_while_statements_run),
     };
     return cmocka_run_group_tests_name("observers", tests, NULL, NULL);
