@@ -292,6 +292,8 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
          repeats += !request->canceled_by_other && !request->skipped) {
         pgdbm_result_free(request->result); /* of an answer that is asked for again */
         clear_answer(request);
+        pgdbm__statement_unref(request->statement);
+        request->statement = NULL;
         status = repeats < PGDBM__OWN_STATEMENT
                      ? pgdbm__statements_find(run->pool, run->schema, run->sql, &request->statement, &failure)
                      : pgdbm__statements_make(run->pool, run->schema, run->sql, &request->statement, &failure);
@@ -309,10 +311,6 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
         doubtful = doubtful || (repeat && status != PGDBM_OK && failure.outcome == PGDBM_OUTCOME_UNKNOWN);
         if (request->kind == PGDBM__REQUEST_DESCRIBE && status == PGDBM_OK)
             break; /* the statement is what was asked for */
-        if (repeat) {
-            pgdbm__statement_unref(request->statement);
-            request->statement = NULL;
-        }
     }
     atomic_fetch_add_explicit(&run->pool->statements, 1, memory_order_relaxed);
     if (status != PGDBM_OK && doubtful && failure.outcome != PGDBM_OUTCOME_DONE)
