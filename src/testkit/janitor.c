@@ -43,6 +43,7 @@ enum { SAY_SERVER = 'S', SAY_EXPECT = '+', SAY_FORGET = '-' };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all of the following */
 static int janitor = -1;
+static struct stat janitor_facts; /* of that socket */
 static char *servers[MAX_SERVERS];
 static size_t n_servers;
 static int64_t living;
@@ -58,12 +59,28 @@ static void after_fork(void)
     pthread_mutex_unlock(&lock);
 }
 
+/* Whether the number is still the socket's: code under test may close descriptors that it does not know, and then it is
+ * somebody else's. */
+static bool has_janitor(void)
+{
+    struct stat facts;
+    if (janitor >= 0 &&
+        (fstat(janitor, &facts) != 0 || facts.st_dev != janitor_facts.st_dev || facts.st_ino != janitor_facts.st_ino))
+        janitor = -1;
+    return janitor >= 0;
+}
+
+static void leave_janitor(void)
+{
+    if (has_janitor())
+        close(janitor);
+    janitor = -1;
+}
+
 /* The child owns none of its parent's databases, and must not keep the parent's janitor waiting. */
 static void after_fork_in_child(void)
 {
-    if (janitor >= 0)
-        close(janitor);
-    janitor = -1;
+    leave_janitor();
     living = 0;
     pthread_mutex_unlock(&lock);
 }
@@ -174,8 +191,8 @@ static void start(void)
     pgdbm__free(environment);
     while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
         continue;
-    if (child < 0 || janitor >= 0 || !is_ready(ends[0])) {
-        is_hopeless = child > 0 && janitor < 0; /* it would not be another time either */
+    if (child < 0 || has_janitor() || !is_ready(ends[0]) || fstat(ends[0], &janitor_facts) != 0) {
+        is_hopeless = child > 0 && !has_janitor(); /* it would not be another time either */
         close(ends[0]);
         return;
     }
@@ -198,7 +215,7 @@ static bool know_server(const char *url)
     if (copy == NULL)
         return true;
     servers[n_servers++] = copy;
-    return janitor < 0 || say_server(copy);
+    return !has_janitor() || say_server(copy);
 }
 
 void pgdbm__janitor_expect(const char *url)
@@ -207,12 +224,10 @@ void pgdbm__janitor_expect(const char *url)
     if (!listens_to_forks)
         listens_to_forks = pthread_atfork(before_fork, after_fork, after_fork_in_child) == 0;
     bool heard = know_server(url);
-    if (janitor >= 0 && (!heard || !say("+", 1))) { /* somebody has killed it */
-        close(janitor);
-        janitor = -1;
-    }
+    if (has_janitor() && (!heard || !say("+", 1))) /* somebody has killed it */
+        leave_janitor();
     living++;
-    if (janitor < 0 && !is_hopeless)
+    if (!has_janitor() && !is_hopeless)
         start();
     pthread_mutex_unlock(&lock);
 }
@@ -222,7 +237,7 @@ void pgdbm__janitor_forget(void)
     pthread_mutex_lock(&lock);
     if (living > 0)
         living--;
-    if (janitor >= 0)
+    if (has_janitor())
         (void)say("-", 1);
     pthread_mutex_unlock(&lock);
 }
