@@ -149,6 +149,9 @@ pgdbm_status pgdbm__cluster_configure(const struct pgdbm__cluster_plan *plan, pg
     fprintf(file, "max_connections = 200\nshared_buffers = 64MB\nmin_wal_size = 32MB\nmax_wal_size = "
                   "512MB\nlogging_collector = off\n"
                   "log_min_messages = fatal\nlog_min_error_statement = panic\n");
+    /* Segments in files lie beside the data and go with it, even when postgres was killed and could remove none. */
+    if (plan->options->directory == NULL)
+        fprintf(file, "dynamic_shared_memory_type = mmap\n");
     if (!plan->options->durable)
         fprintf(file, "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n");
     if (plan->tcp_port > 0)

@@ -22,8 +22,7 @@
 
 /* mmap: segments lie beside the data and go with it, even when postgres is killed and can remove none. Autovacuum would
  * sit in databases that somebody wants to copy or drop. */
-static const char *const settings[] = {"max_connections = 400", "autovacuum = off",
-                                       "dynamic_shared_memory_type = mmap"};
+static const char *const settings[] = {"max_connections = 400", "autovacuum = off"};
 
 static pgdbm_status check_options(const pgdbm_testserver_options *options, pgdbm_error *err)
 {

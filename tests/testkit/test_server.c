@@ -157,6 +157,7 @@ static void a_killed_server_leaves_no_shared_memory(void **state)
     fclose(file);
     assert_int_equal(sscanf(line, "%*u %d", &id), 1);
     assert_int_equal(shmctl(id, IPC_STAT, &facts), 0);
+    expect_answer(pgdbm_testserver_url(server), "SHOW dynamic_shared_memory_type", "mmap"); /* in the data directory */
     assert_ok(pgdbm_testserver_crash(server, &err));
     pgdbm_testserver_stop(server);
     assert_int_equal(shmctl(id, IPC_STAT, &facts), -1);
