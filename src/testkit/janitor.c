@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "testkit/testdb.h"
+#include "testkit/testkit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -110,8 +111,8 @@ static void become_janitor(int theirs, char *const *environment)
     for (int fd = 0; fd < 3 && nothing >= 0; fd++)
         dup2(nothing, fd);
     int moved = theirs != 3 ? dup2(theirs, 3) : fcntl(theirs, F_SETFD, 0) == 0 ? 3 : -1;
-    for (int fd = 4; fd < 1024; fd++)
-        close(fd);
+    const int kept = 3;
+    pgdbm__close_all_but(&kept, 1);
     if (moved == 3 && chdir("/") == 0)
         execve("/proc/self/exe", arguments, environment);
     _exit(127);

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Finding the server's programs and the user to run them as, and running programs. No state. Between fork and exec only
- * calls are made that are safe in a child of a program with threads. */
+/* Finding the server's programs and the user to run them as. No state. */
 #include "base/error.h"
 #include "testkit/testkit.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static bool has_server(const char *directory)
@@ -99,34 +96,6 @@ pgdbm_status pgdbm__locate_identity(struct pgdbm__identity *identity, pgdbm_erro
                 "postgres refuses to run as root, and there is no user postgres or nobody to run it as");
     pgdbm__error_hint(err, "run this program as an ordinary user, or create a system user postgres");
     return PGDBM_ERR_TESTDB;
-}
-
-bool pgdbm__become(const struct pgdbm__identity *identity)
-{
-    return !identity->drop ||
-           (setgroups(0, NULL) == 0 && setgid(identity->gid) == 0 && setuid(identity->uid) == 0 && setuid(0) != 0);
-}
-
-int pgdbm__run_program(const struct pgdbm__identity *identity, const char *const *arguments, const char *log)
-{
-    pid_t child = fork();
-    if (child < 0)
-        return -1;
-    if (child == 0) {
-        int output = open(log != NULL ? log : "/dev/null", O_WRONLY | O_CREAT | O_APPEND, 0644);
-        int input = open("/dev/null", O_RDONLY);
-        if (output < 0 || input < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
-            _exit(126);
-        if (!pgdbm__become(identity) || chdir("/") != 0)
-            _exit(126);
-        execvp(arguments[0], (char *const *)arguments);
-        _exit(127);
-    }
-    int status;
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 void pgdbm__log_tail(const char *path, char *text, size_t bytes)

@@ -49,8 +49,7 @@ static pid_t start_server(const struct pgdbm__supervisor_plan *plan)
     /* After the change of user, which takes it back. */
     if (!plan->detached && (prctl(PR_SET_PDEATHSIG, SIGQUIT) != 0 || getppid() != supervisor))
         _exit(126);
-    for (int fd = 3; fd < 1024; fd++)
-        close(fd);
+    pgdbm__close_all_but(NULL, 0);
     execv(plan->arguments[0], (char *const *)plan->arguments);
     _exit(127);
 }
@@ -155,14 +154,14 @@ static void supervise(const struct pgdbm__supervisor_plan *plan, int control, in
     _exit(0);
 }
 
-static void close_all_but(int a, int b, int c)
+/* What the starter has open (a pipe that somebody reads to its end, for example) must not stay open here. */
+static void let_go(int a, int b, int c)
 {
+    const int kept[] = {a, b, c};
     int nothing = open("/dev/null", O_RDWR);
     for (int fd = 0; fd < 3 && nothing >= 0; fd++)
         dup2(nothing, fd);
-    for (int fd = 3; fd < 1024; fd++)
-        if (fd != a && fd != b && fd != c)
-            close(fd);
+    pgdbm__close_all_but(kept, sizeof kept / sizeof *kept);
 }
 
 /* A moment of the process that must not outlive its starter: signals meant for the starter's group are not for it. */
@@ -176,7 +175,7 @@ static void become_supervisor(const struct pgdbm__supervisor_plan *plan, int con
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
-    close_all_but(control, status, plan->keeper != NULL ? plan->keeper->alive : -1);
+    let_go(control, status, plan->keeper != NULL ? plan->keeper->alive : -1);
     if (chdir("/") != 0)
         _exit(126);
     supervise(plan, control, status);

@@ -22,12 +22,17 @@ struct pgdbm__identity {
 /* locate.c */
 pgdbm_status pgdbm__locate_binaries(char directory[PGDBM__PATH_BYTES], pgdbm_error *err);
 pgdbm_status pgdbm__locate_identity(struct pgdbm__identity *identity, pgdbm_error *err);
-/* Runs a program as `identity` with its output going to `log` (NULL: nowhere); its exit status, or -1. */
+/* The last lines of a log, for error details. */
+void pgdbm__log_tail(const char *path, char *text, size_t bytes);
+
+/* process.c */
+/* Runs a program as `identity` with its output going to `log` (NULL: nowhere); its exit status, or -1. It is killed when
+ * the caller ends before. */
 int pgdbm__run_program(const struct pgdbm__identity *identity, const char *const *arguments, const char *log);
 /* Async-signal-safe: gives up root's rights for good. False when that failed. */
 bool pgdbm__become(const struct pgdbm__identity *identity);
-/* The last lines of a log, for error details. */
-void pgdbm__log_tail(const char *path, char *text, size_t bytes);
+/* Async-signal-safe: closes every descriptor from 3 on except these (-1: none). */
+void pgdbm__close_all_but(const int *kept, size_t n_kept);
 
 /* cluster.c: makes `data` (its parent exists and belongs to identity) a cluster ready to start. */
 struct pgdbm__cluster_plan {
