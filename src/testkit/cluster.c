@@ -16,16 +16,24 @@
 /* Changed whenever the arguments of initdb below are. */
 #define RECIPE "2"
 
-static bool make_directories(const char *path)
+/* `open`: other users shall get through, whatever this one's umask is. */
+static bool make_directory(const char *path, bool open)
+{
+    if (mkdir(path, 0755) != 0)
+        return errno == EEXIST;
+    return !open || chmod(path, 0755) == 0;
+}
+
+static bool make_directories(const char *path, bool open)
 {
     char part[PGDBM__PATH_BYTES];
     for (size_t i = 1; path[i] != '\0'; i++)
         if (path[i] == '/') {
             snprintf(part, sizeof part, "%.*s", (int)i, path);
-            if (mkdir(part, 0755) != 0 && errno != EEXIST)
+            if (!make_directory(part, open))
                 return false;
         }
-    return mkdir(path, 0755) == 0 || errno == EEXIST;
+    return make_directory(path, open);
 }
 
 /* Root's own cache would be out of the unprivileged user's reach. */
@@ -43,7 +51,7 @@ static bool cache_directory(const struct pgdbm__identity *identity, char path[PG
         length = snprintf(path, PGDBM__PATH_BYTES, "%s/pgdbm", xdg);
     else if (home != NULL && home[0] == '/')
         length = snprintf(path, PGDBM__PATH_BYTES, "%s/.cache/pgdbm", home);
-    if (length < 0 || length >= PGDBM__PATH_BYTES - 64 || !make_directories(path))
+    if (length < 0 || length >= PGDBM__PATH_BYTES - 64 || !make_directories(path, identity->drop))
         return false;
     return !identity->drop || chown(path, identity->uid, identity->gid) == 0;
 }

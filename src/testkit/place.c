@@ -264,7 +264,8 @@ pgdbm_status pgdbm__place_furnish(struct pgdbm__place *place, char data[PGDBM__P
 {
     const struct pgdbm__identity *identity = place->identity;
     *alive = -1;
-    if (mkdir(place->folder, 0711) != 0)
+    /* Root's umask may keep everybody else out. */
+    if (mkdir(place->folder, 0700) != 0 || (identity->drop && chmod(place->folder, 0711) != 0))
         return fail_path(err, "make the directory", place->folder);
     *alive = open(place->alive, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*alive < 0 || flock(*alive, LOCK_EX | LOCK_NB) != 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the program that uses the test kit, or whoever started it, has done to itself before: its signals, its
+/* What the program that uses the test kit, or whoever started it, has done to itself before: its umask, its signals, its
  * descriptors. Each test has a directory of its own and so a server of its own, and forks who uses it. */
 #include "support/server.h"
 
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,6 +54,21 @@ static void remove_directory(const char *path)
              "for i in $(seq 1000); do ls -d '%s'/shared-* >/dev/null 2>&1 || break; sleep 0.01; done; rm -rf '%s'",
              path, path);
     assert_int_equal(system(command), 0);
+}
+
+static void a_umask_that_keeps_others_out_does_no_harm(void **state)
+{
+    (void)state;
+    test_needs_fork();
+    char directory[TEST_PATH_BYTES];
+    test_directory_make("umask", directory);
+    pid_t child = fork();
+    if (child == 0) {
+        umask(077);
+        make_a_database(directory);
+    }
+    expect_success(child);
+    remove_directory(directory);
 }
 
 static void children_that_nobody_waits_for_do_no_harm(void **state)
@@ -106,6 +122,7 @@ static void descriptors_do_not_stay_open_in_what_is_started(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_umask_that_keeps_others_out_does_no_harm),
         cmocka_unit_test(children_that_nobody_waits_for_do_no_harm),
         cmocka_unit_test(descriptors_do_not_stay_open_in_what_is_started),
     };
