@@ -24,6 +24,8 @@
 #define ENOUGH_ROUND_TRIPS 4
 /* Who would be so much later on the session that has room waits for one that has enough to do at the moment. */
 #define MUCH_LATER_NS (INT64_C(10) * PGDBM__MS)
+/* Above what the coarse clock lags behind, so that sessions in constant use are not looked at. */
+#define RESTED_NS (INT64_C(5) * PGDBM__MS)
 
 int64_t pgdbm__statement_cost(const struct pgdbm__statement *statement)
 {
@@ -91,7 +93,7 @@ static struct pgdbm__member *soonest(struct pgdbm_pool *pool, size_t limit, cons
 /* The idle session this thread used last, else one that no thread used yet, else one that has the statement prepared, else
  * the warmest. A thread that stays with its session stays with its backend: the kernel then keeps the two close, which
  * is worth a third of the throughput when there are as many callers as sessions. */
-static struct pgdbm__member *take_idle(struct pgdbm_pool *pool, const struct pgdbm__need *need)
+static struct pgdbm__member *choose_idle(struct pgdbm_pool *pool, const struct pgdbm__need *need)
 {
     struct pgdbm__member *best = NULL;
     struct pgdbm__member *next;
@@ -115,6 +117,19 @@ static struct pgdbm__member *take_idle(struct pgdbm_pool *pool, const struct pgd
     if (best != NULL)
         best->last_thread = need->thread;
     return best;
+}
+
+/* A session that has rested is looked at before it is taken: on a busy machine the housekeeper may not have come to see that
+ * it has ended, and what is sent on it then has an unknown outcome. */
+static struct pgdbm__member *take_idle(struct pgdbm_pool *pool, const struct pgdbm__need *need)
+{
+    struct pgdbm__member *member = choose_idle(pool, need);
+    while (member != NULL && need->since - member->idle_since > RESTED_NS &&
+           pgdbm__transport_has_ended(&member->session.transport)) {
+        atomic_store(&member->session.lost, true);
+        member = choose_idle(pool, need);
+    }
+    return member;
 }
 
 static void charge(struct pgdbm__member *member, struct pgdbm__need *need)

@@ -160,6 +160,13 @@ short pgdbm__transport_wait_writable(struct pgdbm__transport *transport, bool or
     return wait_for(transport, or_read ? POLLOUT | POLLIN : POLLOUT, deadline);
 }
 
+bool pgdbm__transport_has_ended(const struct pgdbm__transport *transport)
+{
+    struct pollfd entry = {.fd = transport->fd, .events = POLLRDHUP};
+    return transport->operations == NULL && poll(&entry, 1, 0) > 0 &&
+           (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 void pgdbm__transport_shutdown(struct pgdbm__transport *transport)
 {
     if (transport->operations != NULL)

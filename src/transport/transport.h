@@ -54,6 +54,9 @@ ssize_t pgdbm__transport_receive_bulk(struct pgdbm__transport *transport, char *
 /* Waits until the socket can be written, or read too when `or_read`; the poll() events that came, 0 at the deadline. */
 short pgdbm__transport_wait_writable(struct pgdbm__transport *transport, bool or_read, int64_t deadline);
 
+/* Whether the server has hung up, without waiting and without reading what it said before. Any thread. */
+bool pgdbm__transport_has_ended(const struct pgdbm__transport *transport);
+
 /* Ends the conversation at once: every thread that waits on the socket sees it as lost. Any thread, repeatedly. */
 void pgdbm__transport_shutdown(struct pgdbm__transport *transport);
 
