@@ -212,9 +212,13 @@ bool pgdbm__run_should_ask_again(const struct pgdbm__request *request, char tran
            (request->statement->effects & changing) == 0;
 }
 
+/* It is asked for again. */
 static void clear_answer(struct pgdbm__request *request)
 {
+    pgdbm_result_free(request->result);
+    pgdbm__statement_unref(request->statement);
     request->result = NULL;
+    request->statement = NULL;
     request->affected = 0;
     request->commands_complete = 0;
     request->lost = request->gone = request->stale = request->canceled_by_other = request->skipped = false;
@@ -290,10 +294,8 @@ pgdbm_status pgdbm__pool_run(const struct pgdbm__run *run, struct pgdbm__request
     bool doubtful = false; /* an attempt may have taken effect: no later failure can say otherwise */
     for (int repeats = 0; repeat && repeats <= PGDBM__REPEATS;
          repeats += !request->canceled_by_other && !request->skipped) {
-        pgdbm_result_free(request->result); /* of an answer that is asked for again */
-        clear_answer(request);
-        pgdbm__statement_unref(request->statement);
-        request->statement = NULL;
+        if (again)
+            clear_answer(request);
         status = repeats < PGDBM__OWN_STATEMENT
                      ? pgdbm__statements_find(run->pool, run->schema, run->sql, &request->statement, &failure)
                      : pgdbm__statements_make(run->pool, run->schema, run->sql, &request->statement, &failure);
