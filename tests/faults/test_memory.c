@@ -5,6 +5,7 @@
 
 #include <pgdbm/batch.h>
 #include <pgdbm/copy.h>
+#include <pgdbm/cursor.h>
 #include <pgdbm/future.h>
 #include <pgdbm/json.h>
 #include <pgdbm/listen.h>
@@ -89,6 +90,64 @@ static void observing(void **state)
     sweep(state, run_observed, true);
 }
 
+static bool take_row(const pgdbm_result *row, void *context)
+{
+    (void)row;
+    ++*(size_t *)context;
+    return true;
+}
+
+/* What a manager does inside of an enclosing transaction, beside the statements. */
+static pgdbm_status run_inside(pgdbm_db *db, pgdbm_error *err)
+{
+    char sql[200];
+    pgdbm_db *pin = NULL, *inner = NULL;
+    pgdbm_cursor *cursor = NULL;
+    pgdbm_result *rows = NULL;
+    size_t count = 0;
+    pgdbm_status status = pgdbm_pin(db, &pin, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_begin(pin, NULL, &inner, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_commit(inner, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_cursor_open(db, sweep_fresh(sql, sizeof sql, "SELECT generate_series(1, 3)"), pgdbm_no_args,
+                                   &(pgdbm_cursor_options){.chunk_rows = 1}, &cursor, err);
+    for (int i = 0; status == PGDBM_OK && i < 2; i++) {
+        status = pgdbm_cursor_fetch(cursor, &rows, err);
+        pgdbm_result_free(rows);
+        rows = NULL;
+    }
+    pgdbm_cursor_close(cursor);
+    if (status == PGDBM_OK)
+        status = pgdbm_stream(db, sweep_fresh(sql, sizeof sql, "SELECT generate_series(1, 3)"), pgdbm_no_args, take_row,
+                              &count, err);
+    pgdbm_close(pin);
+    return status;
+}
+
+static pgdbm_status run_enclosed(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
+{
+    pgdbm_db *tx = NULL, *inside = NULL;
+    pgdbm_status status = pgdbm_begin(db, NULL, &tx, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_enclose(tx, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_attach(pgdbm_pool_of(db), "app", &inside, err);
+    if (status == PGDBM_OK)
+        status = run_statements(stage, inside, err);
+    if (status == PGDBM_OK)
+        status = run_inside(inside, err);
+    pgdbm_close(tx);
+    pgdbm_close(inside);
+    return status;
+}
+
+static void working_inside_of_an_enclosing_transaction(void **state)
+{
+    sweep(state, run_enclosed, true);
+}
+
 static pgdbm_status run_json(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
 {
     char sql[200];
@@ -109,13 +168,6 @@ static pgdbm_status run_json(struct stage *stage, pgdbm_db *db, pgdbm_error *err
 static void making_and_reading_json(void **state)
 {
     sweep(state, run_json, true);
-}
-
-static bool take_row(const pgdbm_result *row, void *context)
-{
-    (void)row;
-    ++*(size_t *)context;
-    return true;
 }
 
 static pgdbm_status run_transaction(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
@@ -592,6 +644,7 @@ int main(void)
         STAGED(opening_attaching_and_closing),
         STAGED(executing_fetching_and_expanding),
         STAGED(observing),
+        STAGED(working_inside_of_an_enclosing_transaction),
         STAGED(making_and_reading_json),
         STAGED(transactions_savepoints_and_streams),
         STAGED(cursors),
