@@ -108,8 +108,10 @@ PGDBM_EXPORT pgdbm_status pgdbm_session_pid(pgdbm_db *session, int *pid, pgdbm_e
  * same session; a verb that fails undoes itself only, while a failed batch, COPY or asynchronous verb spoils the
  * transaction unless it is in one begun on the manager. NOTIFY is not delivered and deferred constraints are not checked,
  * because nothing commits. When the transaction ends, the managers answer PGDBM_ERR_TRANSACTION and are released with
- * pgdbm_close; a statement of another thread is waited for, but by pgdbm_commit_async and pgdbm_rollback_async, which must
- * come when there is none. Errors: ARGUMENT (not a transaction), TRANSACTION (a nested one; the pool is enclosed already). */
+ * pgdbm_close; a blocking verb of another thread is waited for, a batch, COPY or asynchronous verb is not, nor is any by
+ * pgdbm_commit_async and pgdbm_rollback_async: there must be none then. Fleets cannot be used there, because transactions
+ * are not controlled by SQL on a pinned session either. Errors: ARGUMENT (not a transaction), TRANSACTION (a nested one; the
+ * pool is enclosed already). */
 PGDBM_EXPORT pgdbm_status pgdbm_enclose(pgdbm_db *tx, pgdbm_error *err);
 
 PGDBM_END_DECLS

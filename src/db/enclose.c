@@ -37,6 +37,7 @@ pgdbm_status pgdbm_enclose(pgdbm_db *tx, pgdbm_error *err)
 static void enter(pgdbm_db *made, pgdbm_db *enclosure, enum pgdbm__db_kind kind)
 {
     made->kind = kind;
+    made->takes_turns = true;
     made->member = enclosure->member;
     made->outer = enclosure;
     made->depth = enclosure->depth;
@@ -106,6 +107,8 @@ void pgdbm__db_end_enclosure(pgdbm_db *tx)
     pthread_mutex_lock(&pool->lock);
     while (pool->enclosure == tx && pool->stepper != NULL && pool->stepper != pgdbm__thread_token())
         pthread_cond_wait(&pool->changed, &pool->lock);
+    for (pgdbm_db *inner = pool->enclosure == tx ? tx->inner : NULL; inner != NULL; inner = inner->inner)
+        inner->ended = true; /* before the end is sent, behind which nothing of theirs may come */
     pgdbm__db_end_enclosed(tx);
     pthread_mutex_unlock(&pool->lock);
     pgdbm__cancel_restore(cancel_state);
@@ -150,7 +153,7 @@ static pgdbm_status take_turn(pgdbm_db *db, pgdbm_error *err)
 
 pgdbm_status pgdbm__db_turn_begin(pgdbm_db *db, pgdbm_error *err)
 {
-    if (!pgdbm__db_is_enclosed(db))
+    if (!db->takes_turns)
         return PGDBM_OK;
     pgdbm_status status = take_turn(db, err);
     if (status != PGDBM_OK)
@@ -161,9 +164,14 @@ pgdbm_status pgdbm__db_turn_begin(pgdbm_db *db, pgdbm_error *err)
     return status;
 }
 
+bool pgdbm__db_turn_try(pgdbm_db *db)
+{
+    return db->takes_turns && take_turn(db, NULL) == PGDBM_OK;
+}
+
 void pgdbm__db_turn_end(pgdbm_db *db)
 {
-    if (!pgdbm__db_is_enclosed(db))
+    if (!db->takes_turns)
         return;
     pthread_mutex_lock(&db->pool->lock);
     db->pool->stepper = NULL;
@@ -194,11 +202,9 @@ pgdbm_status pgdbm__db_step_begin(pgdbm_db *db, pgdbm_error *err)
 
 pgdbm_status pgdbm__db_step_end(pgdbm_db *db, bool stopped, pgdbm_status status, pgdbm_error *err)
 {
-    if (!pgdbm__db_is_enclosed(db))
-        return status;
-    if (status == PGDBM_OK && !stopped)
+    if (pgdbm__db_is_enclosed(db) && status == PGDBM_OK && !stopped)
         status = command(db, "RELEASE SAVEPOINT pgdbm_step", err);
-    else /* also when nothing reached the server: then there is nothing to undo */
+    else if (pgdbm__db_is_enclosed(db)) /* also when nothing reached the server: then there is nothing to undo */
         (void)command(db, "ROLLBACK TO SAVEPOINT pgdbm_step; RELEASE SAVEPOINT pgdbm_step", NULL);
     pgdbm__db_turn_end(db);
     return status;

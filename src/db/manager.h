@@ -25,6 +25,7 @@ struct pgdbm_db {
     enum pgdbm__db_kind kind;
     bool owns_pool;
     bool has_schema;
+    bool takes_turns; /* an enclosed manager, or a savepoint begun on one */
     char schema[64];
 
     /* Of transactions, savepoints and pinned sessions. `inner`, `next`, `cursors` and `ended` are guarded
@@ -100,11 +101,13 @@ void pgdbm__db_leave(pgdbm_db *db);
  * a statement of such a manager is through. Nothing on another handle. */
 void pgdbm__db_end_enclosed(pgdbm_db *tx);
 void pgdbm__db_end_enclosure(pgdbm_db *tx);
-/* On an enclosed manager: waits until nobody else is at a statement, and finds the handle usable. Nothing on another one. */
+/* Where turns are taken: waits until nobody else is at a statement, and finds the handle usable. Nothing on another one. */
 pgdbm_status pgdbm__db_turn_begin(pgdbm_db *db, pgdbm_error *err);
 void pgdbm__db_turn_end(pgdbm_db *db);
-/* A turn with a savepoint: what fails, or is stopped, undoes itself only, as it would outside of a transaction. Where it
- * could not be begun it is not to be ended. */
+/* The same for the end of a savepoint, which comes whatever happens: false when it is to go without. */
+bool pgdbm__db_turn_try(pgdbm_db *db);
+/* A turn, on a manager with a savepoint: what fails, or is stopped, undoes itself only, as it would outside of a
+ * transaction. Where it could not be begun it is not to be ended. */
 pgdbm_status pgdbm__db_step_begin(pgdbm_db *db, pgdbm_error *err);
 pgdbm_status pgdbm__db_step_end(pgdbm_db *db, bool stopped, pgdbm_status status, pgdbm_error *err);
 pgdbm_status pgdbm__db_run_step(pgdbm_db *db, const struct pgdbm__run *run, struct pgdbm__request *request,
@@ -113,7 +116,7 @@ pgdbm_status pgdbm__db_run_step(pgdbm_db *db, const struct pgdbm__run *run, stru
 static inline pgdbm_status pgdbm__db_run(pgdbm_db *db, const struct pgdbm__run *run, struct pgdbm__request *request,
                                          pgdbm_error *err)
 {
-    return pgdbm__db_is_enclosed(db) ? pgdbm__db_run_step(db, run, request, err) : pgdbm__pool_run(run, request, err);
+    return db->takes_turns ? pgdbm__db_run_step(db, run, request, err) : pgdbm__pool_run(run, request, err);
 }
 
 /* cursor.c: the handle is about to end: its cursors let go of it, and stay their owners' to close. Locked. */

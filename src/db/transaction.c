@@ -120,9 +120,11 @@ pgdbm_status pgdbm_begin_sized(const char *file, int line, pgdbm_db *db, const p
 
 void pgdbm__db_link(pgdbm_db *db, pgdbm_db *made)
 {
+    bool turns = db->takes_turns;
     pthread_mutex_lock(&db->pool->lock);
     if (pgdbm__db_is_enclosed(db)) /* whose turn it is, so that it has not ended */
         db = db->outer;
+    made->takes_turns = turns;
     made->member = db->member;
     made->outer = db;
     db->inner = made;
@@ -202,11 +204,14 @@ pgdbm_status pgdbm_rollback(pgdbm_db *tx, pgdbm_error *err)
     if (status != PGDBM_OK)
         return status;
     pgdbm__db_end_enclosure(tx);
+    bool turn = pgdbm__db_turn_try(tx);
     bool ended = is_ended(tx);
     bool lease = pgdbm__db_holds_lease(tx) && !ended;
     if (!ended)
         undo(tx);
     pgdbm__db_detach(tx);
+    if (turn)
+        pgdbm__db_turn_end(tx);
     finish(tx, lease);
     return PGDBM_OK;
 }
@@ -225,6 +230,7 @@ pgdbm_status pgdbm_commit(pgdbm_db *tx, pgdbm_error *err)
     if (status != PGDBM_OK)
         return status;
     pgdbm__db_end_enclosure(tx);
+    bool turn = pgdbm__db_turn_try(tx);
     bool ended = is_ended(tx);
     bool lease = pgdbm__db_holds_lease(tx) && !ended;
     if (!ended) /* what was submitted on it before may still fail */
@@ -250,6 +256,8 @@ pgdbm_status pgdbm_commit(pgdbm_db *tx, pgdbm_error *err)
     if (tx->changed && status == PGDBM_OK)
         pgdbm__statements_forget_everywhere(pgdbm_schema(tx));
     pgdbm__db_detach(tx);
+    if (turn)
+        pgdbm__db_turn_end(tx);
     finish(tx, lease);
     return status;
 }

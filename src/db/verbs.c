@@ -190,13 +190,17 @@ static pgdbm_status stream_on(pgdbm_db *db, struct pgdbm__run *run, pgdbm_params
         .context = context,
     };
     run->take_lease = true;
+    *stopped = false;
+    pgdbm_status status = pgdbm__db_step_begin(db, err);
+    if (status != PGDBM_OK)
+        return status;
     if (run->lease != NULL)
         pgdbm__pool_hold(run->pool, run->lease);
-    pgdbm_status status = pgdbm__db_run(db, run, &request, err);
+    status = pgdbm__pool_run(run, &request, err);
     if (run->lease != NULL)
         pgdbm__pool_let_go(run->pool, run->lease);
     *stopped = request.stopped;
-    return status;
+    return pgdbm__db_step_end(db, request.stopped, status, err);
 }
 
 /* A statement that writes may be done before the cancel reaches it. So that stopping early means rolled back whatever

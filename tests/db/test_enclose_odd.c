@@ -7,6 +7,7 @@
 #include <pgdbm/future.h>
 #include <pgdbm/observe.h>
 #include <pgdbm/structs.h>
+#include <sched.h>
 #include <stdlib.h>
 
 struct enclosure {
@@ -144,6 +145,7 @@ static void what_may_be_tried_again_is(void **state)
 struct shared {
     struct stage *stage;
     pgdbm_db *db[4];
+    _Atomic int rounds;
 };
 
 enum { ROUNDS = 150 };
@@ -211,6 +213,61 @@ static void transactions_of_threads_do_not_meet(void **state)
     for (int i = 0; i < 4; i++)
         pgdbm_close(shared.db[i]);
     end(stage, &enclosure);
+}
+
+/* Works until it is told that the end has come. */
+static void work_until_the_end(struct crew_hand *hand)
+{
+    struct shared *shared = hand->shared;
+    pgdbm_db *db = shared->db[hand->number % 4];
+    const pgdbm_tx_options options = {.retry_delay_ms = 1};
+    pgdbm_status status = PGDBM_OK;
+    pgdbm_error err = {0};
+    for (int i = 0; status == PGDBM_OK; i++) {
+        int runs = 3; /* it does not fail */
+        if (hand->number == 0)
+            status = pgdbm_transact(db, &options, fail_twice, &runs, &err);
+        else if (i % 3 == 0)
+            status = pgdbm_stream(db, "INSERT INTO things VALUES (1), (2) RETURNING id", pgdbm_no_args, take_one, NULL,
+                                  &err);
+        else
+            status = pgdbm_execute(db, "INSERT INTO things VALUES (1)", pgdbm_no_args, NULL, &err);
+        if (status == PGDBM_ERR_TRANSACTION && strstr(err.message, "still open") != NULL)
+            status = PGDBM_OK;
+        shared->rounds++;
+    }
+    (void)crew_wants(hand, PGDBM_ERR_TRANSACTION, status, &err);
+}
+
+static void threads_that_are_at_work_meet_the_end(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    stage_run(stage->db, "CREATE TABLE things (id int)");
+    for (int i = 0; i < 20; i++) {
+        struct shared shared = {.stage = stage};
+        static struct crew crew;
+        pgdbm_db *tx = NULL;
+        crew = (struct crew){0};
+        assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+        assert_ok(pgdbm_enclose(tx, &err));
+        for (int j = 0; j < 4; j++)
+            assert_ok(pgdbm_attach(stage->pool, NULL, &shared.db[j], &err));
+        for (int j = 0; j < 4; j++)
+            crew_start(&crew, work_until_the_end, &shared);
+        while (shared.rounds < 40)
+            sched_yield();
+        if (i % 2 == 0)
+            assert_ok(pgdbm_rollback(tx, &err));
+        else /* perhaps in the middle of one of theirs, which has its say, and is undone */
+            pgdbm_close(tx);
+        crew_join(&crew);
+        for (int j = 0; j < 4; j++)
+            pgdbm_close(shared.db[j]);
+        stage_expect_number(stage->db, "SELECT count(*) FROM things", 0);
+    }
+    assert_int_equal(stage_stats(stage).connections_closed, 0);
+    assert_int_equal(stage_stats(stage).leased, 0);
 }
 
 static void it_ends_with_the_pinned_session_it_was_begun_on(void **state)
@@ -302,6 +359,7 @@ int main(void)
         ODD(what_may_be_tried_again_is),
         ODD(threads_do_not_undo_each_other),
         ODD(transactions_of_threads_do_not_meet),
+        ODD(threads_that_are_at_work_meet_the_end),
         ODD(it_ends_with_the_pinned_session_it_was_begun_on),
         ODD(nothing_runs_behind_a_submitted_end),
         ODD(in_a_spoilt_transaction_nothing_is_sent),
