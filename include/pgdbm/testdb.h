@@ -30,9 +30,10 @@
  * same in its comment. Only databases that are named so are ever dropped, and none whose comment somebody else wrote.
  *
  * A server that looks like production is refused (PGDBM_ERR_CONFIG, before anything is made or dropped): when its host, the
- * database or the user has a word like prod, production, prd or live in its name; when PGDBM_ENV, APP_ENV or ENVIRONMENT says
- * so; when the host is neither local nor in a private network, and the database's name has no word like test, ci, dev,
- * qa, staging or sandbox; when the server is a standby, archives its log, or has standbys. `.even_if_production`, or
+ * database, the user or libpq's service has a word like prod, production, prd or live in its name, whether the connection
+ * string or PGHOST, PGUSER and PGSERVICE say so; when PGDBM_ENV, APP_ENV or ENVIRONMENT says so; when the host (if there is
+ * a hostaddr, that) is neither local nor in a private network, and the database's name has no word like test, ci, dev, qa,
+ * staging or sandbox; when the server is a standby, archives its log, or has standbys. `.even_if_production`, or
  * PGDBM_TEST_EVEN_IF_PRODUCTION=yes in the environment, overrules that. The kit's private server is never refused. */
 #ifndef PGDBM_TESTDB_H
 #define PGDBM_TESTDB_H

@@ -123,7 +123,9 @@ static pgdbm_status compose(const PQconninfoOption *options, const char *databas
     char separator = '?';
     for (const PQconninfoOption *option = options; option->keyword != NULL; option++) {
         const char *value = value_for(option, instead);
-        if (value[0] == '\0' || strcmp(option->keyword, "dbname") == 0)
+        /* An empty hostaddr is there to overrule PGHOSTADDR. */
+        bool says_nothing = value[0] == '\0' && (option->val == NULL || strcmp(option->keyword, "hostaddr") != 0);
+        if (says_nothing || strcmp(option->keyword, "dbname") == 0)
             continue;
         pgdbm__buffer_format(&buffer, "%c%s=", separator, option->keyword);
         put_encoded(&buffer, value);
@@ -186,6 +188,16 @@ static pgdbm_status read_parts(char **text, pgdbm_error *err)
     return failed ? pgdbm__fail_nomem(err, "reading TEST_DB_*") : PGDBM_OK;
 }
 
+/* As libpq would: what the string does not say, the environment does. */
+static const char *value_or_variable(const PQconninfoOption *options, const char *keyword, const char *variable)
+{
+    for (const PQconninfoOption *option = options; option->keyword != NULL; option++)
+        if (strcmp(option->keyword, keyword) == 0 && option->val != NULL)
+            return option->val;
+    const char *value = getenv(variable);
+    return value != NULL ? value : "";
+}
+
 static pgdbm_status read_address(const char *text, const char *source, struct pgdbm__address *address, pgdbm_error *err)
 {
     PQconninfoOption *options = NULL;
@@ -193,17 +205,17 @@ static pgdbm_status read_address(const char *text, const char *source, struct pg
     if (status != PGDBM_OK)
         return status;
     const char *database = value_of(options, "dbname");
-    const char *host = value_of(options, "host");
-    const char *user = value_of(options, "user");
+    const char *host = value_or_variable(options, "host", "PGHOST");
+    const char *number = value_or_variable(options, "hostaddr", "PGHOSTADDR");
+    const char *user = value_or_variable(options, "user", "PGUSER");
+    const char *service = value_or_variable(options, "service", "PGSERVICE");
     if (database[0] == '\0')
         database = "postgres";
-    if (host[0] == '\0')
-        host = value_of(options, "hostaddr");
-    if (host[0] == '\0') /* as libpq would */
-        host = getenv("PGHOST") != NULL ? getenv("PGHOST") : "";
     PGDBM__COPY_TEXT(address->host, host, strlen(host));
+    PGDBM__COPY_TEXT(address->number, number, strlen(number));
     PGDBM__COPY_TEXT(address->database, database, strlen(database));
     PGDBM__COPY_TEXT(address->user, user, strlen(user));
+    PGDBM__COPY_TEXT(address->service, service, strlen(service));
     status = compose(options, database, NULL, &address->url, err);
     PQconninfoFree(options);
     return status;
@@ -260,13 +272,6 @@ pgdbm_status pgdbm__address_of_database(const struct pgdbm__address *address, co
         status = compose(options, database, NULL, url, err);
     PQconninfoFree(options);
     return status;
-}
-
-static const char *value_or_variable(const PQconninfoOption *options, const char *keyword, const char *variable)
-{
-    const char *value = value_of(options, keyword);
-    const char *fallback = getenv(variable);
-    return value[0] == '\0' && fallback != NULL ? fallback : value;
 }
 
 pgdbm_status pgdbm__address_endpoint(const char *url, struct pgdbm__endpoint *endpoint, pgdbm_error *err)

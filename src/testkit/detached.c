@@ -81,7 +81,9 @@ void pgdbm__compose_url(const char *socket_directory, int port, char *url, size_
             used += (size_t)snprintf(encoded + used, 4, "%%%02X", (unsigned char)*at);
     }
     encoded[used] = '\0';
-    snprintf(url, bytes, "postgresql://postgres@/postgres?host=%s&port=%d", encoded, port);
+    /* PGHOSTADDR would lead elsewhere: libpq prefers it to the host of a connection string. */
+    snprintf(url, bytes, "postgresql://postgres@/postgres?host=%s&port=%d%s", encoded, port,
+             getenv("PGHOSTADDR") != NULL ? "&hostaddr=" : "");
 }
 
 pgdbm_status pgdbm_testserver_find(const char *directory, char **url, pgdbm_error *err)

@@ -75,13 +75,23 @@ static bool is_near(const char *host)
     return strchr(host, '.') == NULL && strchr(host, ':') == NULL;
 }
 
-/* The first of several hosts (libpq takes them separated by commas) that is far away; false when none is. */
-static bool find_far(const char *hosts, char *host, size_t bytes)
+static bool is_far(const char *host)
+{
+    return !is_near(host);
+}
+
+static bool is_called_production(const char *host)
+{
+    return host[0] != '/' && names_production(host); /* a folder on this machine may be called anything */
+}
+
+/* The first of several hosts (libpq takes them separated by commas) that is so; false when none is. */
+static bool find_host(const char *hosts, bool (*is_so)(const char *host), char *host, size_t bytes)
 {
     while (*hosts != '\0') {
         size_t length = strcspn(hosts, ",");
         snprintf(host, bytes, "%.*s", (int)length, hosts);
-        if (!is_near(host))
+        if (is_so(host))
             return true;
         hosts += length + (hosts[length] == ',');
     }
@@ -108,8 +118,10 @@ pgdbm_status pgdbm__production_refuse_address(const struct pgdbm__address *addre
     char host[sizeof address->host];
     if (address->is_private || is_told(told))
         return PGDBM_OK;
-    if (address->host[0] != '/' && names_production(address->host))
-        return refuse(err, "its host is ", address->host);
+    if (find_host(address->host, is_called_production, host, sizeof host))
+        return refuse(err, "its host is ", host);
+    if (names_production(address->service))
+        return refuse(err, "its service is ", address->service);
     if (names_production(address->database))
         return refuse(err, "its database is ", address->database);
     if (names_production(address->user))
@@ -119,7 +131,8 @@ pgdbm_status pgdbm__production_refuse_address(const struct pgdbm__address *addre
         if (value != NULL && names_production(value))
             return refuse(err, "production is what the environment says in ", variables[i]);
     }
-    if (find_far(address->host, host, sizeof host) && !has_word(address->database, test_words, NULL)) {
+    const char *where = address->number[0] != '\0' ? address->number : address->host;
+    if (find_host(where, is_far, host, sizeof host) && !has_word(address->database, test_words, NULL)) {
         char what[512];
         snprintf(what, sizeof what,
                  "%s is not in a private network, and nothing in the name of the database %s says that "

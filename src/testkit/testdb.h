@@ -14,7 +14,9 @@
 struct pgdbm__address {
     char *url;          /* of a database that is there, to give orders from; pgdbm__free */
     bool is_private;    /* the kit's own server */
-    char host[256];     /* "" when none is named */
+    char host[256];     /* "" when none is named; several have commas between them */
+    char number[256];   /* hostaddr: where the connection goes, whatever the host is called */
+    char service[64];   /* of libpq's service file, where anything may stand */
     char database[128]; /* the one of the url */
     char user[128];
 };

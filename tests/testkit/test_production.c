@@ -47,6 +47,13 @@ static void names_tell(void **state)
         {"postgresql://127.0.0.1/shop", NULL},
         {"postgresql://172.17.0.2/shop", NULL},
         {"postgresql://[::1]/shop", NULL},
+        {"host=/var/run,prod-db dbname=test", "its host is prod-db"},
+        {"host=localhost,prod-db dbname=test", "its host is prod-db"},
+        {"host=localhost hostaddr=93.184.216.34 dbname=shop", "93.184.216.34 is not in a private network"},
+        {"host=db.example.com hostaddr=10.0.0.1 dbname=shop", NULL}, /* a tunnel */
+        {"host=db.prod.example.com hostaddr=10.0.0.1 dbname=test", "its host is db.prod.example.com"},
+        {"service=shop_prod", "its service is shop_prod"},
+        {"service=shop", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         pgdbm_error err = {0};
@@ -76,6 +83,37 @@ static void the_environment_tells(void **state)
         setenv(names[i], "test", 1);
         assert_ok(look("postgresql://localhost/test", false, &err));
         unsetenv(names[i]);
+    }
+}
+
+/* What the connection string leaves open, libpq takes from there. */
+static void variables_of_libpq_tell(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variable, *value, *url, *reason; /* NULL: not refused */
+    } cases[] = {
+        {"PGUSER", "prod_owner", "postgresql://localhost/test", "the user is prod_owner"},
+        {"PGUSER", "prod_owner", "postgresql://me@localhost/test", NULL},
+        {"PGHOSTADDR", "93.184.216.34", "postgresql://localhost/shop", "93.184.216.34 is not in a private network"},
+        {"PGHOST", "prod-db", "dbname=test", "its host is prod-db"},
+        {"PGSERVICE", "prod", "postgresql:///test", "its service is prod"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pgdbm_error err = {0};
+        const char *outer = getenv(cases[i].variable);
+        char *before = outer != NULL ? strdup(outer) : NULL;
+        setenv(cases[i].variable, cases[i].value, 1);
+        pgdbm_status status = look(cases[i].url, false, &err);
+        if (before != NULL)
+            setenv(cases[i].variable, before, 1);
+        else
+            unsetenv(cases[i].variable);
+        free(before);
+        if ((status == PGDBM_OK) != (cases[i].reason == NULL))
+            fail_msg("%s=%s: came %s %s", cases[i].variable, cases[i].value, pgdbm_status_name(status), err.message);
+        if (status != PGDBM_OK)
+            assert_contains(err.message, cases[i].reason);
     }
 }
 
@@ -149,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_tell),
         cmocka_unit_test(the_environment_tells),
+        cmocka_unit_test(variables_of_libpq_tell),
         cmocka_unit_test(nothing_is_contacted_where_names_tell),
         cmocka_unit_test(a_server_that_archives_its_log_tells),
         cmocka_unit_test(a_server_with_a_standby_tells_and_so_does_the_standby),

@@ -86,6 +86,24 @@ static void children_that_nobody_waits_for_do_no_harm(void **state)
     remove_directory(directory);
 }
 
+/* Nobody listens there; somebody else's server might. */
+static void an_address_in_the_environment_does_not_lead_away(void **state)
+{
+    (void)state;
+    test_needs_fork();
+    char directory[TEST_PATH_BYTES];
+    test_directory_make("address", directory);
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("PGHOSTADDR", "127.0.0.1", 1);
+        setenv("PGHOST", "127.0.0.1", 1);
+        setenv("PGPORT", "1", 1);
+        make_a_database(directory);
+    }
+    expect_success(child);
+    remove_directory(directory);
+}
+
 /* A pipe that is read to its end, whose other end has a high number and survives exec: neither the server, nor the process
  * beside it, nor a janitor may hold it. */
 static void descriptors_do_not_stay_open_in_what_is_started(void **state)
@@ -123,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_umask_that_keeps_others_out_does_no_harm),
+        cmocka_unit_test(an_address_in_the_environment_does_not_lead_away),
         cmocka_unit_test(children_that_nobody_waits_for_do_no_harm),
         cmocka_unit_test(descriptors_do_not_stay_open_in_what_is_started),
     };
