@@ -271,8 +271,9 @@ static pgdbm_status attempt(const struct pgdbm__run *run, struct pgdbm__request 
             pgdbm__statements_forget(run->pool, request->statement, request->stale);
         *repeat = status != PGDBM_OK ? may_repeat(run, request, transaction_before)
                                      : asks_again(run, request, transaction_before);
-        if (!*repeat && request->canceled_by_other && transaction_before == 'I' && is_late(run)) {
-            pgdbm__request_fail_late(request); /* no time is left to ask again, and nobody meant to cancel it */
+        bool neighbours = request->canceled_by_other || request->skipped;
+        if (!*repeat && neighbours && transaction_before == 'I' && is_late(run)) {
+            pgdbm__request_fail_late(request); /* no time is left to ask again, and it is not to blame */
             status = request->status = request->error.status;
         }
         if (status != PGDBM_OK)

@@ -254,8 +254,9 @@ void pgdbm__request_fail_late(struct pgdbm__request *request)
 {
     pgdbm_outcome_kind outcome = request->error.outcome;
     pgdbm__fail(&request->error, PGDBM_ERR_TIMEOUT, "the statement was not done when its deadline passed%s",
-                request->lost ? ", and the server did not answer the cancel request"
-                              : "; it was cancelled on the server");
+                request->lost      ? ", and the server did not answer the cancel request"
+                : request->skipped ? "; the server had not begun with it"
+                                   : "; it was cancelled on the server");
     pgdbm__error_hint(&request->error,
                       "raise command_timeout_ms or the call's timeout_ms, or see what the statement waits for "
                       "(pg_stat_activity, pg_blocking_pids)");

@@ -194,7 +194,7 @@ pgdbm_status pgdbm__session_perform(struct pgdbm__session *session, struct pgdbm
 bool pgdbm__session_enqueue(struct pgdbm__session *session, struct pgdbm__request *request, int64_t deadline);
 pgdbm_status pgdbm__request_conclude(struct pgdbm__request *request);
 
-/* Makes the error of a request that was cancelled, or lost over a cancel request, that of a deadline. */
+/* Makes the error of a request that was cancelled or skipped, or lost over a cancel request, that of a deadline. */
 void pgdbm__request_fail_late(struct pgdbm__request *request);
 
 /* Which of the parameters is too large to be copied or sent, from 1; 0: none is known to be. */

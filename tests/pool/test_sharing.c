@@ -293,6 +293,37 @@ static void transactions_pins_and_statements_mix(void **state)
     stage_expect_text(queue.stage->db, "SHOW work_mem", "4MB");
 }
 
+enum { HURRIES = 10000 };
+
+/* Shares its Sync with statements that fail, and has a millisecond. It may be late, never to blame. */
+static void hurry(struct crew_hand *hand)
+{
+    struct stage *stage = hand->shared;
+    const pgdbm_call call = {.timeout_ms = 1};
+    for (int i = 0; i < HURRIES; i++) {
+        pgdbm_error err = {0};
+        int64_t zero = (int64_t)(hand->number % 2), value = -1;
+        if (zero > 0) {
+            pgdbm_status failed =
+                pgdbm_fetch_value_int64(stage->db, "SELECT 1 / ($1::int8 - 1)", pgdbm_args(zero), &value, &err);
+            if (!crew_wants(hand, PGDBM_ERR_QUERY, failed, &err))
+                return;
+            continue;
+        }
+        pgdbm_status status =
+            pgdbm_fetch_value_int64_with(stage->db, &call, "SELECT $1::int8", pgdbm_args(zero), &value, &err);
+        bool late = status == PGDBM_ERR_TIMEOUT || status == PGDBM_ERR_POOL;
+        if (!late && !crew_wants(hand, PGDBM_OK, status, &err))
+            return;
+    }
+}
+
+static void who_is_late_is_not_blamed_for_a_neighbours_failure(void **state)
+{
+    struct stage *stage = *state;
+    crew_run(24, hurry, stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +339,8 @@ int main(void)
         ON_NONE(with_sharing_statements_queue_on_the_session_up_to_max_pipeline),
         ON_NONE(statements_avoid_the_session_that_is_busy_for_long),
         ON_NONE(transactions_pins_and_statements_mix),
+        cmocka_unit_test_setup_teardown(who_is_late_is_not_blamed_for_a_neighbours_failure, stage_setup_one,
+                                        stage_teardown),
     };
     return cmocka_run_group_tests_name("sharing", tests, NULL, NULL);
 }
