@@ -59,10 +59,9 @@ static inline pgdbm_status pgdbm_pool_open_here(const char *file, int line, cons
 /* Ends the pool: refuses new work, waits up to drain_timeout_ms for work in flight, then cancels it, closes every
  * session and joins the pool's threads. The handle is gone afterwards. Managers that are still attached stay valid
  * objects: they answer PGDBM_ERR_POOL to everything and are released with pgdbm_close. As long as there is one, closing the
- * pool once more does nothing: a library that closes the pool of the manager that it was given harms only itself. NULL is
- * legal. Must not be
- * called from a log callback or a row callback of the same pool. Asynchronous requests are completed, and their callbacks
- * run, before it returns. In a process that was forked from the pool's it does nothing. */
+ * pool once more does nothing, nor does it wait for another thread that is closing it. NULL is legal. Must not be called
+ * from a log callback or a row callback of the same pool. Asynchronous requests are completed, and their callbacks run,
+ * before it returns. In a process that was forked from the pool's it does nothing. */
 PGDBM_EXPORT void pgdbm_pool_close(pgdbm_pool *pool);
 
 /* Copies the counters. Errors: ARGUMENT. Any thread. */

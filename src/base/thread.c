@@ -26,13 +26,18 @@ uint64_t pgdbm__process_number(void)
 
 int pgdbm__thread_start(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context)
 {
-    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    static const int sent[] = {SIGABRT, SIGPROF}; /* also by others: not to hit a maker that blocks them */
     sigset_t blocked;
     sigset_t before;
     sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        sigdelset(&blocked, own[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, &before); /* a thread begins with its maker's mask */
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&blocked, faults[i]);
+    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++)
+        if (sigismember(&before, sent[i]) == 0)
+            sigdelset(&blocked, sent[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, NULL);
     int failure = pthread_create(thread, attributes, run, context);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failure;

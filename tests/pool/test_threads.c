@@ -74,10 +74,37 @@ static void threads_of_a_pool_take_no_signals_but_faults(void **state)
     assert_false(blocks(before.ids[0], SIGINT));
 }
 
+static volatile sig_atomic_t n_caught;
+
+static void catch_signal(int signal)
+{
+    (void)signal;
+    n_caught++;
+}
+
+/* Who blocks a signal is in the middle of something that its handler must not see. */
+static void a_signal_that_its_maker_blocks_stays_blocked(void **state)
+{
+    struct stage *stage = *state;
+    struct sigaction before, action = {.sa_handler = catch_signal};
+    sigset_t profiling, mask;
+    sigemptyset(&profiling);
+    sigaddset(&profiling, SIGPROF);
+    assert_int_equal(sigaction(SIGPROF, &action, &before), 0);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &profiling, &mask), 0);
+    pthread_kill(pthread_self(), SIGPROF);
+    stage_open(stage, (pgdbm_config){.background = true});
+    assert_int_equal(n_caught, 0);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    assert_int_equal(n_caught, 1);
+    sigaction(SIGPROF, &before, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(threads_of_a_pool_take_no_signals_but_faults, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(a_signal_that_its_maker_blocks_stays_blocked, stage_setup, stage_teardown),
     };
     return cmocka_run_group_tests_name("pool_threads", tests, NULL, NULL);
 }
