@@ -270,6 +270,41 @@ static void threads_that_are_at_work_meet_the_end(void **state)
     assert_int_equal(stage_stats(stage).leased, 0);
 }
 
+static void work_until_refused(struct crew_hand *hand)
+{
+    struct shared *shared = hand->shared;
+    pgdbm_db *db = shared->db[hand->number % 4];
+    pgdbm_error err = {0};
+    while (pgdbm_execute(db, "INSERT INTO things VALUES (1)", pgdbm_no_args, NULL, &err) == PGDBM_OK)
+        shared->rounds++;
+    (void)crew_holds(hand, err.outcome != PGDBM_OUTCOME_DONE, "it was done");
+}
+
+static void threads_that_are_at_work_meet_the_end_of_the_pool(void **state)
+{
+    struct stage *stage = *state;
+    pgdbm_error err;
+    pgdbm_db *tx = NULL;
+    struct shared shared = {.stage = stage};
+    static struct crew crew;
+    crew = (struct crew){0};
+    stage_open(stage, (pgdbm_config){.max_connections = 1, .drain_timeout_ms = 1});
+    stage_run(stage->db, "CREATE TABLE things (id int)");
+    assert_ok(pgdbm_begin(stage->db, NULL, &tx, &err));
+    assert_ok(pgdbm_enclose(tx, &err));
+    for (int i = 0; i < 4; i++)
+        assert_ok(pgdbm_attach(stage->pool, NULL, &shared.db[i], &err));
+    for (int i = 0; i < 4; i++)
+        crew_start(&crew, work_until_refused, &shared);
+    while (shared.rounds < 40)
+        sched_yield();
+    stage_close(stage);
+    crew_join(&crew);
+    pgdbm_close(tx);
+    for (int i = 0; i < 4; i++)
+        pgdbm_close(shared.db[i]);
+}
+
 static void it_ends_with_the_pinned_session_it_was_begun_on(void **state)
 {
     struct stage *stage = *state;
@@ -360,6 +395,7 @@ int main(void)
         ODD(threads_do_not_undo_each_other),
         ODD(transactions_of_threads_do_not_meet),
         ODD(threads_that_are_at_work_meet_the_end),
+        cmocka_unit_test_setup_teardown(threads_that_are_at_work_meet_the_end_of_the_pool, stage_setup, stage_teardown),
         ODD(it_ends_with_the_pinned_session_it_was_begun_on),
         ODD(nothing_runs_behind_a_submitted_end),
         ODD(in_a_spoilt_transaction_nothing_is_sent),
