@@ -5,6 +5,7 @@
 #include "transport/transport.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -163,8 +164,12 @@ short pgdbm__transport_wait_writable(struct pgdbm__transport *transport, bool or
 bool pgdbm__transport_has_ended(const struct pgdbm__transport *transport)
 {
     struct pollfd entry = {.fd = transport->fd, .events = POLLRDHUP};
-    return transport->operations == NULL && poll(&entry, 1, 0) > 0 &&
-           (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+    if (transport->operations != NULL)
+        return false;
+    int cancel_state = pgdbm__cancel_defer(); /* the caller holds a lock */
+    bool ended = poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+    pgdbm__cancel_restore(cancel_state);
+    return ended;
 }
 
 void pgdbm__transport_shutdown(struct pgdbm__transport *transport)

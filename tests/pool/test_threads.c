@@ -100,10 +100,35 @@ static void a_signal_that_its_maker_blocks_stays_blocked(void **state)
     sigaction(SIGPROF, &before, NULL);
 }
 
+static void *run_cancelled(void *context)
+{
+    pthread_cancel(pthread_self());
+    (void)pgdbm_execute(context, "SELECT 1", pgdbm_no_args, NULL, NULL);
+    pthread_testcancel();
+    return NULL;
+}
+
+/* The session has rested, so that it is looked at; the first system call that can be left would be. */
+static void a_thread_that_is_cancelled_takes_no_lock_along(void **state)
+{
+    struct stage *stage = *state;
+    pthread_t thread;
+    void *result = NULL;
+    stage_run(stage->db, "SELECT 1");
+    usleep(50000);
+    assert_int_equal(pthread_create(&thread, NULL, run_cancelled, stage->db), 0);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_ptr_equal(result, PTHREAD_CANCELED);
+    stage_run(stage->db, "SELECT 2");
+    assert_int_equal(stage_stats(stage).shared, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(threads_of_a_pool_take_no_signals_but_faults, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(a_thread_that_is_cancelled_takes_no_lock_along, stage_setup_one,
+                                        stage_teardown),
         cmocka_unit_test_setup_teardown(a_signal_that_its_maker_blocks_stays_blocked, stage_setup, stage_teardown),
     };
     return cmocka_run_group_tests_name("pool_threads", tests, NULL, NULL);
