@@ -245,7 +245,8 @@ void pgdbm__janitor_forget(void)
 
 /* From here on: in the janitor. */
 
-/* Waits until none of the starter's sessions makes anything any more, then drops all that bears its name. */
+/* Waits until none of the starter's sessions makes anything any more, then drops all that bears its name, and a
+ * comment of the kit's or none. */
 static void clean(const char *url, const struct pgdbm__owner *owner)
 {
     struct pgdbm__admin admin;
@@ -255,8 +256,10 @@ static void clean(const char *url, const struct pgdbm__owner *owner)
     if (pgdbm__admin_open(url, CLEAN_MS, &admin, NULL) != PGDBM_OK)
         return;
     if (pgdbm__admin_lock(&admin, prefix, false, NULL) == PGDBM_OK &&
-        pgdbm_fetch_all(admin.session, "SELECT datname FROM pg_database WHERE starts_with(datname, $1)",
-                        pgdbm_args(prefix), &names, NULL) == PGDBM_OK)
+        pgdbm_fetch_all(admin.session,
+                        "SELECT datname FROM pg_database WHERE starts_with(datname, $1)"
+                        " AND starts_with(coalesce(shobj_description(oid, 'pg_database'), $2), $2)",
+                        pgdbm_args(prefix, PGDBM__COMMENT_MARK), &names, NULL) == PGDBM_OK)
         for (size_t i = 0; i < pgdbm_result_rows(names); i++) {
             const char *name = NULL;
             struct pgdbm__owner whose;

@@ -62,6 +62,37 @@ static void being_killed_leaves_nothing(void **state)
     assert_int_equal(databases_like(names_of(child)), 0);
 }
 
+static int make_two_and_keep_one(void *context)
+{
+    char sql[200];
+    (void)context;
+    make();
+    snprintf(sql, sizeof sql, "COMMENT ON DATABASE \"%s\" IS 'keep this'", pgdbm_testdb_name(make()));
+    test_psql(test_server_url(), sql);
+    return databases_like(names_of(getpid())) == 2 ? 0 : 1;
+}
+
+static void what_somebody_wrote_a_comment_on_is_kept(void **state)
+{
+    (void)state;
+    test_needs_fork();
+    pid_t child = start_child(make_two_and_keep_one, NULL);
+    assert_int_equal(await_child(child), 0);
+    await_everybody();
+    long left = databases_like(names_of(child));
+    char sql[300];
+    PGconn *connection = PQconnectdb(test_server_url());
+    snprintf(sql, sizeof sql,
+             "SELECT format('DROP DATABASE %%I', datname) FROM pg_database WHERE starts_with(datname, '%s')",
+             names_of(child));
+    PGresult *result = PQexec(connection, sql);
+    for (int i = 0; i < PQntuples(result); i++)
+        test_psql(test_server_url(), PQgetvalue(result, i, 0));
+    PQclear(result);
+    PQfinish(connection);
+    assert_int_equal(left, 1);
+}
+
 /* Goes on while its parent, who made a database, comes to its end. */
 static int make_one_and_fork(void *context)
 {
@@ -219,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_end_without_dropping_leaves_nothing),
         cmocka_unit_test(being_killed_leaves_nothing),
+        cmocka_unit_test(what_somebody_wrote_a_comment_on_is_kept),
         cmocka_unit_test(a_forked_child_owns_what_it_makes_and_nothing_else),
         cmocka_unit_test(a_janitor_that_was_killed_is_replaced),
         cmocka_unit_test(a_process_that_becomes_another_program_leaves_nothing),
