@@ -122,7 +122,8 @@ typedef struct pgdbm_sweep_options {
     bool dry_run;            /* only say what would be dropped */
     bool even_if_production; /* see above */
     int foreign_age_s;  /* Whether a process of another host, another container, or from before the last start of the
-                                machine lives cannot be known: its databases are dropped when they are so old; 86 400; -1: never */
+                                machine lives cannot be known: its databases are dropped when they are so old, and nobody is
+                                connected to them; 86 400; -1: never */
     int template_age_s; /* templates that no process has used for so long; 604 800 (noted once a day); -1: never */
 } pgdbm_sweep_options;
 

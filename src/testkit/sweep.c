@@ -55,7 +55,9 @@ static void decide_template(const pgdbm_sweep_options *options, const char *comm
     }
 }
 
-static void decide_test(const pgdbm_sweep_options *options, const char *comment, pgdbm_swept_database *database)
+/* A process elsewhere may live however old its database is: what is in use is not dropped. */
+static void decide_test(const pgdbm_sweep_options *options, const char *comment, bool in_use,
+                        pgdbm_swept_database *database)
 {
     char age[32];
     struct pgdbm__owner owner;
@@ -75,9 +77,10 @@ static void decide_test(const pgdbm_sweep_options *options, const char *comment,
         snprintf(database->reason, sizeof database->reason, "process %d is gone", (int)owner.pid);
     else
         snprintf(database->reason, sizeof database->reason,
-                 "made %s ago on another host, in another container, or before a restart",
-                 print_age(seconds > 0 ? seconds : 0, age));
-    if (state == PGDBM__OWNER_GONE || (state == PGDBM__OWNER_ELSEWHERE && is_old(seconds, options->foreign_age_s)))
+                 "made %s ago on another host, in another container, or before a restart%s",
+                 print_age(seconds > 0 ? seconds : 0, age), in_use ? ", and somebody is connected to it" : "");
+    if (state == PGDBM__OWNER_GONE ||
+        (state == PGDBM__OWNER_ELSEWHERE && !in_use && is_old(seconds, options->foreign_age_s)))
         database->what = PGDBM_SWEPT_DROPPED;
 }
 
@@ -100,11 +103,13 @@ static pgdbm_status sweep(struct pgdbm__admin *admin, const pgdbm_sweep_options 
                           pgdbm_error *err)
 {
     pgdbm_result *found = NULL;
-    pgdbm_status status = pgdbm_fetch_all(
-        admin->session,
-        "SELECT datname::text, shobj_description(oid, 'pg_database') FROM pg_database WHERE starts_with(datname,"
-        " 'pgdbm_test_') OR starts_with(datname, '" PGDBM__TEMPLATE_MARK "') ORDER BY 1",
-        pgdbm_no_args, &found, err);
+    pgdbm_status status =
+        pgdbm_fetch_all(admin->session,
+                        "SELECT datname::text, shobj_description(oid, 'pg_database'), EXISTS (SELECT FROM "
+                        "pg_stat_activity WHERE datid ="
+                        " pg_database.oid) FROM pg_database WHERE starts_with(datname, 'pgdbm_test_') OR "
+                        "starts_with(datname, '" PGDBM__TEMPLATE_MARK "') ORDER BY 1",
+                        pgdbm_no_args, &found, err);
     if (status == PGDBM_OK && pgdbm_result_rows(found) > 0) {
         report->databases = pgdbm__alloc_zero(pgdbm_result_rows(found), sizeof *report->databases);
         if (report->databases == NULL)
@@ -112,17 +117,20 @@ static pgdbm_status sweep(struct pgdbm__admin *admin, const pgdbm_sweep_options 
     }
     for (size_t i = 0; status == PGDBM_OK && i < pgdbm_result_rows(found); i++) {
         const char *name = NULL, *comment = NULL;
+        bool in_use = false;
         pgdbm_swept_database *database = &report->databases[report->n_databases++];
         status = pgdbm_get_text(found, i, 0, &name, err);
         if (status == PGDBM_OK)
             status = pgdbm_get_text(found, i, 1, &comment, err);
+        if (status == PGDBM_OK)
+            status = pgdbm_get_bool(found, i, 2, &in_use, err);
         if (status != PGDBM_OK)
             break;
         snprintf(database->name, sizeof database->name, "%s", name);
         if (strncmp(name, PGDBM__TEMPLATE_MARK, sizeof PGDBM__TEMPLATE_MARK - 1) == 0)
             decide_template(options, comment, database);
         else
-            decide_test(options, comment, database);
+            decide_test(options, comment, in_use, database);
         if (database->what == PGDBM_SWEPT_DROPPED && !options->dry_run)
             drop(admin, report, database);
         report->n_dropped += database->what == PGDBM_SWEPT_DROPPED;

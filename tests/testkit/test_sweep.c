@@ -169,6 +169,26 @@ static void ages_can_be_chosen(void **state)
     assert_int_equal(databases_like(used), 0);
 }
 
+static void what_somebody_elsewhere_uses_is_kept_however_old(void **state)
+{
+    (void)state;
+    pgdbm_error err;
+    char url[1024];
+    pgdbm_sweep_report *report = NULL;
+    struct name foreign = own_name();
+    foreign.host++;
+    foreign.created -= 2 * 86400;
+    const char *const elsewhere = make(compose(foreign), MARK);
+    snprintf(url, sizeof url, "%s&dbname=%s", test_server_url(), elsewhere);
+    PGconn *session = PQconnectdb(url);
+    assert_int_equal(PQstatus(session), CONNECTION_OK);
+    assert_ok(pgdbm_testdb_sweep(test_server_url(), NULL, &report, &err));
+    expect(report, elsewhere, PGDBM_SWEPT_KEPT, "somebody is connected", true);
+    pgdbm_sweep_report_free(report);
+    PQfinish(session);
+    forget(elsewhere);
+}
+
 static void a_process_that_only_its_parent_has_not_looked_at_is_gone(void **state)
 {
     (void)state;
@@ -256,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_nobody_owns_is_dropped_and_nothing_else),
         cmocka_unit_test(ages_can_be_chosen),
+        cmocka_unit_test(what_somebody_elsewhere_uses_is_kept_however_old),
         cmocka_unit_test(a_process_that_only_its_parent_has_not_looked_at_is_gone),
         cmocka_unit_test(the_first_creation_on_a_server_sweeps_it),
         cmocka_unit_test(what_cannot_be_dropped_is_reported),
