@@ -105,13 +105,14 @@ PGDBM_EXPORT pgdbm_status pgdbm_session_pid(pgdbm_db *session, int *pid, pgdbm_e
  * (pgdbm_testdb_isolated of <pgdbm/testkit.h>). Such a manager behaves as any other, but that all have the one session:
  * threads take turns, waiting as long as for a session; what it begins is a savepoint, also with an isolation level (which
  * is that of the transaction), and while that is open the others refuse to work (PGDBM_ERR_TRANSACTION); pinning gives the
- * same session; a verb that fails undoes itself only, while a failed batch, COPY or asynchronous verb spoils the
- * transaction unless it is in one begun on the manager. NOTIFY is not delivered and deferred constraints are not checked,
- * because nothing commits. When the transaction ends, the managers answer PGDBM_ERR_TRANSACTION and are released with
- * pgdbm_close; a blocking verb of another thread is waited for, a batch, COPY or asynchronous verb is not, nor is any by
- * pgdbm_commit_async and pgdbm_rollback_async: there must be none then. Fleets cannot be used there, because transactions
- * are not controlled by SQL on a pinned session either. Errors: ARGUMENT (not a transaction), TRANSACTION (a nested one; the
- * pool is enclosed already). */
+ * same session, where SQL does not control transactions either (fleets need that, and fail); what is SET stays for all; a
+ * verb that fails undoes itself only, while a failed batch, COPY or asynchronous verb spoils the transaction unless it is
+ * in one begun on the manager. NOTIFY is not delivered and deferred constraints are not checked, because nothing commits.
+ *
+ * When the transaction ends, the managers answer PGDBM_ERR_TRANSACTION and are released with pgdbm_close. A blocking verb of
+ * another thread is waited for. A batch, COPY or asynchronous verb is not, and pgdbm_commit_async and pgdbm_rollback_async
+ * wait for none: there must be none then. Errors: ARGUMENT (not a transaction), TRANSACTION (a nested one; the pool is
+ * enclosed already). */
 PGDBM_EXPORT pgdbm_status pgdbm_enclose(pgdbm_db *tx, pgdbm_error *err);
 
 PGDBM_END_DECLS
