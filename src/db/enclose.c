@@ -200,11 +200,21 @@ pgdbm_status pgdbm__db_step_begin(pgdbm_db *db, pgdbm_error *err)
     return status;
 }
 
+/* A stream's callback may have ended the enclosure; nobody else can, because it is our turn. */
+static bool is_inside(const pgdbm_db *db)
+{
+    pthread_mutex_lock(&db->pool->lock);
+    bool inside = pgdbm__db_is_enclosed(db) && db->outer != NULL && db->pool->enclosure == db->outer;
+    pthread_mutex_unlock(&db->pool->lock);
+    return inside;
+}
+
 pgdbm_status pgdbm__db_step_end(pgdbm_db *db, bool stopped, pgdbm_status status, pgdbm_error *err)
 {
-    if (pgdbm__db_is_enclosed(db) && status == PGDBM_OK && !stopped)
+    bool inside = db->takes_turns && is_inside(db);
+    if (inside && status == PGDBM_OK && !stopped)
         status = command(db, "RELEASE SAVEPOINT pgdbm_step", err);
-    else if (pgdbm__db_is_enclosed(db)) /* also when nothing reached the server: then there is nothing to undo */
+    else if (inside) /* also when nothing reached the server: then there is nothing to undo */
         (void)command(db, "ROLLBACK TO SAVEPOINT pgdbm_step; RELEASE SAVEPOINT pgdbm_step", NULL);
     pgdbm__db_turn_end(db);
     return status;

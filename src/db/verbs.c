@@ -194,13 +194,17 @@ static pgdbm_status stream_on(pgdbm_db *db, struct pgdbm__run *run, pgdbm_params
     pgdbm_status status = pgdbm__db_step_begin(db, err);
     if (status != PGDBM_OK)
         return status;
+    struct pgdbm_pool *pool = pgdbm__pool_ref(run->pool);
+    pgdbm_db step = *db; /* the callback may end the handle */
     if (run->lease != NULL)
-        pgdbm__pool_hold(run->pool, run->lease);
+        pgdbm__pool_hold(pool, run->lease);
     status = pgdbm__pool_run(run, &request, err);
     if (run->lease != NULL)
-        pgdbm__pool_let_go(run->pool, run->lease);
+        pgdbm__pool_let_go(pool, run->lease);
+    status = pgdbm__db_step_end(&step, request.stopped, status, err);
+    pgdbm__pool_unref(pool);
     *stopped = request.stopped;
-    return pgdbm__db_step_end(db, request.stopped, status, err);
+    return status;
 }
 
 /* A statement that writes may be done before the cancel reaches it. So that stopping early means rolled back whatever

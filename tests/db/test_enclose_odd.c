@@ -55,6 +55,44 @@ static void a_stream_that_is_stopped_is_undone(void **state)
     end(stage, &enclosure);
 }
 
+static bool close_inside(const pgdbm_result *row, void *context)
+{
+    pgdbm_db **db = context;
+    (void)row;
+    pgdbm_close(*db);
+    *db = NULL;
+    return true;
+}
+
+static void a_handle_that_is_closed_inside_its_stream_does_no_harm(void **state)
+{
+    struct stage *stage = *state;
+    struct enclosure enclosure = enclose(stage);
+    pgdbm_error err;
+    pgdbm_db *other = NULL;
+    stage_run(enclosure.db, "INSERT INTO things VALUES (1)");
+    assert_ok(pgdbm_attach(stage->pool, NULL, &other, &err));
+    assert_ok(pgdbm_stream(other, "SELECT generate_series(1, 1000)", pgdbm_no_args, close_inside, &other, &err));
+    stage_expect_number(enclosure.db, "SELECT sum(id) FROM things", 1);
+    /* A transaction that is ended there loses its session, as anywhere. */
+    assert_ok(pgdbm_begin(enclosure.db, NULL, &other, &err));
+    (void)pgdbm_stream(other, "SELECT generate_series(1, 1000)", pgdbm_no_args, close_inside, &other, &err);
+    end(stage, &enclosure);
+}
+
+static void an_enclosure_that_ends_inside_a_stream_of_it_does_no_harm(void **state)
+{
+    struct stage *stage = *state;
+    struct enclosure enclosure = enclose(stage);
+    pgdbm_error err;
+    stage_run(enclosure.db, "INSERT INTO things VALUES (1)");
+    (void)pgdbm_stream(enclosure.db, "SELECT generate_series(1, 1000)", pgdbm_no_args, close_inside, &enclosure.tx,
+                       &err);
+    pgdbm_close(enclosure.db);
+    stage_expect_number(stage->db, "SELECT count(*) FROM things", 0);
+    STAGE_UNTIL(stage, stats.leased == 0);
+}
+
 static void a_cursor_that_fails_undoes_itself_only(void **state)
 {
     struct stage *stage = *state;
@@ -388,6 +426,8 @@ int main(void)
 #define ODD(test) cmocka_unit_test_setup_teardown(test, stage_setup_one, stage_teardown)
     const struct CMUnitTest tests[] = {
         ODD(a_stream_that_is_stopped_is_undone),
+        ODD(a_handle_that_is_closed_inside_its_stream_does_no_harm),
+        ODD(an_enclosure_that_ends_inside_a_stream_of_it_does_no_harm),
         ODD(a_cursor_that_fails_undoes_itself_only),
         ODD(a_submitted_statement_that_fails_is_undone_with_its_transaction),
         ODD(pinning_without_waiting_gives_the_same_session),
