@@ -209,7 +209,8 @@ pgdbm_status pgdbm__statements_find(struct pgdbm_pool *pool, const char *schema,
 void pgdbm__statements_described(struct pgdbm_pool *pool, struct pgdbm__session *session,
                                  struct pgdbm__request *request)
 {
-    if (request->status != PGDBM_OK) {
+    bool described = atomic_load_explicit(&request->statement->described, memory_order_acquire);
+    if (request->status != PGDBM_OK || (!request->parse_sent && described)) { /* another was faster, on this session */
         pgdbm__free(request->new_types);
         pgdbm__description_unref(request->description);
     } else if (pgdbm__statement_describe(request->statement, request->new_types, request->n_new_types,

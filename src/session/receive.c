@@ -211,8 +211,8 @@ static void complete_early(struct pgdbm__session *session, struct finished *fini
  * ends with its command; or the request with an error. Without any of that nobody knows what was done. */
 static bool is_answered(const struct pgdbm__request *request)
 {
-    if (request->kind == PGDBM__REQUEST_DESCRIBE && !request->parse_complete)
-        return request->failed;
+    if (request->kind == PGDBM__REQUEST_DESCRIBE) /* by now it may be prepared for another: then nothing was asked */
+        return request->failed || request->parse_complete || !request->parse_sent;
     return request->kind != PGDBM__REQUEST_EXECUTE || request->failed || request->commands_complete >= request->n_sets;
 }
 

@@ -225,6 +225,30 @@ static void a_table_whose_columns_change_is_read_right_all_the_time(void **state
     assert_int_equal(stage_stats(changes.stage).statements_failed, 0);
 }
 
+/* All at about the same statement, which is new to the pool and to its session each time. */
+static void ask_what_is_new(struct crew_hand *hand)
+{
+    struct stage *stage = hand->shared;
+    for (int i = 0; i < 10 * ROUNDS; i++) {
+        pgdbm_error err;
+        char sql[64];
+        int64_t value = -1;
+        snprintf(sql, sizeof sql, "SELECT %d::int8", i);
+        if (!crew_wants(hand, PGDBM_OK, pgdbm_fetch_value(stage->db, sql, pgdbm_no_args, &value, &err), &err) ||
+            !crew_holds(hand, value == i, "expected %d, came %lld", i, (long long)value))
+            return;
+    }
+}
+
+static void statements_that_are_new_to_many_at_once_are_learned_without_harm(void **state)
+{
+    struct stage *stage = *state;
+    stage_open(stage, (pgdbm_config){.max_connections = 1});
+    crew_run(8, ask_what_is_new, stage);
+    assert_int_equal(stage_stats(stage).connections_closed, 0);
+    assert_int_equal(stage_stats(stage).statements_repeated, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +256,7 @@ int main(void)
         ON_NONE(errors_of_half_of_64_threads_touch_nobody_else),
         ON_NONE(no_row_of_a_successful_neighbour_is_lost),
         ON_NONE(deadlines_of_neighbours_touch_nobody_else),
+        ON_NONE(statements_that_are_new_to_many_at_once_are_learned_without_harm),
         ON_NONE(parameters_that_do_not_fit_touch_nobody_else),
         ON_NONE(settings_of_neighbours_touch_nobody_else),
         ON_NONE(a_table_whose_columns_change_is_read_right_all_the_time),
