@@ -74,6 +74,17 @@ static pgdbm_status compare_grids(const char *sql_or_table, const struct pgdbm__
     return status;
 }
 
+/* Where a column of the expected ones is in what came: a name that occurs more than once means each in turn. */
+static size_t find_column(const struct pgdbm__grid *got, const struct pgdbm__grid *expected, size_t which)
+{
+    size_t earlier = 0, column = 0;
+    for (size_t i = 0; i < which; i++)
+        earlier += strcmp(expected->names[i], expected->names[which]) == 0;
+    while (column < got->n_columns && (strcmp(got->names[column], expected->names[which]) != 0 || earlier-- > 0))
+        column++;
+    return column;
+}
+
 /* Keeps of what came the columns that are expected, in their order. */
 static pgdbm_status select_columns(struct pgdbm__grid *got, const struct pgdbm__grid *expected,
                                    const char *sql_or_table, pgdbm_error *err)
@@ -83,7 +94,7 @@ static pgdbm_status select_columns(struct pgdbm__grid *got, const struct pgdbm__
     if (cells == NULL)
         return pgdbm__fail_nomem(err, "comparing rows");
     for (size_t i = 0; i < expected->n_columns; i++) {
-        size_t column = pgdbm__grid_column(got, expected->names[i]);
+        size_t column = find_column(got, expected, i);
         if (column == got->n_columns) {
             pgdbm__fail(err, PGDBM_ERR_TESTDB, "%s has no column \"%.100s\"",
                         pgdbm__call_it(sql_or_table, name, sizeof name), expected->names[i]);

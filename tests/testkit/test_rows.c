@@ -183,6 +183,16 @@ static void a_column_that_is_not_there_is_named_with_the_nearest(void **state)
     assert_string_equal(err.hint, "did you mean \"email\"?");
 }
 
+static void columns_of_the_same_name_are_compared_in_turn(void **state)
+{
+    struct stage *stage = *state;
+    expect_rows(stage->db, "SELECT 1 AS a, 2 AS b, 3 AS a", "a | a | b\n1 | 3 | 2");
+    pgdbm_error err = differs(stage->db, "SELECT 1 AS a, 2 AS a", "a | a\n1 | 1\n");
+    assert_contains(err.detail, "+ 1 | 2");
+    err = differs(stage->db, "SELECT 1 AS a", "a | a\n1 | 1\n");
+    assert_contains(err.message, "no column \"a\"");
+}
+
 static void a_text_that_cannot_be_read_is_refused_with_its_line(void **state)
 {
     struct stage *stage = *state;
@@ -303,6 +313,7 @@ int main(void)
         STAGED(long_values_are_shown_where_they_differ),
         STAGED(many_differences_are_counted_and_a_few_shown),
         STAGED(a_column_that_is_not_there_is_named_with_the_nearest),
+        STAGED(columns_of_the_same_name_are_compared_in_turn),
         STAGED(a_text_that_cannot_be_read_is_refused_with_its_line),
         STAGED(errors_of_the_server_come_as_they_are),
         STAGED(rows_are_written_as_they_are_read),
