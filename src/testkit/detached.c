@@ -64,8 +64,8 @@ bool pgdbm__postmaster_runs(const char *data, const struct pgdbm__postmaster *po
         return false;
     snprintf(link, sizeof link, "/proc/%d/cwd", (int)postmaster->pid);
     ssize_t length = readlink(link, directory, sizeof directory - 1);
-    if (length <= 0)
-        return errno != ENOENT;
+    if (length <= 0) /* gone in between; or there is no /proc, and its number is all that is known */
+        return errno != ENOENT || access("/proc/self", F_OK) != 0;
     directory[length] = '\0';
     return strcmp(directory, data) == 0;
 }

@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -104,6 +106,42 @@ static void an_address_in_the_environment_does_not_lead_away(void **state)
     remove_directory(directory);
 }
 
+/* In a mount namespace of its own: as in a container that has none. */
+static int share_twice_without_proc(const char *directory)
+{
+    pgdbm_testserver *servers[2] = {NULL, NULL};
+    pgdbm_error err;
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/proc", "tmpfs", 0, NULL) != 0)
+        return 77;
+    setenv("PGDBM_TEST_DIRECTORY", directory, 1);
+    setenv("PGDBM_TEST_LINGER_MS", "100", 1);
+    for (size_t i = 0; i < 2; i++)
+        if (pgdbm_testserver_shared(NULL, &servers[i], &err) != PGDBM_OK) {
+            fprintf(stderr, "%s\n", err.message);
+            return 1;
+        }
+    return pgdbm_testserver_pid(servers[0]) == pgdbm_testserver_pid(servers[1]) ? 0 : 2;
+}
+
+static void a_server_is_shared_also_where_there_is_no_proc(void **state)
+{
+    (void)state;
+    test_needs_fork();
+    char directory[TEST_PATH_BYTES];
+    int status = -1;
+    test_directory_make("proc", directory);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(share_twice_without_proc(directory));
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    remove_directory(directory);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip(); /* only root may */
+    assert_int_equal(status, 0);
+}
+
 /* A pipe that is read to its end, whose other end has a high number and survives exec: neither the server, nor the process
  * beside it, nor a janitor may hold it. */
 static void descriptors_do_not_stay_open_in_what_is_started(void **state)
@@ -143,6 +181,7 @@ int main(void)
         cmocka_unit_test(a_umask_that_keeps_others_out_does_no_harm),
         cmocka_unit_test(an_address_in_the_environment_does_not_lead_away),
         cmocka_unit_test(children_that_nobody_waits_for_do_no_harm),
+        cmocka_unit_test(a_server_is_shared_also_where_there_is_no_proc),
         cmocka_unit_test(descriptors_do_not_stay_open_in_what_is_started),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
