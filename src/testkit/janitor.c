@@ -322,7 +322,7 @@ static void wait_and_clean(const struct pgdbm__owner *owner)
 
 __attribute__((constructor)) static void take_over(void)
 {
-    const char *order = getenv(VARIABLE);
+    const char *order = secure_getenv(VARIABLE);
     struct pgdbm__owner owner;
     struct stat facts;
     if (order == NULL || strncmp(order, "3 ", 2) != 0 || !pgdbm__owner_parse(order + 2, &owner) ||

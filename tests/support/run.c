@@ -189,9 +189,16 @@ static int run(char **command)
 {
     int status = 0;
     const struct sigaction action = {.sa_handler = pass_on};
+    sigset_t passed;
+    sigset_t before;
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
+    sigemptyset(&passed);
+    sigaddset(&passed, SIGTERM);
+    sigaddset(&passed, SIGHUP);
+    sigprocmask(SIG_BLOCK, &passed, &before); /* until it is known to whom they go */
     child = fork();
+    sigprocmask(SIG_SETMASK, &before, NULL);
     if (child == 0) {
         execvp(command[0], command);
         perror(command[0]);
