@@ -198,12 +198,15 @@ static int run(char **command)
     sigaddset(&passed, SIGHUP);
     sigprocmask(SIG_BLOCK, &passed, &before); /* until it is known to whom they go */
     child = fork();
-    sigprocmask(SIG_SETMASK, &before, NULL);
     if (child == 0) {
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGHUP, SIG_DFL);
+        sigprocmask(SIG_SETMASK, &before, NULL);
         execvp(command[0], command);
         perror(command[0]);
         _exit(127);
     }
+    sigprocmask(SIG_SETMASK, &before, NULL);
     signal(SIGINT, SIG_IGN);
     if (child < 0)
         return perror("fork"), 1;
