@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/pgdbm-data-XXXXXX";
+static char folder[TEST_PATH_BYTES];
 
 static void write_file(const char *name, const char *text)
 {
-    char path[64];
+    char path[128];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *out = fopen(path, "w");
     assert_non_null(out);
@@ -22,7 +22,7 @@ static void write_file(const char *name, const char *text)
 
 static void remove_file(const char *name)
 {
-    char path[64];
+    char path[128];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     assert_int_equal(unlink(path), 0);
 }
@@ -41,7 +41,7 @@ static pgdbm_status expect(pgdbm_status wanted, pgdbm_status status, pgdbm_error
 /* In a transaction that is rolled back, so that each time has the same to do. */
 static pgdbm_status run_fixtures(struct stage *stage, pgdbm_db *db, pgdbm_error *err)
 {
-    char path[64];
+    char path[128];
     pgdbm_db *tx = NULL;
     (void)stage;
     pgdbm_status status = pgdbm_begin(db, NULL, &tx, err);
@@ -176,6 +176,8 @@ static void captures(void **state)
 
 int main(void)
 {
+    const char *base = getenv("PGDBM_TEST_DIRECTORY"); /* no test runs yet that test_directory_make could fail */
+    snprintf(folder, sizeof folder, "%s/pgdbm-data-XXXXXX", base != NULL ? base : "/tmp");
     if (!allocator_begin() || mkdtemp(folder) == NULL)
         return 1;
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, stage_setup, stage_teardown)

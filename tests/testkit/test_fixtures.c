@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[32]; /* the test's, with whatever it writes */
+static char folder[TEST_PATH_BYTES]; /* the test's, with whatever it writes */
 
 static int set_up(void **state)
 {
@@ -23,14 +23,13 @@ static int set_up(void **state)
     stage_run(stage->db,
               "CREATE TABLE {{tables.posts}} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, user_id int "
               "NOT NULL REFERENCES {{tables.users}}, title text DEFAULT 'untitled')");
-    strcpy(folder, "/tmp/pgdbm-data-XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    test_directory_make("data", folder);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    char command[64];
+    char command[128];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     assert_int_equal(system(command), 0);
     return stage_teardown(state);
@@ -39,7 +38,7 @@ static int tear_down(void **state)
 /* The path of a file in the folder, with this text. Static. */
 static const char *file(const char *name, const char *text)
 {
-    static char path[64];
+    static char path[128];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *out = fopen(path, "w");
     assert_non_null(out);
@@ -256,7 +255,7 @@ static void text_that_is_no_fixture_is_refused_with_its_line(void **state)
 static void a_folder_is_loaded_in_the_order_of_names_and_as_one(void **state)
 {
     struct stage *stage = *state;
-    char path[64];
+    char path[128];
     pgdbm_error err;
     file("2_posts.json", "{\"posts\": [{\"user_id\": 1}]}");
     file("10_more.sql", "INSERT INTO {{tables.users}} (id, email) VALUES (1, 'a')");
@@ -326,7 +325,7 @@ static void a_manager_without_a_schema_uses_the_search_path(void **state)
 static void files_that_cannot_be_read_are_named(void **state)
 {
     struct stage *stage = *state;
-    char path[64];
+    char path[128];
     pgdbm_error err;
     snprintf(path, sizeof path, "%s/none.sql", folder);
     assert_fails(PGDBM_ERR_TESTDB, pgdbm_fixture_load(stage->db, path, &err));
