@@ -102,14 +102,15 @@ static void a_connection_lost_at_any_byte_of_a_request_leaves_the_outcome_unknow
 
 static void a_transaction_in_a_black_hole_can_be_left(void **state)
 {
-    struct stage *stage = open_network(state, (pgdbm_config){.command_timeout_ms = 300});
+    struct stage *stage = open_network(state, (pgdbm_config){0});
     pgdbm_error err;
     pgdbm_db *transaction = NULL;
     assert_ok(pgdbm_begin(stage->db, NULL, &transaction, &err));
     assert_ok(pgdbm_execute(transaction, INSERT, pgdbm_args(1), NULL, &err));
     assert_ok(pgdbm_testproxy_blackhole(proxy, PGDBM_TESTPROXY_HOLE_ALL, &err));
     int64_t since = stage_clock_ms();
-    assert_fails(PGDBM_ERR_TIMEOUT, pgdbm_execute(transaction, INSERT, pgdbm_args(2), NULL, &err));
+    assert_fails(PGDBM_ERR_TIMEOUT,
+                 pgdbm_execute_with(transaction, &(pgdbm_call){.timeout_ms = 300}, INSERT, pgdbm_args(2), NULL, &err));
     (void)pgdbm_rollback(transaction, NULL);
     assert_true(stage_clock_ms() - since < LIMIT_MS);
     heal();

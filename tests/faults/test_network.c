@@ -212,11 +212,12 @@ static void fetch_slowly(struct crew_hand *hand)
 /* The server is gone and has said nothing: only the limit of the call ends it, and the grace after its cancel request. */
 static void a_half_open_session_costs_one_time_out_and_is_replaced(void **state)
 {
-    struct stage *stage = open_network(state, (pgdbm_config){.command_timeout_ms = 150});
+    struct stage *stage = open_network(state, (pgdbm_config){0});
     stage_run(stage->db, "INSERT INTO t VALUES (1)"); /* prepared now */
     end_all(PGDBM_TESTPROXY_CLOSE_SERVER);
     int64_t since = stage_clock_ms();
-    assert_fails(PGDBM_ERR_TIMEOUT, pgdbm_execute(stage->db, "INSERT INTO t VALUES (1)", pgdbm_no_args, NULL, &err));
+    assert_fails(PGDBM_ERR_TIMEOUT, pgdbm_execute_with(stage->db, &(pgdbm_call){.timeout_ms = 150},
+                                                       "INSERT INTO t VALUES (1)", pgdbm_no_args, NULL, &err));
     assert_true(stage_clock_ms() - since < LIMIT_MS);
     assert_int_equal(err.outcome, PGDBM_OUTCOME_UNKNOWN);
     stage_expect_number(stage->db, "SELECT count(*) FROM t", 1);
