@@ -11,12 +11,20 @@ enum pgdbm__cli_exit {
     CLI_FINE = 0,
     CLI_FAILED = 1,
     CLI_USAGE = 2,        /* the command line or the configuration is wrong; nothing was contacted */
-    CLI_PENDING = 3,      /* something is still to be done */
+    CLI_PENDING = 3,      /* something is still to be done, or was found */
     CLI_NO_CONNECTION = 4 /* the server could not be reached */
 };
 
 /* More than any command has; given options are kept in an array of this length. */
-#define CLI_MAX_OPTIONS 24
+#define CLI_MAX_OPTIONS 40
+
+/* What every command takes, before its name or behind it. Set by main before the command runs, read only afterwards. */
+struct pgdbm__cli_settings {
+    const char *config;      /* --config FILE */
+    const char *environment; /* --env NAME */
+    bool quiet;              /* --quiet: no remarks, no progress, no answer but what was asked for */
+};
+extern struct pgdbm__cli_settings pgdbm__cli_settings;
 
 struct pgdbm__cli_option {
     const char *name;           /* without the dashes */
@@ -41,7 +49,8 @@ struct pgdbm__cli_command {
     const char *example;
     const char
         *argument; /* what help calls the words that are no options, "NAME" or "SCHEMA..."; NULL: there are none */
-    size_t max_arguments; /* at least one must be given where any may */
+    size_t max_arguments;
+    bool arguments_optional; /* else at least one must be given where any may */
     const struct pgdbm__cli_option *options;
     size_t n_options;
     int (*run)(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given);
@@ -74,6 +83,13 @@ const char *pgdbm__cli_full_name(const struct pgdbm__cli_command *command, char 
  * --help was among them. */
 int pgdbm__cli_parse(const struct pgdbm__cli_command *command, int argc, char **argv, struct pgdbm__cli_given *given,
                      bool *help);
+
+/* Takes an option that every command has at argv[*at], *at behind it. False: it is none. `*code` is CLI_USAGE after having said
+ * what is wrong. */
+bool pgdbm__cli_take_setting(int argc, char **argv, int *at, int *code);
+
+/* The options that every command has, name NULL at the end. */
+extern const struct pgdbm__cli_option pgdbm__cli_common_options[];
 
 /* What was given for the option of this name; NULL when it was not given, or the command has none of this name. */
 const char *pgdbm__cli_value(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,

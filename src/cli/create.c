@@ -17,10 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DIRECTORY, TIMESTAMP, JSON, N_OPTIONS };
+enum { DIRECTORY, MODULE, TIMESTAMP, JSON, N_OPTIONS };
 
 static const struct pgdbm__cli_option options[N_OPTIONS] = {
     [DIRECTORY] = CLI_OPTION_DIRECTORY,
+    [MODULE] = {"module", "NAME", NULL, "The project's module that gets it"},
     [TIMESTAMP] = {"timestamp", NULL, NULL, "Number by date and time, in a directory that has no files yet"},
     [JSON] = CLI_OPTION_JSON,
 };
@@ -209,19 +210,56 @@ static int create_in(int directory, const char *path, const char *name, const st
                : CLI_FAILED;
 }
 
+/* The directory and those above it. */
+static bool make_directories(const char *path)
+{
+    char part[PATH_MAX];
+    if (strlen(path) >= sizeof part) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    for (const char *end = path; *end != '\0';) {
+        end += 1 + strcspn(end + 1, "/");
+        snprintf(part, sizeof part, "%.*s", (int)(end - path), path);
+        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+            return false;
+    }
+    return true;
+}
+
+/* Without a module and modules to choose from the files lie in one directory. */
+static int choose_directory(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                            struct pgdbm__cli_target *target, const char **path)
+{
+    struct pgdbm__cli_chosen chosen = {.directory = "migrations"};
+    int code = pgdbm__cli_target_read(command, given, target);
+    if (code == CLI_FINE && given->values[DIRECTORY] != NULL)
+        chosen.directory = given->values[DIRECTORY];
+    else if (code == CLI_FINE && (given->values[MODULE] != NULL || target->project.n_modules > 0))
+        code = pgdbm__cli_choose_module(command, given, target, &chosen);
+    *path = chosen.directory;
+    return code;
+}
+
 static int create(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
     char name[NAME_BYTES];
-    const char *path = pgdbm__cli_directory(command, given);
-    if (!clean_name(given->arguments[0], name))
-        return CLI_USAGE;
-    if (mkdir(path, 0755) != 0 && errno != EEXIST)
-        return say_errno("make", path);
-    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0)
-        return say_errno("open", path);
-    int code = create_in(directory, path, name, given);
-    close(directory); /* gives the lock back, too */
+    const char *path = NULL;
+    int directory = -1;
+    struct pgdbm__cli_target target = {0};
+    int code = clean_name(given->arguments[0], name) ? choose_directory(command, given, &target, &path) : CLI_USAGE;
+    if (code != CLI_FINE)
+        goto done;
+    if (!make_directories(path)) {
+        code = say_errno("make", path);
+        goto done;
+    }
+    directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    code = directory >= 0 ? create_in(directory, path, name, given) : say_errno("open", path);
+done:
+    if (directory >= 0)
+        close(directory); /* gives the lock back, too */
+    pgdbm__cli_target_free(&target);
     return code;
 }
 

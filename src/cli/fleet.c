@@ -53,30 +53,40 @@ static int check_selection(const struct pgdbm__cli_command *command, const struc
     return CLI_USAGE;
 }
 
-int pgdbm__cli_fleet_open(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
-                          int max_connections, struct pgdbm__cli_fleet *fleet)
+int pgdbm__cli_fleet_read(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                          struct pgdbm__cli_fleet *fleet)
 {
-    pgdbm_error err = {0};
-    pgdbm_fleet_options options = {
-        .migrations = &fleet->migrations,
-        .pattern = pgdbm__cli_value(command, given, "pattern"),
-        .query = pgdbm__cli_value(command, given, "query"),
-        .table = pgdbm__cli_value(command, given, "table"),
-        .build = pgdbm__cli_value(command, given, "build"),
-    };
     const char *schemas = pgdbm__cli_value(command, given, "schemas");
     fleet->json = pgdbm__cli_value(command, given, "json") != NULL;
-    fleet->migrations.directory = pgdbm__cli_directory(command, given);
-    int code = pgdbm__cli_module(command, given, &options.module);
+    int code = pgdbm__cli_target_read(command, given, &fleet->target);
+    if (code == CLI_FINE)
+        code = pgdbm__cli_choose_module(command, given, &fleet->target, &fleet->chosen);
     if (code == CLI_FINE)
         code = check_selection(command, given);
     if (code == CLI_FINE && schemas != NULL && !pgdbm__cli_list_read(schemas, &fleet->schemas))
         code = CLI_FAILED;
+    return code;
+}
+
+int pgdbm__cli_fleet_open(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                          int max_connections, struct pgdbm__cli_fleet *fleet)
+{
+    pgdbm_error err = {0};
+    int code = fleet->chosen.module == NULL ? pgdbm__cli_fleet_read(command, given, fleet) : CLI_FINE;
     if (code != CLI_FINE)
         return code;
-    options.schemas = fleet->schemas.words;
-    options.n_schemas = fleet->schemas.n_words;
-    code = pgdbm__cli_open(command, given, max_connections, &fleet->db, &err);
+    fleet->migrations.directory = fleet->chosen.directory;
+    const pgdbm_fleet_options options = {
+        .migrations = &fleet->migrations,
+        .module = fleet->chosen.module,
+        .table = fleet->chosen.table,
+        .pattern = pgdbm__cli_value(command, given, "pattern"),
+        .query = pgdbm__cli_value(command, given, "query"),
+        .build = pgdbm__cli_value(command, given, "build"),
+        .schemas = fleet->schemas.words,
+        .n_schemas = fleet->schemas.n_words,
+    };
+    code = pgdbm__cli_open(&fleet->target, max_connections, &fleet->db, &err);
     if (code == CLI_FINE && pgdbm_fleet_open(pgdbm_pool_of(fleet->db), &options, &fleet->fleet, &err) != PGDBM_OK)
         code = pgdbm__cli_exit_code(&err, false);
     if (code != CLI_FINE)
@@ -89,6 +99,7 @@ void pgdbm__cli_fleet_close(struct pgdbm__cli_fleet *fleet)
     pgdbm_fleet_close(fleet->fleet);
     pgdbm_close(fleet->db);
     pgdbm__cli_list_free(&fleet->schemas);
+    pgdbm__cli_target_free(&fleet->target);
 }
 
 static bool print_report(const pgdbm_fleet_report *report, pgdbm_fleet_format format)

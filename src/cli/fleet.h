@@ -25,6 +25,8 @@ void pgdbm__cli_list_free(struct pgdbm__cli_list *list);
 
 /* Zero-initialise. */
 struct pgdbm__cli_fleet {
+    struct pgdbm__cli_target target;
+    struct pgdbm__cli_chosen chosen;
     pgdbm_db *db;
     pgdbm_migrations migrations;
     struct pgdbm__cli_list schemas;
@@ -32,8 +34,12 @@ struct pgdbm__cli_fleet {
     bool json;
 };
 
-/* Opens the fleet with so many connections; the exit code, after having said what went wrong. pgdbm__cli_fleet_close is
- * due in any case. */
+/* Reads what is meant, and contacts nothing; the exit code, after having said what is wrong. pgdbm__cli_fleet_close is due
+ * in any case. */
+int pgdbm__cli_fleet_read(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                          struct pgdbm__cli_fleet *fleet);
+
+/* Opens the fleet with so many connections, after reading what is meant if that was not done. As above. */
 int pgdbm__cli_fleet_open(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
                           int max_connections, struct pgdbm__cli_fleet *fleet);
 void pgdbm__cli_fleet_close(struct pgdbm__cli_fleet *fleet);

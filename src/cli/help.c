@@ -3,6 +3,7 @@
 #include "command.h"
 #include "output.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #define WIDTH 100
@@ -22,6 +23,16 @@ static void list_commands(const char *group)
     }
 }
 
+/* `n` of them, or up to one without a name. */
+static void list_options(const struct pgdbm__cli_option *options, size_t n)
+{
+    for (size_t i = 0; i < n && options[i].name != NULL; i++) {
+        char left[64];
+        snprintf(left, sizeof left, options[i].value != NULL ? "--%s %s" : "--%s", options[i].name, options[i].value);
+        printf("  %-26s  %s\n", left, options[i].meaning);
+    }
+}
+
 void pgdbm__cli_help_program(void)
 {
     printf("pgdbm: one pool, many schemas, and every module brings its own migrations.\n");
@@ -31,10 +42,11 @@ void pgdbm__cli_help_program(void)
     list_commands(NULL);
     printf("  %-16s  %s\n", "help [COMMAND]", "This text, or a command's");
     heading("Options");
-    printf("  --help             This text\n"
-           "  --version          The version\n");
+    list_options(pgdbm__cli_common_options, SIZE_MAX);
+    printf("  %-26s  The version\n  %-26s  This text\n", "--version", "--help");
     heading("Environment");
-    printf("  DATABASE_URL       The database to work on, as URI or key=value, unless --url says another\n"
+    printf("  DATABASE_URL       The database to work on, as URI or key=value, unless --url or a file says another\n"
+           "  PGDBM_CONFIG, PGDBM_ENV  The project's file and its environment, as --config and --env\n"
            "  TEST_DATABASE_URL  The server of the tests, for `pgdbm test`\n"
            "  NO_COLOR           No colour, on a terminal either\n"
            "  PGDBM_DEBUG        Log what the library does: error, warning, info or debug\n");
@@ -67,12 +79,8 @@ void pgdbm__cli_help_command(const struct pgdbm__cli_command *command)
            command->argument != NULL ? " " : "", command->argument != NULL ? command->argument : "");
     pgdbm__cli_print_wrapped(command->description, 2, WIDTH);
     heading("Options");
-    for (size_t i = 0; i < command->n_options; i++) {
-        const struct pgdbm__cli_option *option = &command->options[i];
-        char left[64];
-        snprintf(left, sizeof left, option->value != NULL ? "--%s %s" : "--%s", option->name, option->value);
-        printf("  %-26s  %s\n", left, option->meaning);
-    }
+    list_options(command->options, command->n_options);
+    list_options(pgdbm__cli_common_options, SIZE_MAX);
     printf("  %-26s  This text\n", "--help");
     heading("Example");
     pgdbm__cli_print_indented(command->example, 2);

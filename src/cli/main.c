@@ -172,5 +172,9 @@ int main(int argc, char **argv)
     fill_standard_streams();
     /* A reader that goes away (`pgdbm … | head`) must not kill a command half-way. */
     signal(SIGPIPE, SIG_IGN);
-    return finish(dispatch(argc - 1, argv + 1));
+    int at = 1;
+    int code = CLI_FINE;
+    while (code == CLI_FINE && at < argc && pgdbm__cli_take_setting(argc, argv, &at, &code))
+        continue;
+    return finish(code != CLI_FINE ? code : dispatch(argc - at, argv + at));
 }

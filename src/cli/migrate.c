@@ -82,6 +82,7 @@ static const struct pgdbm__cli_option check_options[] = {
 
 /* What the command line asks for. */
 struct request {
+    struct pgdbm__cli_target target;
     pgdbm_migrations migrations;
     pgdbm_migrate_options how;
     int count;
@@ -100,7 +101,10 @@ static int read_request(const struct pgdbm__cli_command *command, const struct p
                         struct request *request)
 {
     pgdbm_migrate_options *how = &request->how;
-    int code = pgdbm__cli_module(command, given, &how->module);
+    struct pgdbm__cli_chosen chosen = {0};
+    int code = pgdbm__cli_target_read(command, given, &request->target);
+    if (code == CLI_FINE)
+        code = pgdbm__cli_choose_module(command, given, &request->target, &chosen);
     if (code == CLI_FINE)
         code = pgdbm__cli_duration(command, given, "wait", &how->wait_timeout_ms);
     if (code == CLI_FINE)
@@ -109,10 +113,12 @@ static int read_request(const struct pgdbm__cli_command *command, const struct p
         code = pgdbm__cli_number(command, given, "lock-attempts", 1, &how->lock_attempts);
     if (code == CLI_FINE)
         code = pgdbm__cli_number(command, given, "count", 1, &request->count);
-    request->migrations.directory = pgdbm__cli_directory(command, given);
+    request->migrations.directory = chosen.directory;
+    request->target.config.schema = chosen.schema;
     request->json = pgdbm__cli_value(command, given, "json") != NULL;
     how->migrations = &request->migrations;
-    how->table = pgdbm__cli_value(command, given, "table");
+    how->module = chosen.module;
+    how->table = chosen.table;
     how->dry_run = pgdbm__cli_value(command, given, "dry-run") != NULL;
     how->per_schema = pgdbm__cli_value(command, given, "per-schema") != NULL;
     how->target = pgdbm__cli_value(command, given, "target");
@@ -165,8 +171,8 @@ static int run_verb(enum pgdbm__cli_verb verb, const struct pgdbm__cli_command *
     struct request request = {.count = 1};
     int code = read_request(command, given, &request);
     if (code != CLI_FINE)
-        return code;
-    code = pgdbm__cli_open(command, given, 2, &db, &err);
+        goto done;
+    code = pgdbm__cli_open(&request.target, 2, &db, &err);
     if (code == CLI_FINE && call(verb, db, &request, &report, &err) != PGDBM_OK)
         code = pgdbm__cli_exit_code(&err, false);
     pgdbm__cli_progress_end(&request.ticker);
@@ -180,9 +186,13 @@ static int run_verb(enum pgdbm__cli_verb verb, const struct pgdbm__cli_command *
         pgdbm__cli_say_library_error(&err);
     else if (verb == CLI_STATUS && !pgdbm__cli_all_applied(report))
         code = CLI_PENDING;
+    if (!printed)
+        code = CLI_FAILED;
+done:
     pgdbm_migration_report_free(report);
     pgdbm_close(db);
-    return printed ? code : CLI_FAILED;
+    pgdbm__cli_target_free(&request.target);
+    return code;
 }
 
 static int apply(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
@@ -239,8 +249,8 @@ static int check(const struct pgdbm__cli_command *command, const struct pgdbm__c
     struct request request = {0};
     int code = read_request(command, given, &request);
     if (code != CLI_FINE)
-        return code;
-    code = pgdbm__cli_open(command, given, 2, &db, &err);
+        goto done;
+    code = pgdbm__cli_open(&request.target, 2, &db, &err);
     bool reached = code == CLI_FINE;
     pgdbm_status checked = PGDBM_OK;
     if (reached) {
@@ -263,8 +273,12 @@ static int check(const struct pgdbm__cli_command *command, const struct pgdbm__c
         printf("%s\n", pgdbm_migration_skew_name(skew));
     if (code != CLI_FINE)
         pgdbm__cli_say_library_error(&err);
+    if (!printed)
+        code = CLI_FAILED;
+done:
     pgdbm_close(db);
-    return printed ? code : CLI_FAILED;
+    pgdbm__cli_target_free(&request.target);
+    return code;
 }
 
 const struct pgdbm__cli_command pgdbm__cli_migrate_apply = {

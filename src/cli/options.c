@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading a command line by a command's table of options. No state. */
+/* Reading a command line by a command's table of options, and by the one of options that all commands have. No state but the
+ * settings, which the reading fills. */
 #include "command.h"
 #include "output.h"
 
@@ -8,10 +9,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct pgdbm__cli_settings pgdbm__cli_settings;
+
+enum { CONFIG, ENVIRONMENT, QUIET, N_COMMON };
+
+const struct pgdbm__cli_option pgdbm__cli_common_options[N_COMMON + 1] = {
+    [CONFIG] = {"config", "FILE", NULL, "The project's file (default: PGDBM_CONFIG, else pgdbm.conf here or above)"},
+    [ENVIRONMENT] = {"env", "NAME", NULL,
+                     "Its environment (default: PGDBM_ENV, else the file's default_env, else dev)"},
+    [QUIET] = {"quiet", NULL, NULL, "No remarks and no progress; of commands that change something, no report"},
+};
+
+/* What was given for them. */
+static const char *common_values[N_COMMON];
+
 const char *pgdbm__cli_full_name(const struct pgdbm__cli_command *command, char *text, size_t text_bytes)
 {
-    bool grouped = command->group != NULL;
-    snprintf(text, text_bytes, "%s%s%s", grouped ? command->group : "", grouped ? " " : "", command->name);
+    bool grouped = command != NULL && command->group != NULL;
+    snprintf(text, text_bytes, "%s%s%s", grouped ? command->group : "", grouped ? " " : "",
+             command != NULL ? command->name : "pgdbm");
     return text;
 }
 
@@ -21,19 +37,23 @@ static int say_usage(const struct pgdbm__cli_command *command, const char *messa
     char name[64];
     char hint[256];
     pgdbm__cli_full_name(command, name, sizeof name);
+    const char *program = command != NULL ? "pgdbm " : "";
     if (suggestion != NULL)
-        snprintf(hint, sizeof hint, "did you mean %s%s?  (pgdbm %s --help)", dashes, suggestion, name);
+        snprintf(hint, sizeof hint, "did you mean %s%s?  (%s%s --help)", dashes, suggestion, program, name);
     else
-        snprintf(hint, sizeof hint, "pgdbm %s --help lists what it takes", name);
+        snprintf(hint, sizeof hint, "%s%s --help lists what it takes", program, name);
     pgdbm__cli_say_error(hint, "%s: %s: %.200s", name, message, word);
     return CLI_USAGE;
 }
 
 static int unknown_option(const struct pgdbm__cli_command *command, const char *word, const char *name)
 {
-    const char *candidates[CLI_MAX_OPTIONS + 2] = {"help"};
+    const char *candidates[CLI_MAX_OPTIONS + N_COMMON + 2] = {"help"};
+    size_t n = 1;
+    for (size_t i = 0; i < N_COMMON; i++)
+        candidates[n++] = pgdbm__cli_common_options[i].name;
     for (size_t i = 0; i < command->n_options; i++)
-        candidates[i + 1] = command->options[i].name;
+        candidates[n++] = command->options[i].name;
     return say_usage(command, "unknown option", word, pgdbm__cli_suggest(name, candidates), "--");
 }
 
@@ -51,43 +71,89 @@ static int check_choice(const struct pgdbm__cli_command *command, const struct p
 }
 
 /* The option called `name` (`bytes` long), or NULL. */
-static const struct pgdbm__cli_option *find_option(const struct pgdbm__cli_command *command, const char *name,
-                                                   size_t bytes)
+static const struct pgdbm__cli_option *find_option(const struct pgdbm__cli_option *options, size_t n_options,
+                                                   const char *name, size_t bytes)
 {
-    for (size_t i = 0; i < command->n_options; i++)
-        if (strlen(command->options[i].name) == bytes && strncmp(command->options[i].name, name, bytes) == 0)
-            return &command->options[i];
+    for (size_t i = 0; i < n_options; i++)
+        if (strlen(options[i].name) == bytes && strncmp(options[i].name, name, bytes) == 0)
+            return &options[i];
     return NULL;
 }
 
-/* One option at argv[*at], its value behind `=` or in the next word. */
-static int parse_option(const struct pgdbm__cli_command *command, int argc, char **argv, int *at,
-                        struct pgdbm__cli_given *given)
+/* What stands at argv[*at], if it is an option: its name, and its value if that stands behind `=`. */
+struct word {
+    char *word;
+    const char *name, *equals;
+    size_t name_bytes;
+};
+
+static struct word read_word(char *word)
 {
-    char *word = argv[*at];
     const char *name = word + 2;
     const char *equals = strchr(name, '=');
     size_t bytes = equals != NULL ? (size_t)(equals - name) : strlen(name);
-    const struct pgdbm__cli_option *option = find_option(command, name, bytes);
+    return (struct word){.word = word, .name = name, .equals = equals, .name_bytes = bytes};
+}
+
+/* The value of an option at argv[*at], behind `=` or in the next word, into `*value`. */
+static int take_value(const struct pgdbm__cli_command *command, const struct pgdbm__cli_option *option, int argc,
+                      char **argv, int *at, const char **value)
+{
+    struct word word = read_word(argv[*at]);
     /* What follows `=` may be a password in a connection string: only the name is ever repeated. */
-    if (equals != NULL)
-        word[2 + bytes] = '\0';
-    if (option == NULL)
-        return unknown_option(command, word, name);
-    size_t place = (size_t)(option - command->options);
-    if (given->values[place] != NULL)
-        return say_usage(command, "given twice", word, NULL, "");
+    word.word[2 + word.name_bytes] = '\0';
+    if (*value != NULL)
+        return say_usage(command, "given twice", word.word, NULL, "");
     if (option->value == NULL) {
-        if (equals != NULL)
-            return say_usage(command, "this option takes no value", word, NULL, "");
-        given->values[place] = "";
+        if (word.equals != NULL)
+            return say_usage(command, "this option takes no value", word.word, NULL, "");
+        *value = "";
         return CLI_FINE;
     }
-    const char *value = equals != NULL ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
-    if (value == NULL || value[0] == '\0' || (equals == NULL && strncmp(value, "--", 2) == 0))
-        return say_usage(command, "a value must follow", word, NULL, "");
-    given->values[place] = value;
-    return check_choice(command, option, value);
+    const char *given = word.equals != NULL ? word.equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
+    if (given == NULL || given[0] == '\0' || (word.equals == NULL && strncmp(given, "--", 2) == 0))
+        return say_usage(command, "a value must follow", word.word, NULL, "");
+    *value = given;
+    return check_choice(command, option, given);
+}
+
+static int take_common(const struct pgdbm__cli_command *command, const struct pgdbm__cli_option *option, int argc,
+                       char **argv, int *at)
+{
+    int code = take_value(command, option, argc, argv, at, &common_values[option - pgdbm__cli_common_options]);
+    pgdbm__cli_settings = (struct pgdbm__cli_settings){.config = common_values[CONFIG],
+                                                       .environment = common_values[ENVIRONMENT],
+                                                       .quiet = common_values[QUIET] != NULL};
+    return code;
+}
+
+bool pgdbm__cli_take_setting(int argc, char **argv, int *at, int *code)
+{
+    if (strncmp(argv[*at], "--", 2) != 0)
+        return false;
+    struct word word = read_word(argv[*at]);
+    const struct pgdbm__cli_option *option =
+        find_option(pgdbm__cli_common_options, N_COMMON, word.name, word.name_bytes);
+    if (option == NULL)
+        return false;
+    *code = take_common(NULL, option, argc, argv, at);
+    ++*at;
+    return true;
+}
+
+static int parse_option(const struct pgdbm__cli_command *command, int argc, char **argv, int *at,
+                        struct pgdbm__cli_given *given)
+{
+    struct word word = read_word(argv[*at]);
+    const struct pgdbm__cli_option *option =
+        find_option(command->options, command->n_options, word.name, word.name_bytes);
+    if (option != NULL)
+        return take_value(command, option, argc, argv, at, &given->values[option - command->options]);
+    option = find_option(pgdbm__cli_common_options, N_COMMON, word.name, word.name_bytes);
+    if (option != NULL)
+        return take_common(command, option, argc, argv, at);
+    word.word[2 + word.name_bytes] = '\0';
+    return unknown_option(command, word.word, word.name);
 }
 
 /* A word that is no option: kept in front of argv, in the order in which it came. */
@@ -122,7 +188,7 @@ int pgdbm__cli_parse(const struct pgdbm__cli_command *command, int argc, char **
         if (code != CLI_FINE)
             return code;
     }
-    if (command->argument != NULL && given->n_arguments == 0)
+    if (command->argument != NULL && !command->arguments_optional && given->n_arguments == 0)
         return say_usage(command, "one word is missing", command->argument, NULL, "");
     return CLI_FINE;
 }
@@ -130,7 +196,7 @@ int pgdbm__cli_parse(const struct pgdbm__cli_command *command, int argc, char **
 const char *pgdbm__cli_value(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
                              const char *name)
 {
-    const struct pgdbm__cli_option *option = find_option(command, name, strlen(name));
+    const struct pgdbm__cli_option *option = find_option(command->options, command->n_options, name, strlen(name));
     return option != NULL ? given->values[option - command->options] : NULL;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `pgdbm fleet create|drop|drift`: tenants come, go, and are compared. No state. */
+#include "confirm.h"
 #include "fleet.h"
 #include "output.h"
 
@@ -16,7 +17,7 @@ static const struct pgdbm__cli_option create_options[] = {
 static const struct pgdbm__cli_option drop_options[] = {
     CLI_FLEET_OPTIONS,
     CLI_OPTION_LOCK_TIMEOUT,
-    {"yes", NULL, NULL, "Everything in the schema shall go (mandatory)"},
+    CLI_OPTION_YES,
 };
 static const struct pgdbm__cli_option drift_options[] = {
     CLI_FLEET_OPTIONS,
@@ -65,12 +66,13 @@ static int drop(const struct pgdbm__cli_command *command, const struct pgdbm__cl
     pgdbm_error err = {0};
     struct pgdbm__cli_fleet fleet = {0};
     int lock_timeout = 0;
-    if (pgdbm__cli_value(command, given, "yes") == NULL) {
-        pgdbm__cli_say_error("say --yes if that is meant", "fleet drop: everything in the schema %.63s would go",
-                             given->arguments[0]);
-        return CLI_USAGE;
-    }
+    char what[128];
+    snprintf(what, sizeof what, "everything in the schema %.63s would go", given->arguments[0]);
     int code = pgdbm__cli_duration(command, given, "lock-timeout", &lock_timeout);
+    if (code == CLI_FINE)
+        code = pgdbm__cli_fleet_read(command, given, &fleet);
+    if (code == CLI_FINE)
+        code = pgdbm__cli_confirm(command, given, &fleet.target, NULL, what);
     if (code == CLI_FINE)
         code = pgdbm__cli_fleet_open(command, given, 2, &fleet);
     if (code == CLI_FINE && pgdbm_fleet_drop_tenant(fleet.fleet, given->arguments[0], lock_timeout, &err) != PGDBM_OK)

@@ -78,6 +78,11 @@ static void wrong_usage_is_two_and_nothing_is_contacted(void **state)
                                         "migrate apply --module",
                                         "migrate apply --module users",
                                         "migrate apply --dir . --url postgresql:///x",
+                                        "--env",
+                                        "--quiet=yes dev url",
+                                        "--quiet --quiet dev url",
+                                        "--config /no/such/file dev url",
+                                        "--env staging dev url",
                                         "dev",
                                         "choose --library perhaps",
                                         "choose --library no --services none",
@@ -89,16 +94,6 @@ static void wrong_usage_is_two_and_nothing_is_contacted(void **state)
         if (tool->code != 2 || tool->err[0] == '\0')
             fail_msg("pgdbm %s: expected exit code 2 and an error, came %d and '%s'", wrong[i], tool->code, tool->err);
     }
-}
-
-static void a_missing_database_is_told_with_the_ways_to_give_one(void **state)
-{
-    struct tool *tool = *state;
-    tool_run(tool, "migrate status --module users --dir .");
-    assert_code(tool, 2);
-    assert_contains(tool->err, "DATABASE_URL");
-    assert_contains(tool->err, "--url");
-    assert_contains(tool->err, "pgdbm dev start");
 }
 
 struct choice {
@@ -190,7 +185,6 @@ int main(void)
         WITH_TOOL(the_version_is_printed),
         WITH_TOOL(mistyped_words_are_answered_with_what_was_meant),
         WITH_TOOL(wrong_usage_is_two_and_nothing_is_contacted),
-        WITH_TOOL(a_missing_database_is_told_with_the_ways_to_give_one),
         WITH_TOOL(choose_finds_the_pattern_by_flags),
         WITH_TOOL(choose_asks_and_reads_answers_from_a_pipe),
         WITH_TOOL(choose_asks_again_after_an_answer_it_cannot_read),

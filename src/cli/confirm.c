@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* Questions and answers. No state. */
+#include "confirm.h"
+
+#include "address.h"
+#include "output.h"
+
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* Reads one line without its end. False at the end of input. */
+static bool read_line(char *line, int bytes)
+{
+    fflush(stdout);
+    fflush(stderr);
+    if (fgets(line, bytes, stdin) == NULL)
+        return false;
+    line[strcspn(line, "\r\n")] = '\0';
+    return true;
+}
+
+/* The name protects against the wrong shell window and the wrong --env, which --yes in a script does not. */
+static int confirm_production(const struct pgdbm__cli_target *target, const char *database, const char *what)
+{
+    char line[256];
+    fprintf(stderr, "%s, in the environment %s.\nType the database's name to go on: ", what,
+            target->project.environment->name);
+    if (!read_line(line, sizeof line)) {
+        fputc('\n', stderr);
+        pgdbm__cli_say_error("in production it is read from standard input, with --yes too",
+                             "the database's name was not typed; nothing was done");
+        return CLI_USAGE;
+    }
+    if (strcmp(line, database) == 0)
+        return CLI_FINE;
+    pgdbm__cli_say_error(NULL, "that is not the name of the database; nothing was done");
+    return CLI_FAILED;
+}
+
+int pgdbm__cli_confirm(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                       const struct pgdbm__cli_target *target, const char *database, const char *what)
+{
+    char name[64];
+    char line[64];
+    struct pgdbm__cli_address address = {0};
+    if (pgdbm__cli_project_is_production(&target->project)) {
+        int code = CLI_FAILED;
+        if (database != NULL || pgdbm__cli_address_read(&target->config, NULL, &address))
+            code = confirm_production(target, database != NULL ? database : address.database, what);
+        pgdbm__cli_address_free(&address);
+        return code;
+    }
+    if (pgdbm__cli_value(command, given, "yes") != NULL)
+        return CLI_FINE;
+    if (!isatty(STDIN_FILENO)) {
+        pgdbm__cli_say_error("say --yes if that is meant", "%s: %s", pgdbm__cli_full_name(command, name, sizeof name),
+                             what);
+        return CLI_USAGE;
+    }
+    fprintf(stderr, "%s. Go on? [yes|no] ", what);
+    if (read_line(line, sizeof line) && (strcasecmp(line, "yes") == 0 || strcasecmp(line, "y") == 0))
+        return CLI_FINE;
+    pgdbm__cli_say_error(NULL, "nothing was done");
+    return CLI_FAILED;
+}

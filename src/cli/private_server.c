@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting the private server, and what lies around it. No state but the files. */
+#include "private_server.h"
+
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pgdbm/memory.h>
+#include <pgdbm/testkit.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+char *pgdbm__cli_private_directory(const struct pgdbm__cli_project *project)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/" CLI_PRIVATE_HOME "/server", project->directory) >= 0)
+        return path;
+    pgdbm__cli_say_error(NULL, "out of memory");
+    return NULL;
+}
+
+static pgdbm_status cannot_make(const char *path, pgdbm_error *err)
+{
+    *err = (pgdbm_error){.status = PGDBM_ERR_CONFIG};
+    snprintf(err->message, sizeof err->message, "cannot make %.300s: %s", path, strerror(errno));
+    snprintf(err->hint, sizeof err->hint,
+             "the private server lies there; with DATABASE_URL or --url another database is worked on");
+    return err->status;
+}
+
+/* Makes .pgdbm/ with a .gitignore of its own: nobody commits a database by accident. */
+static pgdbm_status make_home(const char *directory, pgdbm_error *err)
+{
+    pgdbm_status status = PGDBM_OK;
+    char *ignore = NULL;
+    size_t home_bytes = (size_t)(strrchr(directory, '/') - directory);
+    char *home = strndup(directory, home_bytes);
+    if (home == NULL || asprintf(&ignore, "%s/.gitignore", home) < 0) {
+        ignore = NULL;
+        errno = ENOMEM;
+        status = cannot_make(directory, err);
+    } else if (mkdir(home, 0755) != 0 && errno != EEXIST)
+        status = cannot_make(home, err);
+    int file = status == PGDBM_OK ? open(ignore, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1;
+    if (file >= 0) {
+        if (write(file, "*\n", 2) != 2)
+            status = cannot_make(ignore, err);
+        close(file);
+        if (status != PGDBM_OK)
+            unlink(ignore);
+    }
+    free(home);
+    free(ignore);
+    return status;
+}
+
+pgdbm_status pgdbm__cli_private_start(const char *directory, char **url, bool *started, pgdbm_error *err)
+{
+    pgdbm_testserver *server = NULL;
+    *started = false;
+    pgdbm_status status = make_home(directory, err);
+    if (status == PGDBM_OK)
+        status = pgdbm_testserver_find(directory, url, err);
+    if (status != PGDBM_OK || *url != NULL)
+        return status;
+    const pgdbm_testserver_options how = {.directory = directory, .detached = true, .durable = true};
+    status = pgdbm_testserver_start(&how, &server, err);
+    if (status == PGDBM_OK) {
+        *started = true;
+        status = pgdbm_testserver_find(directory, url, err);
+    }
+    pgdbm_testserver_stop(server);
+    return status;
+}
