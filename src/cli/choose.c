@@ -262,6 +262,7 @@ static void print_choice(const struct pgdbm__cli_choice *choice, const struct co
     heading("Start from");
     printf("\n");
     pgdbm__cli_print_indented(pattern->code, 2);
+    printf("\npgdbm new %s NAME writes a project that builds, with tests.\n", pattern->name);
     print_assumed(talk);
     printf("\nThe whole guide is docs/choosing-a-pattern.md.\n");
 }

@@ -70,6 +70,9 @@ extern const struct pgdbm__cli_command pgdbm__cli_dev_stop;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_url;
 extern const struct pgdbm__cli_command pgdbm__cli_test_sweep;
 extern const struct pgdbm__cli_command pgdbm__cli_choose;
+extern const struct pgdbm__cli_command pgdbm__cli_new_standalone;
+extern const struct pgdbm__cli_command pgdbm__cli_new_shared_pool;
+extern const struct pgdbm__cli_command pgdbm__cli_new_dual_mode;
 
 /* Every command, in the order in which help lists them. */
 extern const struct pgdbm__cli_command *const pgdbm__cli_commands[];

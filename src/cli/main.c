@@ -20,7 +20,7 @@ const struct pgdbm__cli_command *const pgdbm__cli_commands[] = {
     &pgdbm__cli_fleet_create,   &pgdbm__cli_fleet_drop,     &pgdbm__cli_fleet_drift,      &pgdbm__cli_fleet_pause,
     &pgdbm__cli_fleet_resume,   &pgdbm__cli_fleet_cancel,   &pgdbm__cli_fleet_quarantine, &pgdbm__cli_fleet_release,
     &pgdbm__cli_dev_start,      &pgdbm__cli_dev_stop,       &pgdbm__cli_dev_url,          &pgdbm__cli_test_sweep,
-    &pgdbm__cli_choose,
+    &pgdbm__cli_choose,         &pgdbm__cli_new_standalone, &pgdbm__cli_new_shared_pool,  &pgdbm__cli_new_dual_mode,
 };
 const size_t pgdbm__cli_n_commands = sizeof pgdbm__cli_commands / sizeof pgdbm__cli_commands[0];
 

@@ -237,7 +237,8 @@ static void people_see_pattern_worker_notes_row_and_red_flags(void **state)
     struct tool *tool = *state;
     static const char *const pieces[] = {
         "Shared pool: pgdbm_pool_open", "The worker: Standalone",     "Mind",          "KEY INDICATOR",
-        "several modules, one process", "It is the wrong pattern if", "pgdbm_attach(", "docs/choosing-a-pattern.md"};
+        "several modules, one process", "It is the wrong pattern if", "pgdbm_attach(", "pgdbm new shared-pool NAME",
+        "docs/choosing-a-pattern.md"};
     tool_run(tool, "choose --library no --services 3 --same-process yes --worker separate-process");
     assert_code(tool, 0);
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)

@@ -8,10 +8,10 @@
 static void help_names_every_command_and_exit_code(void **state)
 {
     struct tool *tool = *state;
-    static const char *const pieces[] = {"migrate apply",  "migrate status", "migrate rollback", "migrate baseline",
-                                         "migrate repair", "migrate verify", "migrate history",  "migrate check",
-                                         "migrate create", "dev start",      "dev stop",         "dev url",
-                                         "choose",         "DATABASE_URL",   "Exit codes",       "4  the server"};
+    static const char *const pieces[] = {
+        "migrate apply",   "migrate status", "migrate rollback", "migrate baseline", "migrate repair", "migrate verify",
+        "migrate history", "migrate check",  "migrate create",   "dev start",        "dev stop",       "dev url",
+        "choose",          "new dual-mode",  "DATABASE_URL",     "Exit codes",       "4  the server"};
     tool_run(tool, "help");
     assert_code(tool, 0);
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
@@ -25,7 +25,7 @@ static void every_command_has_a_help_of_its_own(void **state)
     static const char *const commands[] = {"migrate apply",  "migrate status", "migrate rollback", "migrate baseline",
                                            "migrate repair", "migrate verify", "migrate history",  "migrate check",
                                            "migrate create", "dev start",      "dev stop",         "dev url",
-                                           "choose"};
+                                           "choose",         "new standalone", "new shared-pool",  "new dual-mode"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         tool_run(tool, "%s --help", commands[i]);
         assert_code(tool, 0);
