@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* `pgdbm migrate apply|status|rollback|baseline|repair|verify|history|check`: options become pgdbm_migrate_options, a verb
  * of the library is called, its report is printed. No state. */
+#include "confirm.h"
 #include "database.h"
 #include "migrate_report.h"
+#include "migrate_request.h"
 #include "output.h"
 
 #include <string.h>
@@ -34,10 +36,15 @@
 #define DATABASE_OPTIONS                                                                                               \
     CLI_OPTION_URL, CLI_OPTION_MODULE, OPTION_SCHEMA, OPTION_PER_SCHEMA, CLI_OPTION_TABLE, CLI_OPTION_JSON
 #define COMMON_OPTIONS DATABASE_OPTIONS, CLI_OPTION_DIRECTORY
+#define OPTION_ALL                                                                                                     \
+    {                                                                                                                  \
+        "all", NULL, NULL, "All modules of pgdbm.conf, each in its schema, dependencies first"                         \
+    }
 #define N_OF(table) (sizeof(table) / sizeof(table)[0])
 
 static const struct pgdbm__cli_option apply_options[] = {
     COMMON_OPTIONS,
+    OPTION_ALL,
     OPTION_DRY_RUN,
     {"try", NULL, NULL, "Run everything in one transaction and roll it back; show the locks it took"},
     {"target", "NUMBER", NULL, "Apply up to this number (default: all)"},
@@ -52,10 +59,11 @@ static const struct pgdbm__cli_option apply_options[] = {
     {"allow-gap", NULL, NULL, "Apply files though a number before them is missing"},
     {"allow-duplicate", NULL, NULL, "Apply files of the same number, by name"},
 };
-static const struct pgdbm__cli_option look_options[] = {COMMON_OPTIONS};
-static const struct pgdbm__cli_option history_options[] = {DATABASE_OPTIONS};
+static const struct pgdbm__cli_option look_options[] = {COMMON_OPTIONS, OPTION_ALL};
+static const struct pgdbm__cli_option history_options[] = {DATABASE_OPTIONS, OPTION_ALL};
 static const struct pgdbm__cli_option rollback_options[] = {
     COMMON_OPTIONS,
+    CLI_OPTION_YES,
     OPTION_DRY_RUN,
     {"count", "N", NULL, "How many files to undo (default: 1)"},
     {"target", "NUMBER", NULL, "Undo what is above this number, which stays; 0 undoes everything"},
@@ -64,11 +72,13 @@ static const struct pgdbm__cli_option rollback_options[] = {
     OPTION_ALLOW_CHANGED,
 };
 static const struct pgdbm__cli_option baseline_options[] = {
-    COMMON_OPTIONS, OPTION_DRY_RUN,   {"target", "NUMBER", NULL, "Record up to this number (default: all)"},
+    COMMON_OPTIONS, OPTION_ALL,
+    OPTION_DRY_RUN, {"target", "NUMBER", NULL, "Record up to this number (default: all)"},
     OPTION_WAIT,    CLI_OPTION_BUILD,
 };
 static const struct pgdbm__cli_option repair_options[] = {
     COMMON_OPTIONS,
+    OPTION_ALL,
     OPTION_DRY_RUN,
     OPTION_WAIT,
     {"allow-changed", NULL, NULL, "Record the checksums of files that were changed, too"},
@@ -76,122 +86,54 @@ static const struct pgdbm__cli_option repair_options[] = {
 };
 static const struct pgdbm__cli_option check_options[] = {
     COMMON_OPTIONS,
+    OPTION_ALL,
     {"min", "NUMBER", NULL, "The least number the program works with (default: the newest file's)"},
     {"max", "NUMBER", NULL, "The highest number it works with (default: no limit)"},
 };
 
-/* What the command line asks for. */
-struct request {
-    struct pgdbm__cli_target target;
-    pgdbm_migrations migrations;
-    pgdbm_migrate_options how;
-    int count;
-    bool json;
-    struct pgdbm__cli_ticker ticker;
-};
-
-static pgdbm_migration_policy policy(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
-                                     const char *name)
+/* Down parts drop what data lies in. */
+static int confirm_rollback(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                            const struct pgdbm__cli_request *request)
 {
-    return pgdbm__cli_value(command, given, name) != NULL ? PGDBM_POLICY_ALLOW : PGDBM_POLICY_ERROR;
-}
-
-/* `request` must stay where it is: its parts point to each other. */
-static int read_request(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
-                        struct request *request)
-{
-    pgdbm_migrate_options *how = &request->how;
-    struct pgdbm__cli_chosen chosen = {0};
-    int code = pgdbm__cli_target_read(command, given, &request->target);
-    if (code == CLI_FINE)
-        code = pgdbm__cli_choose_module(command, given, &request->target, &chosen);
-    if (code == CLI_FINE)
-        code = pgdbm__cli_duration(command, given, "wait", &how->wait_timeout_ms);
-    if (code == CLI_FINE)
-        code = pgdbm__cli_duration(command, given, "lock-timeout", &how->lock_timeout_ms);
-    if (code == CLI_FINE)
-        code = pgdbm__cli_number(command, given, "lock-attempts", 1, &how->lock_attempts);
-    if (code == CLI_FINE)
-        code = pgdbm__cli_number(command, given, "count", 1, &request->count);
-    request->migrations.directory = chosen.directory;
-    request->target.config.schema = chosen.schema;
-    request->json = pgdbm__cli_value(command, given, "json") != NULL;
-    how->migrations = &request->migrations;
-    how->module = chosen.module;
-    how->table = chosen.table;
-    how->dry_run = pgdbm__cli_value(command, given, "dry-run") != NULL;
-    how->per_schema = pgdbm__cli_value(command, given, "per-schema") != NULL;
-    how->target = pgdbm__cli_value(command, given, "target");
-    how->build = pgdbm__cli_value(command, given, "build");
-    how->policies.changed = policy(command, given, "allow-changed");
-    how->policies.missing = policy(command, given, "allow-missing");
-    how->policies.out_of_order = policy(command, given, "allow-out-of-order");
-    how->policies.future = policy(command, given, "allow-future");
-    how->policies.gap = policy(command, given, "allow-gap");
-    how->policies.duplicate = policy(command, given, "allow-duplicate");
-    how->on_progress = pgdbm__cli_progress;
-    how->context = &request->ticker;
-    return code;
-}
-
-static pgdbm_status call(enum pgdbm__cli_verb verb, pgdbm_db *db, const struct request *request,
-                         pgdbm_migration_report **report, pgdbm_error *err)
-{
-    const pgdbm_migrate_options *how = &request->how;
-    switch (verb) {
-    case CLI_APPLY:
-        return pgdbm_migrate(db, how, report, err);
-    case CLI_TRY:
-        return pgdbm_migrate_try(db, how, report, err);
-    case CLI_STATUS:
-        return pgdbm_migrate_status(db, how, report, err);
-    case CLI_ROLLBACK:
-        return pgdbm_migrate_rollback(db, how, (size_t)request->count, report, err);
-    case CLI_BASELINE:
-        return pgdbm_migrate_baseline(db, how, report, err);
-    case CLI_REPAIR:
-        return pgdbm_migrate_repair(db, how, report, err);
-    case CLI_VERIFY:
-        return pgdbm_migrate_verify(db, how, report, err);
-    case CLI_HISTORY:
-        break;
-    }
-    pgdbm_migrate_options without_files = *how;
-    without_files.migrations = NULL;
-    return pgdbm_migrate_history(db, &without_files, report, err);
+    const struct pgdbm__cli_part *part = &request->parts[0];
+    char what[512];
+    if (part->how.target != NULL)
+        snprintf(what, sizeof what, "the files of %.100s above %.100s would be undone", part->chosen.module,
+                 part->how.target);
+    else
+        snprintf(what, sizeof what, "the last %d of the files of %.100s would be undone", request->count,
+                 part->chosen.module);
+    return pgdbm__cli_confirm(command, given, &request->target, NULL, what);
 }
 
 /* Reads, opens, calls, prints. What is not all applied is worth a code of its own to those who only look. */
-static int run_verb(enum pgdbm__cli_verb verb, const struct pgdbm__cli_command *command,
-                    const struct pgdbm__cli_given *given)
+static int run_verb(enum pgdbm__cli_verb verb, enum pgdbm__cli_default by_default,
+                    const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
     pgdbm_error err = {0};
-    pgdbm_db *db = NULL;
-    pgdbm_migration_report *report = NULL;
-    struct request request = {.count = 1};
-    int code = read_request(command, given, &request);
+    struct pgdbm__cli_request request = {0};
+    int code = pgdbm__cli_request_read(command, given, by_default, &request);
+    if (code == CLI_FINE && verb == CLI_ROLLBACK && !request.dry_run)
+        code = confirm_rollback(command, given, &request);
     if (code != CLI_FINE)
         goto done;
-    code = pgdbm__cli_open(&request.target, 2, &db, &err);
-    if (code == CLI_FINE && call(verb, db, &request, &report, &err) != PGDBM_OK)
+    pgdbm_status status = PGDBM_OK;
+    code = pgdbm__cli_request_open(&request, &err);
+    if (code == CLI_FINE && !request.all && verb == CLI_APPLY)
+        status = pgdbm__cli_check_dependencies(&request, &err);
+    if (code == CLI_FINE && status == PGDBM_OK)
+        status = request.all ? pgdbm__cli_call_all(verb, &request, &err)
+                             : pgdbm__cli_call(verb, &request, &request.parts[0], &err);
+    if (status != PGDBM_OK)
         code = pgdbm__cli_exit_code(&err, false);
     pgdbm__cli_progress_end(&request.ticker);
-    bool failed = code != CLI_FINE;
-    bool printed = true;
-    if (request.json)
-        printed = pgdbm__cli_print_report_json(report, request.how.dry_run, failed ? &err : NULL);
-    else if (report != NULL)
-        printed = pgdbm__cli_print_report(verb, report, request.how.dry_run, failed);
-    if (failed)
-        pgdbm__cli_say_library_error(&err);
-    else if (verb == CLI_STATUS && !pgdbm__cli_all_applied(report))
-        code = CLI_PENDING;
-    if (!printed)
+    if (!pgdbm__cli_print_request(verb, &request, code != CLI_FINE ? &err : NULL))
         code = CLI_FAILED;
+    else if (code == CLI_FINE && verb == CLI_STATUS)
+        for (size_t i = 0; i < request.n_parts; i++)
+            code = pgdbm__cli_all_applied(request.parts[i].report) ? code : CLI_PENDING;
 done:
-    pgdbm_migration_report_free(report);
-    pgdbm_close(db);
-    pgdbm__cli_target_free(&request.target);
+    pgdbm__cli_request_free(&request);
     return code;
 }
 
@@ -203,12 +145,17 @@ static int apply(const struct pgdbm__cli_command *command, const struct pgdbm__c
                              "migrate apply: --try and --dry-run exclude each other");
         return CLI_USAGE;
     }
-    return run_verb(try ? CLI_TRY : CLI_APPLY, command, given);
+    if (try && pgdbm__cli_value(command, given, "all") != NULL) {
+        pgdbm__cli_say_error("what one of them makes is rolled back before the next is tried: give --module NAME",
+                             "migrate apply: --try and --all exclude each other");
+        return CLI_USAGE;
+    }
+    return run_verb(try ? CLI_TRY : CLI_APPLY, try ? CLI_DEFAULT_ONE : CLI_DEFAULT_ALL, command, given);
 }
 
 static int status(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
-    return run_verb(CLI_STATUS, command, given);
+    return run_verb(CLI_STATUS, CLI_DEFAULT_ALL, command, given);
 }
 
 static int rollback(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
@@ -218,66 +165,96 @@ static int rollback(const struct pgdbm__cli_command *command, const struct pgdbm
                              "migrate rollback: --count and --target exclude each other");
         return CLI_USAGE;
     }
-    return run_verb(CLI_ROLLBACK, command, given);
+    return run_verb(CLI_ROLLBACK, CLI_DEFAULT_ONE, command, given);
 }
 
 static int baseline(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
-    return run_verb(CLI_BASELINE, command, given);
+    return run_verb(CLI_BASELINE, CLI_DEFAULT_ONE, command, given);
 }
 
 static int repair(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
-    return run_verb(CLI_REPAIR, command, given);
+    return run_verb(CLI_REPAIR, CLI_DEFAULT_ONE, command, given);
 }
 
 static int verify(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
-    return run_verb(CLI_VERIFY, command, given);
+    return run_verb(CLI_VERIFY, CLI_DEFAULT_ALL, command, given);
 }
 
 static int history(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
-    return run_verb(CLI_HISTORY, command, given);
+    return run_verb(CLI_HISTORY, CLI_DEFAULT_ALL, command, given);
 }
 
+/* How one module stands: `known` unless it could not be seen. */
+struct standing {
+    pgdbm_migration_skew skew;
+    bool known;
+    int code;
+    pgdbm_error err;
+};
+
+static struct standing look_at(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                               const struct pgdbm__cli_part *part)
+{
+    struct standing found = {.skew = PGDBM_SKEW_EQUAL};
+    pgdbm_status status = pgdbm_migrate_check(part->db, &part->how, pgdbm__cli_value(command, given, "min"),
+                                              pgdbm__cli_value(command, given, "max"), &found.skew, &found.err);
+    found.known = status == PGDBM_OK || status == PGDBM_ERR_MIGRATION;
+    if (status != PGDBM_OK)
+        found.code = status == PGDBM_ERR_MIGRATION && found.skew == PGDBM_SKEW_BEHIND
+                         ? CLI_PENDING
+                         : pgdbm__cli_exit_code(&found.err, false);
+    return found;
+}
+
+static json_t *json_standing(const struct standing *found, const char *module)
+{
+    json_t *answer = json_pack("{s:o, s:b}", "skew",
+                               found->known ? json_string(pgdbm_migration_skew_name(found->skew)) : json_null(), "fits",
+                               found->code == CLI_FINE);
+    if (answer != NULL && module != NULL)
+        json_object_set_new(answer, "module", pgdbm__cli_json_text(module));
+    if (answer != NULL && found->code != CLI_FINE)
+        json_object_set_new(answer, "error", pgdbm__cli_json_error(&found->err));
+    return answer;
+}
+
+/* The worst code of them: one that failed, one that is behind. */
 static int check(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
-    pgdbm_error err = {0};
-    pgdbm_db *db = NULL;
-    pgdbm_migration_skew skew = PGDBM_SKEW_EQUAL;
-    struct request request = {0};
-    int code = read_request(command, given, &request);
+    struct standing opened = {0};
+    struct pgdbm__cli_request request = {0};
+    json_t *answers = NULL;
+    int code = pgdbm__cli_request_read(command, given, CLI_DEFAULT_ALL, &request);
     if (code != CLI_FINE)
         goto done;
-    code = pgdbm__cli_open(&request.target, 2, &db, &err);
-    bool reached = code == CLI_FINE;
-    pgdbm_status checked = PGDBM_OK;
-    if (reached) {
-        checked = pgdbm_migrate_check(db, &request.how, pgdbm__cli_value(command, given, "min"),
-                                      pgdbm__cli_value(command, given, "max"), &skew, &err);
-        if (checked != PGDBM_OK)
-            code = checked == PGDBM_ERR_MIGRATION && skew == PGDBM_SKEW_BEHIND ? CLI_PENDING
-                                                                               : pgdbm__cli_exit_code(&err, false);
+    opened.code = pgdbm__cli_request_open(&request, &opened.err);
+    code = opened.code;
+    answers = json_array();
+    if (code != CLI_FINE) {
+        json_array_append_new(answers, json_standing(&opened, NULL));
+        pgdbm__cli_say_library_error(&opened.err);
     }
-    bool known = reached && (checked == PGDBM_OK || checked == PGDBM_ERR_MIGRATION);
-    bool printed = true;
-    if (request.json) {
-        json_t *answer =
-            json_pack("{s:o, s:b}", "skew", known ? json_string(pgdbm_migration_skew_name(skew)) : json_null(), "fits",
-                      code == CLI_FINE);
-        if (answer != NULL && code != CLI_FINE)
-            json_object_set_new(answer, "error", pgdbm__cli_json_error(&err));
-        printed = pgdbm__cli_print_json(answer);
-    } else if (known)
-        printf("%s\n", pgdbm_migration_skew_name(skew));
-    if (code != CLI_FINE)
-        pgdbm__cli_say_library_error(&err);
-    if (!printed)
+    for (size_t i = 0; opened.code == CLI_FINE && i < request.n_parts; i++) {
+        const char *module = request.all ? request.parts[i].chosen.module : NULL;
+        const struct standing found = look_at(command, given, &request.parts[i]);
+        json_array_append_new(answers, json_standing(&found, module));
+        if (found.known && !request.json)
+            printf(module != NULL ? "%s  %s\n" : "%s\n", pgdbm_migration_skew_name(found.skew), module);
+        if (found.code != CLI_FINE)
+            pgdbm__cli_say_library_error(&found.err);
+        if (code == CLI_FINE || found.code == CLI_FAILED)
+            code = found.code;
+    }
+    if (request.json && !pgdbm__cli_print_json(request.all ? json_pack("{s:O}", "modules", answers)
+                                                           : json_incref(json_array_get(answers, 0))))
         code = CLI_FAILED;
 done:
-    pgdbm_close(db);
-    pgdbm__cli_target_free(&request.target);
+    json_decref(answers);
+    pgdbm__cli_request_free(&request);
     return code;
 }
 

@@ -55,12 +55,12 @@ static json_t *json_report(const pgdbm_migration_report *report, bool dry_run)
         (json_int_t)pgdbm__cli_count(report, PGDBM_MIGRATION_MISSING), "migrations", migrations, "locks", locks);
 }
 
-bool pgdbm__cli_print_report_json(const pgdbm_migration_report *report, bool dry_run, const pgdbm_error *err)
+json_t *pgdbm__cli_json_report(const pgdbm_migration_report *report, bool dry_run, const pgdbm_error *err)
 {
     json_t *answer = report != NULL ? json_report(report, dry_run) : json_object();
     if (err != NULL && answer != NULL)
         json_object_set_new(answer, "error", pgdbm__cli_json_error(err));
-    return pgdbm__cli_print_json(answer);
+    return answer;
 }
 
 static enum pgdbm__cli_style style_of(pgdbm_migration_state state)

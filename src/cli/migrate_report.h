@@ -23,8 +23,10 @@ size_t pgdbm__cli_count(const pgdbm_migration_report *report, pgdbm_migration_st
 /* Whether every file is applied and nothing else is: a run would find nothing to do and nothing to refuse. */
 bool pgdbm__cli_all_applied(const pgdbm_migration_report *report);
 
-/* The report, and what went wrong if anything did; either may be NULL. False: out of memory, and said so. */
-bool pgdbm__cli_print_report_json(const pgdbm_migration_report *report, bool dry_run, const pgdbm_error *err);
+/* The report, and what went wrong if anything did; either may be NULL. NULL: out of memory. */
+json_t *pgdbm__cli_json_report(const pgdbm_migration_report *report, bool dry_run, const pgdbm_error *err);
+
+/* False: out of memory, and said so. */
 bool pgdbm__cli_print_report(enum pgdbm__cli_verb verb, const pgdbm_migration_report *report, bool dry_run,
                              bool failed);
 

@@ -119,9 +119,9 @@ static void rollback_undoes_the_last_file(void **state)
     struct tool *tool = *state;
     expect(tool, 0, NULL, "migrate apply " USERS);
     expect(tool, 0, "DROP email;", "migrate rollback --dry-run " USERS);
-    expect(tool, 0, "1 file undone", "migrate rollback " USERS);
+    expect(tool, 0, "1 file undone", "migrate rollback --yes " USERS);
     expect(tool, 3, "1 pending", "migrate status " USERS);
-    expect(tool, 1, NULL, "migrate rollback " USERS);
+    expect(tool, 1, NULL, "migrate rollback --yes " USERS);
     assert_contains(tool->err, "002_name.sql");
     assert_contains(tool->err, "no down part");
     assert_null(strstr(tool->out, "nothing to do"));
@@ -236,12 +236,12 @@ static void a_created_file_runs_once_it_has_a_statement(void **state)
     tool_shell(tool, "echo 'ALTER TABLE {{tables.users}} ADD phone text;' >> migrations/004_add_phone.sql");
     expect(tool, 0, NULL, "migrate apply " USERS);
     expect_true(tool, "EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'app.users'::regclass AND attname = 'phone')");
-    expect(tool, 1, NULL, "migrate rollback " USERS);
+    expect(tool, 1, NULL, "migrate rollback --yes " USERS);
     assert_contains(tool->err, "no down part");
     tool_shell(
         tool,
         "printf -- '-- pgdbm:down\\nALTER TABLE {{tables.users}} DROP phone;\\n' >> migrations/004_add_phone.sql");
-    expect(tool, 0, NULL, "migrate rollback --allow-changed " USERS);
+    expect(tool, 0, NULL, "migrate rollback --yes --allow-changed " USERS);
 }
 
 static void creations_at_the_same_time_take_different_numbers(void **state)
