@@ -125,6 +125,33 @@ static void answers_from_a_pipe_lead_where_flags_do(void **state)
         }
 }
 
+/* The guide's table, as the program prints it. */
+static void every_row_is_in_the_guide(void **state)
+{
+    struct tool *tool = *state;
+    static char guide[65536];
+    FILE *file = fopen(PGDBM_GUIDE, "r");
+    assert_non_null(file);
+    size_t bytes = fread(guide, 1, sizeof guide - 1, file);
+    guide[bytes] = '\0';
+    fclose(file);
+    assert_true(bytes > 0 && bytes < sizeof guide - 1);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char line[512];
+        char use[32];
+        tool_run(tool, "choose --json %s", paths[i].flags);
+        json_t *answer = read_json(tool);
+        const json_t *row = json_object_get(answer, "row");
+        snprintf(use, sizeof use, "%s", text_of(row, "use"));
+        if (strchr(use, '-') != NULL)
+            *strchr(use, '-') = ' ';
+        snprintf(line, sizeof line, "| %s | %s | %s", text_of(row, "if_you_have"), use, text_of(row, "key_indicator"));
+        if (strstr(guide, line) == NULL)
+            fail_msg("expected a line '%s' in %s", line, PGDBM_GUIDE);
+        json_decref(answer);
+    }
+}
+
 /* What the earlier answers settle is not asked. */
 static void only_what_is_open_is_asked(void **state)
 {
@@ -251,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_TOOL(flags_lead_to_every_row),
         WITH_TOOL(answers_from_a_pipe_lead_where_flags_do),
+        WITH_TOOL(every_row_is_in_the_guide),
         WITH_TOOL(only_what_is_open_is_asked),
         WITH_TOOL(what_was_taken_for_granted_is_told),
         WITH_TOOL(an_answer_that_cannot_be_read_is_asked_for_again),
