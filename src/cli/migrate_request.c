@@ -96,6 +96,12 @@ static int choose(const struct pgdbm__cli_command *command, const struct pgdbm__
     return code;
 }
 
+/* Not a matter of its mode: the Python pgdbm, whose files are read as well, records every mode by the name alone. */
+static bool is_per_schema(const struct pgdbm__cli_module *module)
+{
+    return module != NULL && module->per_schema != NULL && strcmp(module->per_schema, "true") == 0;
+}
+
 int pgdbm__cli_request_read(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
                             enum pgdbm__cli_default by_default, struct pgdbm__cli_request *request)
 {
@@ -112,6 +118,7 @@ int pgdbm__cli_request_read(const struct pgdbm__cli_command *command, const stru
         struct pgdbm__cli_part *part = &request->parts[i];
         part->migrations.directory = part->chosen.directory;
         part->how = how;
+        part->how.per_schema = how.per_schema || is_per_schema(part->module);
         part->how.migrations = &part->migrations;
         part->how.module = part->chosen.module;
         part->how.table = part->chosen.table;

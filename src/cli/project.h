@@ -31,6 +31,7 @@ struct pgdbm__cli_module {
     char *schema;          /* NULL: the environment's */
     char *mode_name;       /* as written */
     enum pgdbm__cli_mode mode;
+    char *per_schema; /* "true": recorded as NAME_SCHEMA */
     struct pgdbm__cli_names depends_on;
 };
 

@@ -42,6 +42,7 @@ static const struct key environment_keys[] = {{"url", TEXT, ENVIRONMENT(url)},
 static const struct key module_keys[] = {{"migrations_path", TEXT, MODULE(migrations_path)},
                                          {"schema", TEXT, MODULE(schema)},
                                          {"mode", MODE, MODULE(mode_name)},
+                                         {"per_schema", BOOLEAN, MODULE(per_schema)},
                                          {"depends_on", LIST, MODULE(depends_on)},
                                          {0}};
 static const struct key pool_keys[] = {{"min_connections", NUMBER, PROJECT(min_connections)},

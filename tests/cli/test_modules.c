@@ -64,6 +64,24 @@ static void assert_order(const char *text, const char *first, const char *second
         fail_msg("expected '%s' before '%s' in\n%s", first, second, text);
 }
 
+/* As pgdbm_module_open records it in the program, so that both see one history. */
+static void a_module_per_schema_is_recorded_by_name_and_schema(void **state)
+{
+    struct tool *tool = *state;
+    tool_write(tool, "pgdbm.conf",
+               "[environments.dev]\nurl = ${PGDBM_TEST_PROJECT_URL}\n"
+               "[modules.users]\nmigrations_path = db/users\nschema = users\nmode = dual\nper_schema = true\n"
+               "[modules.audit]\nmigrations_path = db/audit\nschema = log\nper_schema = true\ndepends_on = [users]\n"
+               "[modules.orders]\nmigrations_path = db/orders\nschema = orders\nmode = dual\nper_schema = false\n");
+    expect(tool, 0, NULL, NULL, "migrate apply --module users");
+    expect(tool, 0, NULL, NULL, "migrate apply --module audit");
+    expect(tool, 0, NULL, NULL, "migrate apply --all");
+    expect_true("SELECT count(*) = 1 FROM users.schema_migrations WHERE module_name = 'users_users'");
+    expect_true("SELECT count(*) = 1 FROM log.schema_migrations WHERE module_name = 'audit_log'");
+    expect_true("SELECT count(*) = 1 FROM orders.schema_migrations WHERE module_name = 'orders'");
+    expect(tool, 0, "3 modules, 3 up to date, 0 not", NULL, "migrate status");
+}
+
 static void each_module_is_migrated_in_its_own_schema_dependencies_first(void **state)
 {
     struct tool *tool = *state;
@@ -190,6 +208,7 @@ int main(void)
 #define WITH_MODULES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_MODULES(each_module_is_migrated_in_its_own_schema_dependencies_first),
+        WITH_MODULES(a_module_per_schema_is_recorded_by_name_and_schema),
         WITH_MODULES(one_module_waits_for_what_it_depends_on),
         WITH_MODULES(a_module_that_fails_stops_those_that_depend_on_it),
         WITH_MODULES(reports_of_all_are_one_json_value),

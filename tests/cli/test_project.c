@@ -52,6 +52,7 @@ static void what_is_wrong_in_a_file_is_told_with_its_line(void **state)
         {"[modules.a]\ndepends_on = [b c]\n", "pgdbm.conf:2:", "there is no module b c"},
         {"[modules.users]\n[modules.a]\ndepends_on = [\"user\"]\n", "pgdbm.conf:3:", "did you mean users?"},
         {"[modules.a]\nmode = shared\n", "pgdbm.conf:2:", "standalone, library or dual"},
+        {"[modules.a]\nper_schema = yes\n", "pgdbm.conf:2:", "true or false"},
         {"[modules.a]\n[shared_pool]\nmodules = [a, b]\n", "pgdbm.conf:3:", "there is no module b"},
         {"[shared_pool]\nmax_connections = many\n", "pgdbm.conf:2:", "a whole number"},
         {"[shared_pool]\nmin_connections = 5\nmax_connections = 2\n", "pgdbm.conf:", "min_connections"},

@@ -41,7 +41,6 @@ quietly "$(dirname "$cmake")/ctest" --test-dir build --output-on-failure --no-te
 
 DATABASE_URL=$("$pgdbm" dev start) || fail "no server"
 export DATABASE_URL
-recorded=
 case $pattern in
 standalone)
     modules=my_thing
@@ -55,7 +54,6 @@ shared-pool)
     ;;
 dual-mode)
     modules=my_thing
-    recorded=--per-schema # as pgdbm_module_open does
     quietly "$cmake" --install build --prefix "$work/prefix"
     configure "$host" "$work/host"
     expect "2 notes" "$work/host/host"
@@ -64,6 +62,5 @@ esac
 
 # The command finds in the project's file where each module is, and the history that the program wrote.
 for module in $modules; do
-    # shellcheck disable=SC2086 # a word or none
-    expect "1 applied, 0 pending" "$pgdbm" migrate status --module "$module" $recorded
+    expect "1 applied, 0 pending" "$pgdbm" migrate status --module "$module"
 done
