@@ -242,29 +242,18 @@ static int take_key(void *user, const char *section, const char *name, const cha
     return !reading->failed;
 }
 
-bool pgdbm__cli_ini_read(const char *path, pgdbm__cli_ini_handler handler, void *context)
+bool pgdbm__cli_ini_read(FILE *file, const char *path, pgdbm__cli_ini_handler handler, void *context)
 {
-    struct reading reading = {.place.file = path, .handler = handler, .context = context};
-    reading.file = fopen(path, "re");
-    bool read = false;
-    if (reading.file == NULL) {
-        pgdbm__cli_say_error("the file must be readable, or be left out", "cannot read %s: %s", path, strerror(errno));
-        return false;
-    }
+    struct reading reading = {.file = file, .place.file = path, .handler = handler, .context = context};
     errno = 0;
     int line = ini_parse_stream(next_line, &reading, take_key, &reading);
-    if (reading.failed)
-        goto done;
-    if (ferror(reading.file)) {
+    if (!reading.failed && ferror(file)) {
         pgdbm__cli_say_error("is it a file?", "cannot read %s: %s", path, strerror(errno));
-        goto done;
+        reading.failed = true;
     }
     /* Everything that inih would stumble over was refused before it. */
-    read = line == 0;
-    if (!read)
-        pgdbm__cli_say_error(NULL, "%s:%d: malformed line", path, line);
-done:
+    if (!reading.failed && line != 0)
+        reading.failed = !pgdbm__cli_ini_wrong(&reading.place, NULL, "malformed line");
     free(reading.line);
-    fclose(reading.file);
-    return read;
+    return !reading.failed;
 }

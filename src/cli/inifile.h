@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* What stands behind a key: one word or text, or a list of them. */
 struct pgdbm__cli_ini_value {
@@ -25,8 +26,8 @@ typedef bool (*pgdbm__cli_ini_handler)(void *context, const char *section, const
                                        const struct pgdbm__cli_ini_value *value,
                                        const struct pgdbm__cli_ini_place *place);
 
-/* Reads a file. False after having said what is wrong, with file and line. */
-bool pgdbm__cli_ini_read(const char *path, pgdbm__cli_ini_handler handler, void *context);
+/* Reads a file, which is called `path`. False after having said what is wrong, with file and line. */
+bool pgdbm__cli_ini_read(FILE *file, const char *path, pgdbm__cli_ini_handler handler, void *context);
 
 /* "pgdbm: FILE:LINE: message" and the hint (NULL: none), as pgdbm__cli_say_error. False, always. */
 bool pgdbm__cli_ini_wrong(const struct pgdbm__cli_ini_place *place, const char *hint, const char *format, ...)

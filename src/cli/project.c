@@ -127,12 +127,24 @@ static bool choose_environment(struct pgdbm__cli_project *project)
     return no_such_environment(project, name, asked != NULL);
 }
 
+static bool read_file(struct pgdbm__cli_project *project)
+{
+    FILE *file = fopen(project->file, "re");
+    if (file == NULL) {
+        pgdbm__cli_say_error("the file must be readable, or be left out", "cannot read %s: %s", project->file,
+                             strerror(errno));
+        return false;
+    }
+    bool read = pgdbm__cli_sections_read(project, file);
+    fclose(file);
+    return read && pgdbm__cli_modules_check(project) && check_pool(project);
+}
+
 int pgdbm__cli_project_read(struct pgdbm__cli_project *project)
 {
     if (!find_file(project))
         return CLI_USAGE;
-    if (project->file != NULL &&
-        (!pgdbm__cli_sections_read(project) || !pgdbm__cli_modules_check(project) || !check_pool(project)))
+    if (project->file != NULL && !read_file(project))
         return CLI_USAGE;
     return choose_environment(project) ? CLI_FINE : CLI_USAGE;
 }

@@ -277,10 +277,10 @@ static bool take(void *context, const char *section, const char *key, const stru
     return pgdbm__cli_ini_wrong(place, hint, "unknown key in [%s]: %s", section, key);
 }
 
-bool pgdbm__cli_sections_read(struct pgdbm__cli_project *project)
+bool pgdbm__cli_sections_read(struct pgdbm__cli_project *project, FILE *file)
 {
     struct filling filling = {.project = project};
-    bool read = pgdbm__cli_ini_read(project->file, take, &filling);
+    bool read = pgdbm__cli_ini_read(file, project->file, take, &filling);
     free(filling.seen);
     return read;
 }

@@ -5,9 +5,9 @@
 
 #include "project.h"
 
-/* Reads the sections of project->file into the project. The values of environments are left as they stand. False after having
+/* Reads the sections of project->file, opened as `file`, into the project. The values of environments are left as they stand. False after having
  * said what is wrong. */
-bool pgdbm__cli_sections_read(struct pgdbm__cli_project *project);
+bool pgdbm__cli_sections_read(struct pgdbm__cli_project *project, FILE *file);
 
 /* Replaces each ${NAME} in the texts of an environment. False after having said what is wrong. */
 bool pgdbm__cli_environment_expand(struct pgdbm__cli_environment *environment);
