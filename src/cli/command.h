@@ -10,9 +10,10 @@
 enum pgdbm__cli_exit {
     CLI_FINE = 0,
     CLI_FAILED = 1,
-    CLI_USAGE = 2,        /* the command line or the configuration is wrong; nothing was contacted */
-    CLI_PENDING = 3,      /* something is still to be done, or was found */
-    CLI_NO_CONNECTION = 4 /* the server could not be reached */
+    CLI_USAGE = 2,         /* the command line or the configuration is wrong; nothing was contacted */
+    CLI_PENDING = 3,       /* something is still to be done, or was found */
+    CLI_NO_CONNECTION = 4, /* the server could not be reached */
+    CLI_INTERRUPTED = 130  /* by a signal; what a shell would make of it */
 };
 
 /* More than any command has; given options are kept in an array of this length. */

@@ -2,6 +2,7 @@
 /* Finding and opening what a command works on. No state but the caller's. */
 #include "database.h"
 
+#include "interrupt.h"
 #include "output.h"
 #include "private_server.h"
 
@@ -103,7 +104,8 @@ int pgdbm__cli_target_read(const struct pgdbm__cli_command *command, const struc
     }
     if (schema != NULL)
         config->schema = schema;
-    config->fail_fast = true; /* a person waits: the second look is theirs */
+    config->fail_fast = true;     /* a person waits: the second look is theirs */
+    config->drain_timeout_ms = 1; /* what still runs at the end has been interrupted */
     return code;
 }
 
@@ -176,6 +178,8 @@ int pgdbm__cli_open(struct pgdbm__cli_target *target, int max_connections, pgdbm
     set_connections(target, max_connections);
     if (code == CLI_FINE && pgdbm_open(&target->config, db, err) != PGDBM_OK)
         code = pgdbm__cli_exit_code(err, true);
+    if (code == CLI_FINE)
+        pgdbm__cli_interrupt_watch(pgdbm_pool_of(*db));
     return code;
 }
 
@@ -187,6 +191,8 @@ int pgdbm__cli_open_pool(struct pgdbm__cli_target *target, int max_connections, 
     config.schema = NULL;
     if (code == CLI_FINE && pgdbm_pool_open(&config, pool, err) != PGDBM_OK)
         code = pgdbm__cli_exit_code(err, true);
+    if (code == CLI_FINE)
+        pgdbm__cli_interrupt_watch(*pool);
     return code;
 }
 

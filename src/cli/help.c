@@ -55,7 +55,8 @@ void pgdbm__cli_help_program(void)
            "  2  wrong usage or configuration, nothing was contacted\n"
            "  3  something is to be done: migrations are pending or changed, tenants are behind or differ,\n"
            "     databases are to be dropped\n"
-           "  4  the server could not be reached\n");
+           "  4  the server could not be reached\n"
+           "  130  interrupted: what was under way was cancelled\n");
     heading("Example");
     printf("  export DATABASE_URL=$(pgdbm dev start)\n"
            "  pgdbm migrate apply --module users --schema users\n");

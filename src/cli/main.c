@@ -3,6 +3,7 @@
  * interface only. One thread of its own. */
 #include "command.h"
 #include "fleet.h"
+#include "interrupt.h"
 #include "output.h"
 
 #include <errno.h>
@@ -105,7 +106,7 @@ static int run_command(const struct pgdbm__cli_command *command, int argc, char 
     int code = pgdbm__cli_parse(command, argc, argv, &given, &help);
     if (help)
         pgdbm__cli_help_command(command);
-    return help || code != CLI_FINE ? code : command->run(command, &given);
+    return help || code != CLI_FINE ? code : pgdbm__cli_interrupt_end(command->run(command, &given));
 }
 
 static int dispatch(int argc, char **argv)

@@ -6,6 +6,7 @@
 #include "migrate_report.h"
 #include "migrate_request.h"
 #include "output.h"
+#include "progress.h"
 
 #include <string.h>
 
@@ -126,7 +127,7 @@ static int run_verb(enum pgdbm__cli_verb verb, enum pgdbm__cli_default by_defaul
                              : pgdbm__cli_call(verb, &request, &request.parts[0], &err);
     if (status != PGDBM_OK)
         code = pgdbm__cli_exit_code(&err, false);
-    pgdbm__cli_progress_end(&request.ticker);
+    pgdbm__cli_progress_end();
     if (!pgdbm__cli_print_request(verb, &request, code != CLI_FINE ? &err : NULL))
         code = CLI_FAILED;
     else if (code == CLI_FINE && verb == CLI_STATUS)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What was found and done, printed. No state but the caller's. */
 #include "migrate_report.h"
+#include "database.h"
+#include "interrupt.h"
 #include "output.h"
+#include "progress.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -245,35 +248,24 @@ bool pgdbm__cli_print_report(enum pgdbm__cli_verb verb, const pgdbm_migration_re
 
 bool pgdbm__cli_progress(const pgdbm_migration_progress *progress, void *context)
 {
-    struct pgdbm__cli_ticker *ticker = context;
-    bool terminal = pgdbm__cli_style_on(stderr, CLI_DIM)[0] != '\0';
-    double seconds = progress->elapsed_ms / 1000;
-    if (!terminal) {
-        if (progress->phase == PGDBM_PHASE_WAITING && !ticker->waited)
-            fprintf(stderr, "waiting for another process that migrates %s\n", progress->module);
+    bool *waited = context;
+    bool waits = progress->phase == PGDBM_PHASE_WAITING;
+    size_t file = progress->phase == PGDBM_PHASE_AFTER || progress->file == 0 ? progress->file : progress->file - 1;
+    if (!pgdbm__cli_progress_is_shown()) {
+        if (waits && !*waited)
+            pgdbm__cli_remark("waiting for another process that migrates %s", progress->module);
         if (progress->phase == PGDBM_PHASE_RETRY)
-            fprintf(stderr, "%s could not have its locks; trying again\n", progress->filename);
-        ticker->waited = progress->phase == PGDBM_PHASE_WAITING;
-        return true;
-    }
-    ticker->line = true;
-    fprintf(stderr, "\r\033[K%s", pgdbm__cli_style_on(stderr, CLI_DIM));
-    if (progress->phase == PGDBM_PHASE_WAITING)
-        fprintf(stderr, "waiting for another process that migrates %s, %.0f s", progress->module, seconds);
-    else
-        fprintf(stderr, "[%zu/%zu] %s", progress->file, progress->n_files, progress->filename);
-    if (progress->phase == PGDBM_PHASE_STATEMENT)
-        fprintf(stderr, ", statement %zu of %zu", progress->statement, progress->n_statements);
+            pgdbm__cli_remark("%s could not have its locks; trying again", progress->filename);
+    } else if (waits)
+        pgdbm__cli_progress_say(0, 0, "waiting for another process that migrates %s", progress->module);
     else if (progress->phase == PGDBM_PHASE_RETRY)
-        fprintf(stderr, " could not have its locks; trying again");
-    fprintf(stderr, "%s", pgdbm__cli_style_off(stderr));
-    fflush(stderr);
-    return true;
-}
-
-void pgdbm__cli_progress_end(struct pgdbm__cli_ticker *ticker)
-{
-    if (ticker->line)
-        fprintf(stderr, "\r\033[K");
-    ticker->line = false;
+        pgdbm__cli_progress_say(file, progress->n_files, "%s could not have its locks; trying again",
+                                progress->filename);
+    else if (progress->phase == PGDBM_PHASE_STATEMENT && progress->n_statements > 1)
+        pgdbm__cli_progress_say(file, progress->n_files, "%s, statement %zu of %zu", progress->filename,
+                                progress->statement, progress->n_statements);
+    else
+        pgdbm__cli_progress_say(file, progress->n_files, "%s", progress->filename);
+    *waited = waits;
+    return !pgdbm__cli_interrupted();
 }

@@ -30,13 +30,8 @@ json_t *pgdbm__cli_json_report(const pgdbm_migration_report *report, bool dry_ru
 bool pgdbm__cli_print_report(enum pgdbm__cli_verb verb, const pgdbm_migration_report *report, bool dry_run,
                              bool failed);
 
-/* For on_progress: tells on standard error what a run waits for; on a terminal also what it is at, in one line that
- * pgdbm__cli_progress_end wipes away. The context is a struct pgdbm__cli_ticker, zero-initialised. */
-struct pgdbm__cli_ticker {
-    bool line;   /* there is a line to be wiped away */
-    bool waited; /* said already that it waits */
-};
+/* For on_progress: shows a person what a run is at and waits for; what it waits for goes to a log, too. Stops it when a signal
+ * came. The context is a bool, false at first: whether it was said already that it waits. */
 bool pgdbm__cli_progress(const pgdbm_migration_progress *progress, void *context);
-void pgdbm__cli_progress_end(struct pgdbm__cli_ticker *ticker);
 
 #endif

@@ -35,7 +35,7 @@ static int read_options(const struct pgdbm__cli_command *command, const struct p
     how->policies.gap = policy(command, given, "allow-gap");
     how->policies.duplicate = policy(command, given, "allow-duplicate");
     how->on_progress = pgdbm__cli_progress;
-    how->context = &request->ticker;
+    how->context = &request->waited;
     return code;
 }
 

@@ -26,7 +26,7 @@ struct pgdbm__cli_request {
     pgdbm_pool *pool;
     int count; /* 1 unless it is said */
     bool dry_run, json;
-    struct pgdbm__cli_ticker ticker;
+    bool waited; /* of pgdbm__cli_progress */
 };
 
 /* Whether a command is about all modules where neither --module nor --all says which. */

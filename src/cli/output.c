@@ -76,8 +76,8 @@ static size_t columns_of(const char *text)
 
 static void print_cell(const char *text, enum pgdbm__cli_style style, size_t padding)
 {
-    printf("%s%s%s%*s", pgdbm__cli_style_on(stdout, style), text != NULL ? text : "", pgdbm__cli_style_off(stdout),
-           (int)padding, "");
+    const char *off = style != CLI_PLAIN ? pgdbm__cli_style_off(stdout) : "";
+    printf("%s%s%s%*s", pgdbm__cli_style_on(stdout, style), text != NULL ? text : "", off, (int)padding, "");
 }
 
 void pgdbm__cli_print_table(const char *const *headings, size_t n_columns, const struct pgdbm__cli_cell *cells,

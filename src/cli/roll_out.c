@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* `pgdbm fleet apply`: a roll-out with its progress. The progress is called by workers, one at a time; the interrupt is
- * noted by a signal handler. */
+/* `pgdbm fleet apply`: a roll-out with its progress. The progress is called by workers, one at a time. */
 #include "fleet.h"
+#include "interrupt.h"
 #include "output.h"
+#include "progress.h"
 
 #include <limits.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,76 +27,32 @@ static const struct pgdbm__cli_option options[] = {
     {"recycle-after", "N", NULL, "Close a session after so many tenants (default: 300)"},
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void note_interrupt(int signal_number)
-{
-    (void)signal_number;
-    interrupted = 1;
-}
-
-/* The first interrupt ends what is in work, the second one the program. */
-static void catch_interrupts(void)
-{
-    struct sigaction action = {.sa_handler = note_interrupt, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-struct screen {
-    bool bar;     /* a terminal: one line that is written again and again */
-    double shown; /* when it was last written, in ms since the beginning */
-};
-
-static void write_time(double ms, char *text, size_t bytes)
-{
-    double seconds = ms / 1000;
-    if (seconds < 0)
-        snprintf(text, bytes, "?");
-    else if (seconds < 90)
-        snprintf(text, bytes, "%.0f s", seconds);
-    else
-        snprintf(text, bytes, "%.0f min", seconds / 60);
-}
-
-static void print_bar(const pgdbm_roll_out_progress *progress)
-{
-    enum { CELLS = 30 };
-    size_t ended = progress->done + progress->failed;
-    size_t full = progress->n_targets > 0 ? ended * CELLS / progress->n_targets : CELLS;
-    fprintf(stderr, "\r\033[K[");
-    for (size_t i = 0; i < CELLS; i++)
-        fputc(i < full ? '#' : '.', stderr);
-    fputs("] ", stderr);
-}
-
+/* What a roll-out says of itself while it runs: to a person in one line, to a log every ten seconds. */
 static bool show(const pgdbm_roll_out_progress *progress, void *context)
 {
-    struct screen *screen = context;
-    bool last = progress->done + progress->failed == progress->n_targets;
-    /* A person reads ten lines a second at most, a log file one in ten seconds. */
-    if (!last && progress->elapsed_ms - screen->shown < (screen->bar ? 100 : 10000))
-        return interrupted == 0;
-    screen->shown = progress->elapsed_ms;
-    char remaining[32];
-    write_time(progress->remaining_ms, remaining, sizeof remaining);
-    if (screen->bar)
-        print_bar(progress);
-    fprintf(stderr, "%zu/%zu, wave %zu of %zu", progress->done, progress->n_targets, progress->wave, progress->n_waves);
+    enum { LOG_MS = 10000 };
+    double *logged_ms = context;
+    char also[96] = "";
+    size_t ended = progress->done + progress->failed;
+    size_t length = 0;
     if (progress->failed > 0)
-        fprintf(stderr, ", %zu failed", progress->failed);
+        length += (size_t)snprintf(also, sizeof also, ", %zu failed", progress->failed);
     if (progress->postponed > 0)
-        fprintf(stderr, ", %zu busy", progress->postponed);
-    fprintf(stderr,
-            progress->paused      ? ", paused"
-            : progress->throttled ? ", waiting for the server"
-                                  : ", %s left",
-            remaining);
-    if (!screen->bar)
-        fputc('\n', stderr);
-    fflush(stderr);
-    return interrupted == 0;
+        length += (size_t)snprintf(also + length, sizeof also - length, ", %zu busy", progress->postponed);
+    if (length < sizeof also)
+        snprintf(also + length, sizeof also - length, "%s",
+                 progress->paused      ? ", paused"
+                 : progress->throttled ? ", waiting for the server"
+                                       : "");
+    if (pgdbm__cli_progress_is_shown())
+        pgdbm__cli_progress_say(ended, progress->n_targets, "wave %zu of %zu%s", progress->wave, progress->n_waves,
+                                also);
+    else if (ended == progress->n_targets || progress->elapsed_ms - *logged_ms >= LOG_MS) {
+        *logged_ms = progress->elapsed_ms;
+        pgdbm__cli_remark("%zu/%zu, wave %zu of %zu%s", progress->done, progress->n_targets, progress->wave,
+                          progress->n_waves, also);
+    }
+    return !pgdbm__cli_interrupted();
 }
 
 static int fail_usage(const char *message, const char *value, const char *hint)
@@ -188,8 +144,8 @@ static int roll_out(const struct pgdbm__cli_command *command, const struct pgdbm
     struct pgdbm__cli_fleet fleet = {0};
     struct pgdbm__cli_list canaries = {0};
     int *waves = NULL;
-    struct screen screen = {.bar = pgdbm__cli_style_on(stderr, CLI_DIM)[0] != '\0'};
-    pgdbm_roll_out how = {.workers = 4, .on_progress = show, .context = &screen};
+    double logged_ms = 0;
+    pgdbm_roll_out how = {.workers = 4, .on_progress = show, .context = &logged_ms};
     pgdbm_roll_out_tally tally = {0};
     const char *named = pgdbm__cli_value(command, given, "canaries");
     int code = read_numbers(command, given, &how);
@@ -203,10 +159,9 @@ static int roll_out(const struct pgdbm__cli_command *command, const struct pgdbm
     if (code == CLI_FINE) /* the others are for looking on, and for orders */
         code = pgdbm__cli_fleet_open(command, given, how.workers < INT_MAX - 3 ? how.workers + 3 : how.workers, &fleet);
     if (code == CLI_FINE) {
-        catch_interrupts();
+        pgdbm__cli_interrupt_gently();
         bool failed = pgdbm_fleet_roll_out(fleet.fleet, &how, &tally, &err) != PGDBM_OK;
-        if (screen.bar)
-            fprintf(stderr, "\r\033[K");
+        pgdbm__cli_progress_end();
         code = failed ? pgdbm__cli_exit_code(&err, false) : CLI_FINE;
         if (!print_tally(&fleet, &tally, failed ? &err : NULL))
             code = CLI_FAILED;

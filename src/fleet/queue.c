@@ -157,6 +157,7 @@ static bool connect(struct pgdbm__fleet_worker *worker)
             pthread_mutex_unlock(&run->mutex);
             return false;
         }
+        pgdbm__run_report(run, NULL); /* who looks on may not want to wait */
         pgdbm__run_wait(run, pgdbm__now_ns() + pgdbm__jitter(RECONNECT_PAUSE_MS * PGDBM__MS, 50));
     }
     return false;

@@ -2,6 +2,7 @@
 /* The program under test, through a shell. One thread. */
 #include "cli/tool.h"
 
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,24 @@ static void read_file(const struct tool *tool, const char *name, char *text, siz
     fclose(file);
 }
 
+/* `exec` before the program, where the shell shall become it. */
+static void write_command(struct tool *tool, const char *before, const char *words, char *command, size_t bytes)
+{
+    if (tool->answers != NULL)
+        tool_write(tool, "in", tool->answers);
+    snprintf(command, bytes,
+             "cd '%s' && unset PGDBM_SCHEMA DATABASE_URL && { test -z '%s' || export DATABASE_URL='%s'; } && "
+             "%s '%s' %s >out 2>err <%s",
+             tool->directory, tool->url, tool->url, before, PGDBM_PROGRAM, words,
+             tool->answers != NULL ? "in" : "/dev/null");
+}
+
+static void read_outputs(struct tool *tool)
+{
+    read_file(tool, "out", tool->out, sizeof tool->out);
+    read_file(tool, "err", tool->err, sizeof tool->err);
+}
+
 void tool_run(struct tool *tool, const char *format, ...)
 {
     char words[2048];
@@ -54,15 +73,44 @@ void tool_run(struct tool *tool, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(words, sizeof words, format, arguments);
     va_end(arguments);
-    if (tool->answers != NULL)
-        tool_write(tool, "in", tool->answers);
-    snprintf(command, sizeof command,
-             "cd '%s' && unset PGDBM_SCHEMA DATABASE_URL && { test -z '%s' || export DATABASE_URL='%s'; } && "
-             "'%s' %s >out 2>err <%s",
-             tool->directory, tool->url, tool->url, PGDBM_PROGRAM, words, tool->answers != NULL ? "in" : "/dev/null");
+    write_command(tool, "", words, command, sizeof command);
     tool->code = shell(command);
-    read_file(tool, "out", tool->out, sizeof tool->out);
-    read_file(tool, "err", tool->err, sizeof tool->err);
+    read_outputs(tool);
+}
+
+pid_t tool_start(struct tool *tool, const char *words)
+{
+    char command[4096];
+    write_command(tool, "exec", words, command, sizeof command);
+    char name[] = "sh", option[] = "-c";
+    char *const arguments[] = {name, option, command, NULL};
+    pid_t child = 0;
+    assert_int_equal(posix_spawn(&child, "/bin/sh", NULL, NULL, arguments, environ), 0);
+    return child;
+}
+
+void tool_wait(struct tool *tool, pid_t child)
+{
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    tool->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    read_outputs(tool);
+}
+
+void tool_run_on_terminal(struct tool *tool, const char *words)
+{
+    char script[4096];
+    char command[4096];
+    tool->answers = NULL;
+    write_command(tool, "exec", words, command, sizeof command);
+    char *redirection = strstr(command, " >out 2>err");
+    assert_non_null(redirection);
+    *redirection = '\0';
+    tool_write(tool, "run.sh", command);
+    snprintf(script, sizeof script, "cd '%s' && TERM=xterm script -qec 'sh run.sh' /dev/null </dev/null >out 2>err",
+             tool->directory);
+    tool->code = shell(script);
+    read_outputs(tool);
 }
 
 void tool_shell(const struct tool *tool, const char *command)

@@ -5,6 +5,8 @@
 
 #include "support/server.h"
 
+#include <sys/types.h>
+
 struct tool {
     char directory[TEST_PATH_BYTES]; /* its working directory */
     char url[512];                   /* DATABASE_URL for it; "" for none */
@@ -19,6 +21,11 @@ int tool_teardown(void **state);
 
 /* Runs `pgdbm <arguments>`; the arguments are words for the shell, and may redirect. */
 void tool_run(struct tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Starts `pgdbm <words>` and does not wait; tool_wait takes its exit code and outputs. */
+pid_t tool_start(struct tool *tool, const char *words);
+void tool_wait(struct tool *tool, pid_t child);
+/* Runs `pgdbm <words>` on a terminal; what it shows there is in `out`. */
+void tool_run_on_terminal(struct tool *tool, const char *words);
 /* Runs a shell command in the working directory, $PGDBM being the program, or fails the test unless it ends well. */
 void tool_shell(const struct tool *tool, const char *command);
 /* A file below the working directory; folders are made. */
