@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/* DDL that is dangerous for a table that is in use. A table that the same file has made is not. No state beside the text. */
+#include "check/ddl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool key_is(const struct pgdbm__check_statement *statement, const char *key)
+{
+    return pgdbm__check_tree_key_is(statement->tree, statement->node, key);
+}
+
+static bool text_is(const struct pgdbm__check_tree *tree, uint32_t node, const char *key, const char *text)
+{
+    return pgdbm__check_tree_text_is(tree, pgdbm__check_tree_child(tree, node, key), text);
+}
+
+size_t pgdbm__check_offset_of(const struct pgdbm__check_statement *statement, uint32_t node)
+{
+    size_t location = pgdbm__check_tree_number(statement->tree, node, "location");
+    return location > 0 ? statement->base + location : statement->begin;
+}
+
+/* The table's name, without its schema: one file hardly makes two of the same name. */
+static const char *table_of(const struct pgdbm__check_tree *tree, uint32_t range, char name[PGDBM__CHECK_NAME_BYTES])
+{
+    return pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, range, "relname"), name,
+                                    PGDBM__CHECK_NAME_BYTES);
+}
+
+/* Whether others may use the table. */
+static bool in_use(const struct pgdbm__check_text *text, const char *table)
+{
+    return table[0] != '\0' && !pgdbm__check_knows(text, KNOWN_CREATED, table);
+}
+
+/* Remembers a table that the statement makes. */
+static void know_created(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    char name[PGDBM__CHECK_NAME_BYTES];
+    uint32_t range = 0;
+    if (key_is(statement, "CreateStmt"))
+        range = pgdbm__check_tree_child(tree, statement->node, "relation");
+    else if (key_is(statement, "CreateForeignTableStmt"))
+        range = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, statement->node, "base"), "relation");
+    else if (key_is(statement, "CreateTableAsStmt"))
+        range = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, statement->node, "into"), "rel");
+    else if (key_is(statement, "SelectStmt"))
+        range = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, statement->node, "intoClause"), "rel");
+    if (range != 0)
+        pgdbm__check_know(text, KNOWN_CREATED, table_of(tree, range, name), statement->begin);
+}
+
+/* A statement that waits for a lock others feel. */
+static void takes_lock(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement,
+                       const char *table)
+{
+    if (!text->lock_timeout_off || text->lock_timeout_told)
+        return;
+    text->lock_timeout_told = true;
+    pgdbm__check_report(text, &pgdbm__check_rule_lock_timeout_off, statement->begin,
+                        "this waits for its lock on %s without a limit, as lock_timeout is off", table);
+}
+
+/* "table.constraint" */
+static const char *join(char out[2 * PGDBM__CHECK_NAME_BYTES], const char *table, const char *constraint)
+{
+    snprintf(out, (size_t)2 * PGDBM__CHECK_NAME_BYTES, "%s.%s", table, constraint);
+    return out;
+}
+
+static void add_constraint(const struct pgdbm__check_alter *alter, uint32_t constraint)
+{
+    const struct pgdbm__check_tree *tree = alter->statement->tree;
+    size_t offset = pgdbm__check_offset_of(alter->statement, constraint);
+    bool check = text_is(tree, constraint, "contype", "CONSTR_CHECK");
+    bool foreign = text_is(tree, constraint, "contype", "CONSTR_FOREIGN");
+    bool exclusion = text_is(tree, constraint, "contype", "CONSTR_EXCLUSION");
+    bool unique =
+        text_is(tree, constraint, "contype", "CONSTR_UNIQUE") || text_is(tree, constraint, "contype", "CONSTR_PRIMARY");
+    char name[PGDBM__CHECK_NAME_BYTES], joined[2 * PGDBM__CHECK_NAME_BYTES];
+    pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, constraint, "conname"), name, sizeof name);
+    if (check || foreign) {
+        if (!pgdbm__check_tree_flag(tree, constraint, "skip_validation"))
+            pgdbm__check_report(alter->text, &pgdbm__check_rule_constraint_not_valid, offset,
+                                "this %s reads all of %s under a lock: add it NOT VALID",
+                                check ? "CHECK" : "foreign key", alter->table);
+        else
+            pgdbm__check_know(alter->text, KNOWN_NOT_VALID, join(joined, alter->table, name), offset);
+    } else if (exclusion || (unique && pgdbm__check_tree_child(tree, constraint, "indexname") == 0))
+        pgdbm__check_report(alter->text, &pgdbm__check_rule_constraint_builds_index, offset,
+                            "this constraint builds its index while %s is locked", alter->table);
+}
+
+static void validate_constraint(const struct pgdbm__check_alter *alter, uint32_t command)
+{
+    char name[PGDBM__CHECK_NAME_BYTES], joined[2 * PGDBM__CHECK_NAME_BYTES];
+    const struct pgdbm__check_tree *tree = alter->statement->tree;
+    pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, command, "name"), name, sizeof name);
+    bool apart = alter->text->no_transaction && !alter->statement->down;
+    if (!apart && pgdbm__check_knows(alter->text, KNOWN_NOT_VALID, join(joined, alter->table, name)))
+        pgdbm__check_report(alter->text, &pgdbm__check_rule_validate_with_add, alter->statement->begin,
+                            "%s is validated in the transaction that adds it to %s", name, alter->table);
+    pgdbm__check_know(alter->text, KNOWN_VALIDATED, alter->table, alter->statement->begin);
+}
+
+static void drop_column(const struct pgdbm__check_alter *alter, uint32_t command)
+{
+    char name[PGDBM__CHECK_NAME_BYTES];
+    if (alter->statement->down)
+        return;
+    const struct pgdbm__check_tree *tree = alter->statement->tree;
+    pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, command, "name"), name, sizeof name);
+    pgdbm__check_report(alter->text, &pgdbm__check_rule_drop_column,
+                        pgdbm__check_find_word(alter->text, alter->statement->begin, alter->statement->end, name),
+                        "%s of %s is dropped", name, alter->table);
+}
+
+static void set_not_null(const struct pgdbm__check_alter *alter, uint32_t command)
+{
+    char name[PGDBM__CHECK_NAME_BYTES];
+    /* A validated CHECK (column IS NOT NULL) makes the scan needless; which constraint it was is not looked at. */
+    if (pgdbm__check_knows(alter->text, KNOWN_VALIDATED, alter->table))
+        return;
+    const struct pgdbm__check_tree *tree = alter->statement->tree;
+    pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, command, "name"), name, sizeof name);
+    pgdbm__check_report(alter->text, &pgdbm__check_rule_set_not_null,
+                        pgdbm__check_find_word(alter->text, alter->statement->begin, alter->statement->end, name),
+                        "SET NOT NULL of %s reads all of %s while it is locked", name, alter->table);
+}
+
+/* One subcommand of ALTER TABLE. Returns whether others feel its lock. */
+static bool alter_table(const struct pgdbm__check_alter *alter, uint32_t command)
+{
+    static const char *const rewriting[] = {"AT_SetLogged", "AT_SetUnLogged", "AT_SetTableSpace", "AT_SetAccessMethod"};
+    static const char *const mild[] = {"AT_ValidateConstraint", "AT_SetStatistics", "AT_SetRelOptions",
+                                       "AT_ResetRelOptions"};
+    const struct pgdbm__check_tree *tree = alter->statement->tree;
+    uint32_t kind = pgdbm__check_tree_child(tree, command, "subtype");
+    uint32_t definition = pgdbm__check_tree_child(tree, command, "def");
+    if (pgdbm__check_tree_text_is(tree, kind, "AT_AddColumn"))
+        pgdbm__check_add_column(alter, pgdbm__check_tree_child(tree, definition, "ColumnDef"));
+    else if (pgdbm__check_tree_text_is(tree, kind, "AT_AddConstraint"))
+        add_constraint(alter, pgdbm__check_tree_child(tree, definition, "Constraint"));
+    else if (pgdbm__check_tree_text_is(tree, kind, "AT_ValidateConstraint"))
+        validate_constraint(alter, command);
+    else if (pgdbm__check_tree_text_is(tree, kind, "AT_AlterColumnType"))
+        pgdbm__check_column_type(alter, command);
+    else if (pgdbm__check_tree_text_is(tree, kind, "AT_SetNotNull"))
+        set_not_null(alter, command);
+    else if (pgdbm__check_tree_text_is(tree, kind, "AT_DropColumn"))
+        drop_column(alter, command);
+    for (size_t i = 0; i < sizeof rewriting / sizeof *rewriting; i++)
+        if (pgdbm__check_tree_text_is(tree, kind, rewriting[i]))
+            pgdbm__check_report(alter->text, &pgdbm__check_rule_table_rewrite, alter->statement->begin,
+                                "this copies all of %s while it is locked", alter->table);
+    for (size_t i = 0; i < sizeof mild / sizeof *mild; i++)
+        if (pgdbm__check_tree_text_is(tree, kind, mild[i]))
+            return false;
+    return true;
+}
+
+static void check_alter_table(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    char table[PGDBM__CHECK_NAME_BYTES];
+    struct pgdbm__check_alter alter = {text, statement, table};
+    table_of(tree, pgdbm__check_tree_child(tree, statement->node, "relation"), table);
+    if (!text_is(tree, statement->node, "objtype", "OBJECT_TABLE") || !in_use(text, table))
+        return;
+    uint32_t commands = pgdbm__check_tree_child(tree, statement->node, "cmds");
+    bool locks = false;
+    for (uint32_t item = pgdbm__check_tree_first(tree, commands); item != 0; item = pgdbm__check_tree_next(tree, item))
+        locks |= alter_table(&alter, pgdbm__check_tree_child(tree, item, "AlterTableCmd"));
+    if (locks) {
+        takes_lock(text, statement, table);
+        pgdbm__check_know(text, KNOWN_LOCKED, table, statement->begin);
+    }
+}
+
+static void check_index(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    char table[PGDBM__CHECK_NAME_BYTES];
+    uint32_t range = pgdbm__check_tree_child(tree, statement->node, "relation");
+    bool children =
+        pgdbm__check_tree_flag(tree, range, "inh"); /* ON ONLY: the partitions' indexes are attached later */
+    if (!in_use(text, table_of(tree, range, table)) || pgdbm__check_tree_flag(tree, statement->node, "concurrent") ||
+        !children)
+        return;
+    takes_lock(text, statement, table);
+    pgdbm__check_report(text, &pgdbm__check_rule_index_not_concurrent, statement->begin,
+                        "%s takes no writes while this index is built: CREATE INDEX CONCURRENTLY", table);
+}
+
+static void check_reindex(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    char name[PGDBM__CHECK_NAME_BYTES];
+    table_of(tree, pgdbm__check_tree_child(tree, statement->node, "relation"), name);
+    if (in_use(text, name) &&
+        !pgdbm__check_has_option(tree, pgdbm__check_tree_child(tree, statement->node, "params"), "concurrently"))
+        pgdbm__check_report(text, &pgdbm__check_rule_index_not_concurrent, statement->begin,
+                            "%s is locked while it is built anew: REINDEX ... CONCURRENTLY", name);
+}
+
+/* A dropped object's name, which is a list of strings. */
+static const char *dropped(const struct pgdbm__check_tree *tree, uint32_t item, char name[PGDBM__CHECK_NAME_BYTES])
+{
+    uint32_t items = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, item, "List"), "items");
+    uint32_t last = item;
+    for (uint32_t part = pgdbm__check_tree_first(tree, items); part != 0; part = pgdbm__check_tree_next(tree, part))
+        last = part;
+    return pgdbm__check_tree_string(
+        tree, pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, last, "String"), "sval"), name,
+        PGDBM__CHECK_NAME_BYTES);
+}
+
+static void check_drop(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    char name[PGDBM__CHECK_NAME_BYTES];
+    bool schema = text_is(tree, statement->node, "removeType", "OBJECT_SCHEMA");
+    if (!schema && !text_is(tree, statement->node, "removeType", "OBJECT_TABLE"))
+        return;
+    uint32_t objects = pgdbm__check_tree_child(tree, statement->node, "objects");
+    for (uint32_t item = pgdbm__check_tree_first(tree, objects); item != 0; item = pgdbm__check_tree_next(tree, item)) {
+        if (!in_use(text, dropped(tree, item, name)))
+            continue;
+        takes_lock(text, statement, name);
+        if (!statement->down)
+            pgdbm__check_report(text, &pgdbm__check_rule_drop_table, statement->begin, "%s %s is dropped",
+                                schema ? "the schema" : "the table", name);
+    }
+}
+
+static void check_rename(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    uint32_t node = statement->node;
+    char table[PGDBM__CHECK_NAME_BYTES], name[PGDBM__CHECK_NAME_BYTES];
+    bool column =
+        text_is(tree, node, "renameType", "OBJECT_COLUMN") && text_is(tree, node, "relationType", "OBJECT_TABLE");
+    bool whole = text_is(tree, node, "renameType", "OBJECT_TABLE");
+    bool schema = text_is(tree, node, "renameType", "OBJECT_SCHEMA");
+    table_of(tree, pgdbm__check_tree_child(tree, node, "relation"), table);
+    pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, node, schema || column ? "subname" : "newname"), name,
+                             sizeof name);
+    if (whole && !in_use(text, table)) {
+        pgdbm__check_know(text, KNOWN_CREATED, name, statement->begin);
+        return;
+    }
+    if (!(column && in_use(text, table)) && !whole && !schema)
+        return;
+    if (!schema)
+        takes_lock(text, statement, table);
+    if (statement->down)
+        return;
+    if (column)
+        pgdbm__check_report(text, &pgdbm__check_rule_rename, statement->begin, "%s of %s is renamed", name, table);
+    else
+        pgdbm__check_report(text, &pgdbm__check_rule_rename, statement->begin, "%s is renamed", schema ? name : table);
+}
+
+static void check_truncate(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    char table[PGDBM__CHECK_NAME_BYTES];
+    uint32_t first = pgdbm__check_tree_first(tree, pgdbm__check_tree_child(tree, statement->node, "relations"));
+    table_of(tree, pgdbm__check_tree_child(tree, first, "RangeVar"), table);
+    if (!in_use(text, table))
+        return;
+    takes_lock(text, statement, table);
+    if (text_is(tree, statement->node, "behavior", "DROP_CASCADE") && !statement->down)
+        pgdbm__check_report(text, &pgdbm__check_rule_truncate_cascade, statement->begin,
+                            "TRUNCATE ... CASCADE empties what refers to %s, too", table);
+}
+
+/* VACUUM FULL and CLUSTER. */
+static void check_rewrite(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    char table[PGDBM__CHECK_NAME_BYTES];
+    uint32_t range = pgdbm__check_tree_child(tree, statement->node, "relation");
+    if (key_is(statement, "VacuumStmt")) {
+        if (!pgdbm__check_has_option(tree, pgdbm__check_tree_child(tree, statement->node, "options"), "full"))
+            return;
+        uint32_t first = pgdbm__check_tree_first(tree, pgdbm__check_tree_child(tree, statement->node, "rels"));
+        range = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, first, "VacuumRelation"), "relation");
+    }
+    table_of(tree, range, table);
+    if (range != 0 && !in_use(text, table))
+        return;
+    pgdbm__check_report(text, &pgdbm__check_rule_table_rewrite, statement->begin,
+                        "this copies all of %s while it is locked", range != 0 ? table : "every table");
+}
+
+static void check_update(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    char table[PGDBM__CHECK_NAME_BYTES];
+    table_of(tree, pgdbm__check_tree_child(tree, statement->node, "relation"), table);
+    if (pgdbm__check_tree_child(tree, statement->node, "whereClause") != 0 ||
+        (text->no_transaction && !statement->down) || !pgdbm__check_knows(text, KNOWN_LOCKED, table) || statement->down)
+        return;
+    pgdbm__check_report(text, &pgdbm__check_rule_update_under_lock, statement->begin,
+                        "every row of %s is changed while this transaction holds the lock of ALTER TABLE", table);
+}
+
+void pgdbm__check_ddl(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    static const struct {
+        const char *key;
+        void (*check)(struct pgdbm__check_text *, const struct pgdbm__check_statement *);
+    } kinds[] = {{"AlterTableStmt", check_alter_table}, {"IndexStmt", check_index},
+                 {"ReindexStmt", check_reindex},        {"DropStmt", check_drop},
+                 {"RenameStmt", check_rename},          {"TruncateStmt", check_truncate},
+                 {"VacuumStmt", check_rewrite},         {"ClusterStmt", check_rewrite},
+                 {"UpdateStmt", check_update},          {"DeleteStmt", check_update}};
+    know_created(text, statement);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (key_is(statement, kinds[i].key)) {
+            kinds[i].check(text, statement);
+            return;
+        }
+}

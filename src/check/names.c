@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* References whose worth is known only when all texts have been read: a bare name may be a temporary table that another
+ * text makes, a schema that of an extension. Shared by all texts of a run; a mutex guards it. */
+#include "check/text.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct reference {
+    char *schema; /* NULL: a bare name */
+    char *table;
+    const char *file;
+    struct pgdbm__check_place place;
+};
+
+struct file {
+    struct file *next;
+    char name[];
+};
+
+struct pgdbm__check_names {
+    pthread_mutex_t mutex;
+    struct pgdbm__check_set known;
+    struct reference *references;
+    size_t n_references, capacity;
+    struct file *files; /* the names of files, which outlive their texts here; the last one first */
+    bool no_memory;
+};
+
+struct pgdbm__check_names *pgdbm__check_names_create(void)
+{
+    struct pgdbm__check_names *names = calloc(1, sizeof *names);
+    if (names != NULL && pthread_mutex_init(&names->mutex, NULL) != 0) {
+        free(names);
+        return NULL;
+    }
+    return names;
+}
+
+void pgdbm__check_names_free(struct pgdbm__check_names *names)
+{
+    if (names == NULL)
+        return;
+    for (size_t i = 0; i < names->n_references; i++) {
+        free(names->references[i].schema);
+        free(names->references[i].table);
+    }
+    free(names->references);
+    for (struct file *file = names->files, *next; file != NULL; file = next) {
+        next = file->next;
+        free(file);
+    }
+    pgdbm__check_set_free(&names->known);
+    pthread_mutex_destroy(&names->mutex);
+    free(names);
+}
+
+static const char *keep_file(struct pgdbm__check_names *names, const char *name)
+{
+    if (names->files == NULL || strcmp(names->files->name, name) != 0) {
+        size_t bytes = strlen(name) + 1;
+        struct file *file = malloc(sizeof *file + bytes);
+        if (file == NULL)
+            return NULL;
+        memcpy(file->name, name, bytes);
+        file->next = names->files;
+        names->files = file;
+    }
+    return names->files->name;
+}
+
+static bool keep(struct pgdbm__check_names *names, const char *file, const char *schema, const char *table,
+                 struct pgdbm__check_place place)
+{
+    if (names->n_references == names->capacity) {
+        size_t capacity = names->capacity > 0 ? names->capacity * 2 : 64;
+        struct reference *references = realloc(names->references, capacity * sizeof *references);
+        if (references == NULL)
+            return false;
+        names->references = references;
+        names->capacity = capacity;
+    }
+    struct reference reference = {.table = strdup(table), .file = keep_file(names, file), .place = place};
+    reference.schema = schema != NULL ? strdup(schema) : NULL;
+    if (reference.table == NULL || reference.file == NULL || (schema != NULL && reference.schema == NULL)) {
+        free(reference.table);
+        free(reference.schema);
+        return false;
+    }
+    names->references[names->n_references++] = reference;
+    return true;
+}
+
+static void add(struct pgdbm__check_text *text, const char *schema, const char *table, size_t offset)
+{
+    struct pgdbm__check_names *names = text->names;
+    struct pgdbm__check_place place = pgdbm__check_place_of(text, offset);
+    pthread_mutex_lock(&names->mutex);
+    if (!keep(names, text->sql->file, schema, table, place))
+        names->no_memory = true;
+    pthread_mutex_unlock(&names->mutex);
+}
+
+void pgdbm__check_names_bare(struct pgdbm__check_text *text, const char *table, size_t offset)
+{
+    add(text, NULL, table, offset);
+}
+
+void pgdbm__check_names_qualified(struct pgdbm__check_text *text, const char *schema, const char *table, size_t offset)
+{
+    add(text, schema, table, offset);
+}
+
+void pgdbm__check_names_templated(struct pgdbm__check_text *text, const char *table, size_t offset)
+{
+    struct pgdbm__check_names *names = text->names;
+    pthread_mutex_lock(&names->mutex);
+    if (pgdbm__check_set_find(&names->known, KNOWN_TEMPLATED, table) == NULL) {
+        const char *file = keep_file(names, text->sql->file);
+        if (file == NULL ||
+            !pgdbm__check_set_add(&names->known, KNOWN_TEMPLATED, table, file, pgdbm__check_place_of(text, offset)))
+            names->no_memory = true;
+    }
+    pthread_mutex_unlock(&names->mutex);
+}
+
+void pgdbm__check_names_know(struct pgdbm__check_text *text, enum pgdbm__check_kind kind, const char *name)
+{
+    struct pgdbm__check_names *names = text->names;
+    pthread_mutex_lock(&names->mutex);
+    if (!pgdbm__check_set_add(&names->known, kind, name, NULL, (struct pgdbm__check_place){0}))
+        names->no_memory = true;
+    pthread_mutex_unlock(&names->mutex);
+}
+
+static bool report(struct pgdbm__check_names *names, struct pgdbm__check_run *run, const struct reference *reference)
+{
+    const char *table = reference->table;
+    const struct pgdbm__check_name *templated = pgdbm__check_set_find(&names->known, KNOWN_TEMPLATED, table);
+    if (reference->schema != NULL) {
+        if (pgdbm__check_set_find(&names->known, KNOWN_EXTENSION_SCHEMA, reference->schema) != NULL)
+            return true;
+        return pgdbm__check_add(run, &pgdbm__check_rule_hard_coded_schema, reference->file, reference->place,
+                                "the schema of %s.%s is written into the statement", reference->schema, table);
+    }
+    if (pgdbm__check_set_find(&names->known, KNOWN_TEMPORARY, table) != NULL)
+        return true;
+    if (templated != NULL)
+        return pgdbm__check_add(run, &pgdbm__check_rule_mixed_reference, reference->file, reference->place,
+                                "%s has no template here, and is {{tables.%s}} in %s:%zu:%zu", table, table,
+                                templated->file, templated->place.line, templated->place.column);
+    return pgdbm__check_add(run, &pgdbm__check_rule_bare_table, reference->file, reference->place,
+                            "%s has no template: write {{tables.%s}}", table, table);
+}
+
+bool pgdbm__check_names_report(struct pgdbm__check_names *names, struct pgdbm__check_run *run)
+{
+    pthread_mutex_lock(&names->mutex);
+    bool good = !names->no_memory;
+    for (size_t i = 0; good && i < names->n_references; i++)
+        good = report(names, run, &names->references[i]);
+    for (size_t i = 0; i < names->n_references; i++) {
+        free(names->references[i].schema);
+        free(names->references[i].table);
+    }
+    names->n_references = 0;
+    pthread_mutex_unlock(&names->mutex);
+    return good;
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading a text of SQL: templates become marker names of the same length, libpg_query parses, and the rules look at one
+ * statement after the other. What cannot be parsed is cut into statements first, so that an error costs that statement only.
+ *
+ * libpg_query writes a tree by recursion, and a tree is as deep as its text likes: 1+1+1+... So nothing is parsed that is
+ * longer than the stack can bear, and a long text is read on a thread that has a stack for it. */
+#include "check/text.h"
+
+#include <pg_query.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define BATCH ((size_t)256 * 1024)       /* what is parsed at once, more or less */
+#define SHORT_TEXT ((size_t)16 * 1024)   /* what is read on the caller's stack */
+#define STACK_PER_BYTE 128               /* measured: 105 */
+#define STACK_BASE ((size_t)1024 * 1024) /* for everything else */
+#define STACK_LIMIT ((size_t)1 << 30)
+#define PADDING 16 /* NUL bytes behind the text: the scanner looks ahead */
+#define COMMENTS 5000
+#define BODIES 3 /* how deep functions in functions are followed */
+
+/* What a read needs beside the text. */
+struct reader {
+    struct pgdbm__check_text text; /* the first, as the rules know no more than it */
+    struct pgdbm__check_tree trees[BODIES];
+    size_t limit; /* of a text to parse */
+};
+
+bool pgdbm__check_has_parser(void)
+{
+    return true;
+}
+
+/* The way from one place to a later one. */
+static void advance(const struct pgdbm__check_sql *sql, struct pgdbm__check_cursor *cursor, size_t to)
+{
+    const char *at = sql->text + cursor->offset;
+    const char *end = sql->text + to;
+    const char *line_end;
+    while (at < end && (line_end = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        cursor->place.line++;
+        cursor->place.column = 1;
+        at = line_end + 1;
+    }
+    cursor->place.column += (size_t)(end - at);
+    cursor->offset = to;
+}
+
+struct pgdbm__check_place pgdbm__check_place_of(struct pgdbm__check_text *text, size_t offset)
+{
+    const struct pgdbm__check_sql *sql = text->sql;
+    struct pgdbm__check_cursor *cursor = &text->cursor;
+    if (offset > sql->bytes)
+        offset = sql->bytes;
+    if (offset < cursor->offset || cursor->place.line == 0) {
+        *cursor = (struct pgdbm__check_cursor){.place = {1, 1}};
+        if (sql->n_pieces > 0)
+            cursor->place = sql->pieces[0].place;
+    }
+    while (cursor->piece + 1 < sql->n_pieces && sql->pieces[cursor->piece + 1].offset <= offset) {
+        cursor->piece++;
+        cursor->offset = sql->pieces[cursor->piece].offset;
+        cursor->place = sql->pieces[cursor->piece].place;
+    }
+    advance(sql, cursor, offset);
+    return cursor->place;
+}
+
+void pgdbm__check_report(struct pgdbm__check_text *text, const struct pgdbm__check_rule *rule, size_t offset,
+                         const char *format, ...)
+{
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    pgdbm__check_add(text->run, rule, text->sql->file, pgdbm__check_place_of(text, offset), "%s", message);
+}
+
+void pgdbm__check_know(struct pgdbm__check_text *text, enum pgdbm__check_kind kind, const char *name, size_t offset)
+{
+    if (!pgdbm__check_set_add(&text->known, kind, name, NULL, pgdbm__check_place_of(text, offset)))
+        text->no_memory = true;
+}
+
+bool pgdbm__check_knows(const struct pgdbm__check_text *text, enum pgdbm__check_kind kind, const char *name)
+{
+    return pgdbm__check_set_find(&text->known, kind, name) != NULL;
+}
+
+static bool is_word_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (c & 0x80) != 0;
+}
+
+size_t pgdbm__check_find_word(const struct pgdbm__check_text *text, size_t begin, size_t end, const char *word)
+{
+    size_t length = strlen(word);
+    for (size_t at = begin; length > 0 && at + length <= end; at++)
+        if ((at == 0 || !is_word_byte(text->text[at - 1])) && !is_word_byte(text->text[at + length]) &&
+            strncasecmp(text->text + at, word, length) == 0)
+            return at;
+    return begin;
+}
+
+/* Whether a word stands between two offsets. */
+static bool has_word(const struct pgdbm__check_text *text, size_t begin, size_t end, const char *word)
+{
+    size_t found = pgdbm__check_find_word(text, begin, end, word);
+    return found > begin || strncasecmp(text->text + begin, word, strlen(word)) == 0;
+}
+
+static void visit(struct reader *reader, const struct pgdbm__check_tree *tree, uint32_t item, size_t base, size_t end,
+                  unsigned body)
+{
+    struct pgdbm__check_text *text = &reader->text;
+    size_t begin = base + pgdbm__check_tree_number(tree, item, "stmt_location");
+    size_t bytes = pgdbm__check_tree_number(tree, item, "stmt_len");
+    struct pgdbm__check_statement statement = {.tree = tree, .base = base, .body = body};
+    statement.node = pgdbm__check_tree_first(tree, pgdbm__check_tree_child(tree, item, "stmt"));
+    if (statement.node == 0 || begin > end)
+        return;
+    statement.end = bytes > 0 && bytes < end - begin ? begin + bytes : end;
+    statement.begin = pgdbm__check_skip_blank(text->text, begin, statement.end);
+    statement.down = text->sql->migration && statement.begin >= text->down;
+    if (statement.down && !text->is_down)
+        pgdbm__check_enter_down(text);
+    pgdbm__check_references(text, &statement);
+    pgdbm__check_bodies(text, &statement);
+    pgdbm__check_settings(text, &statement);
+    if (text->sql->migration && body == 0) {
+        pgdbm__check_transactions(text, &statement);
+        pgdbm__check_ddl(text, &statement);
+    }
+}
+
+/* The offset of a character, which the parser counts from 1. */
+static size_t offset_of(const struct pgdbm__check_text *text, size_t begin, size_t end, int character)
+{
+    while (begin < end && character > 1) {
+        begin++;
+        while (begin < end && (text->text[begin] & 0xC0) == 0x80)
+            begin++;
+        character--;
+    }
+    return begin;
+}
+
+/* Whether a statement has something that the parser is too old for, which is no fault of the statement. */
+static bool is_later(const struct pgdbm__check_text *text, size_t begin, size_t end, const char *message)
+{
+    static const char *const words[] = {
+        "json_table",   "json_value",      "json_query",       "json_exists",    "json_array", "json_arrayagg",
+        "json_object",  "json_objectagg",  "json_scalar",      "json_serialize", "is json",    "is not json",
+        "merge",        "virtual",         "period",           "overlaps",       "enforced",   "graph_table",
+        "storage",      "split partition", "merge partitions", "generated",      "repack",     "property",
+        "ignore nulls", "respect nulls"};
+    if (strstr(message, "must have an alias") != NULL || strstr(message, "trailing junk") != NULL)
+        return true;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (has_word(text, begin, end, words[i]))
+            return true;
+    return false;
+}
+
+/* Only what pgdbm is sure to send: other files may be scripts of psql, with variables where SQL has none. */
+static void report_syntax(struct pgdbm__check_text *text, size_t begin, size_t end, const char *message, size_t offset)
+{
+    bool script = !text->sql->migration && text->sql->pieces == NULL;
+    if (!script && !is_later(text, begin, end, message))
+        pgdbm__check_report(text, &pgdbm__check_rule_sql_syntax, offset, "%s", message);
+}
+
+static bool parse(struct reader *reader, size_t begin, size_t end, unsigned body, char *message, size_t message_bytes,
+                  size_t *offset);
+
+/* One statement by itself, or what the cutter took for none. Quiet: its faults are kept to itself. */
+static void read_piece(struct reader *reader, size_t begin, size_t end, unsigned body, bool quiet)
+{
+    struct pgdbm__check_text *text = &reader->text;
+    char message[512];
+    size_t offset;
+    begin = pgdbm__check_skip_blank(text->text, begin, end);
+    if (begin < end && !parse(reader, begin, end, body, message, sizeof message, &offset) && !quiet)
+        report_syntax(text, begin, end, message, offset);
+}
+
+/* Cuts what cannot be parsed as a whole into statements, and reads each. `message` and `offset` say why. */
+static void read_apart(struct reader *reader, size_t begin, size_t end, unsigned body, bool quiet, const char *message,
+                       size_t offset)
+{
+    struct pgdbm__check_text *text = &reader->text;
+    char kept = text->text[end];
+    text->text[end] = '\0';
+    PgQuerySplitResult cut = pg_query_split_with_scanner(text->text + begin);
+    text->text[end] = kept;
+    /* The cutter takes the semicolons in such a body for ends. */
+    bool atomic = has_word(text, begin, end, "atomic");
+    if ((cut.error != NULL || atomic) && !quiet)
+        report_syntax(text, begin, end, message, offset);
+    if (cut.error == NULL) {
+        size_t done = begin;
+        for (int i = 0; i < cut.n_stmts; i++) {
+            size_t from = begin + (size_t)cut.stmts[i]->stmt_location;
+            size_t to = from + (size_t)cut.stmts[i]->stmt_len;
+            if (from < done || to > end || from >= to)
+                continue;
+            read_piece(reader, done, from, body, quiet || atomic); /* it leaves out what has no keyword */
+            read_piece(reader, from, to, body, quiet || atomic);
+            done = to + (to < end && text->text[to] == ';');
+        }
+        read_piece(reader, done, end, body, quiet || atomic);
+    } else if (offset > begin && offset < end &&
+               !quiet) /* a quote that nothing closes: what stands before it is read */
+        pgdbm__check_read_part(text, begin, offset, body, true);
+    pg_query_free_split_result(cut);
+}
+
+/* Parses a part and lets the rules see its statements. False: why and where. */
+static bool parse(struct reader *reader, size_t begin, size_t end, unsigned body, char *message, size_t message_bytes,
+                  size_t *offset)
+{
+    struct pgdbm__check_text *text = &reader->text;
+    struct pgdbm__check_tree *tree = &reader->trees[body];
+    *offset = pgdbm__check_skip_blank(text->text, begin, end);
+    if (end - begin > reader->limit) {
+        snprintf(message, message_bytes, "a statement of %zu bytes is too long to be checked", end - begin);
+        return false;
+    }
+    char kept = text->text[end];
+    text->text[end] = '\0';
+    PgQueryParseResult result = pg_query_parse(text->text + begin);
+    text->text[end] = kept;
+    bool good = result.error == NULL;
+    if (!good) {
+        snprintf(message, message_bytes, "%s", result.error->message);
+        if (result.error->cursorpos > 0)
+            *offset = offset_of(text, begin, end, result.error->cursorpos);
+    } else if (result.parse_tree == NULL || !pgdbm__check_tree_read(tree, result.parse_tree, strlen(result.parse_tree)))
+        text->no_memory = true;
+    else
+        for (uint32_t item = pgdbm__check_tree_statements(tree); item != 0; item = pgdbm__check_tree_next(tree, item))
+            visit(reader, tree, item, begin, end, body);
+    pg_query_free_parse_result(result);
+    return good;
+}
+
+void pgdbm__check_read_part(struct pgdbm__check_text *text, size_t begin, size_t end, unsigned body, bool quiet)
+{
+    struct reader *reader = (struct reader *)text;
+    char message[512];
+    size_t offset;
+    if (body < BODIES && begin < end && !parse(reader, begin, end, body, message, sizeof message, &offset))
+        read_apart(reader, begin, end, body, quiet, message, offset);
+}
+
+/* A text that is too long to be parsed at once: as many statements as fit, again and again. */
+static void read_batches(struct reader *reader)
+{
+    struct pgdbm__check_text *text = &reader->text;
+    PgQuerySplitResult cut = pg_query_split_with_scanner(text->text);
+    size_t begin = 0;
+    /* A quote that nothing closes, or a body whose semicolons are no ends. */
+    bool whole = cut.error != NULL || has_word(text, 0, text->bytes, "atomic");
+    for (int i = 0; !whole && i < cut.n_stmts; i++) {
+        size_t end = (size_t)cut.stmts[i]->stmt_location + (size_t)cut.stmts[i]->stmt_len;
+        size_t next = i + 1 < cut.n_stmts ? (size_t)cut.stmts[i + 1]->stmt_len : 0;
+        if (end > text->bytes || (i + 1 < cut.n_stmts && end - begin + next < BATCH))
+            continue;
+        pgdbm__check_read_part(text, begin, end, 0, false);
+        begin = end + (end < text->bytes && text->text[end] == ';');
+    }
+    if (whole)
+        pgdbm__check_read_part(text, 0, text->bytes, 0, false);
+    pg_query_free_split_result(cut);
+}
+
+/* Whether so many comments are opened and not closed that libpg_query, which is quadratic in them, would take too long. */
+static bool is_full_of_comments(const struct pgdbm__check_text *text)
+{
+    size_t open = 0;
+    const char *end = text->text + text->bytes;
+    const char *taken = text->text; /* a sign belongs to one pair */
+    for (const char *at = taken; (at = memchr(at, '*', (size_t)(end - at))) != NULL; at = taken > at ? taken : at + 1) {
+        if (at > taken && at[-1] == '/') {
+            open++;
+            taken = at + 1;
+        } else if (at[1] == '/') {
+            open -= open > 0;
+            taken = at + 2;
+        }
+    }
+    return open > COMMENTS;
+}
+
+static void *read_text(void *context)
+{
+    struct reader *reader = context;
+    if (is_full_of_comments(&reader->text))
+        report_syntax(&reader->text, 0, 0, "comments that nothing closes", 0);
+    else if (reader->text.bytes > BATCH)
+        read_batches(reader);
+    else
+        pgdbm__check_read_part(&reader->text, 0, reader->text.bytes, 0, false);
+    return NULL;
+}
+
+/* Reads on a thread with a stack that is large enough, or as large as there is. */
+static void read_aside(struct reader *reader)
+{
+    size_t stack = STACK_LIMIT - STACK_BASE;
+    if (stack / STACK_PER_BYTE > reader->text.bytes)
+        stack = reader->text.bytes * STACK_PER_BYTE;
+    for (bool started = false; !started; stack /= 2) {
+        pthread_t thread;
+        pthread_attr_t attributes;
+        reader->limit = stack / STACK_PER_BYTE;
+        if (reader->limit < SHORT_TEXT) {
+            reader->limit = SHORT_TEXT;
+            read_text(reader);
+            return;
+        }
+        if (pthread_attr_init(&attributes) != 0)
+            continue;
+        started = pthread_attr_setstacksize(&attributes, (stack + STACK_BASE) & ~(size_t)0xFFFF) == 0 &&
+                  pthread_create(&thread, &attributes, read_text, reader) == 0;
+        pthread_attr_destroy(&attributes);
+        if (started)
+            pthread_join(thread, NULL);
+    }
+}
+
+/* Whether a text is none of pgdbm's: a file that is no migration and has no template. A dump, say, or a script of psql. */
+static bool is_foreign(const struct pgdbm__check_sql *sql)
+{
+    if (sql->migration || sql->pieces != NULL || sql->bytes == 0)
+        return false;
+    return memmem(sql->text, sql->bytes, "{{", 2) == NULL;
+}
+
+/* The text as the parser is to see it. */
+static bool prepare(struct pgdbm__check_text *text)
+{
+    text->bytes = text->sql->bytes;
+    if (text->bytes > SIZE_MAX - PADDING || (text->text = malloc(text->bytes + PADDING)) == NULL)
+        return false;
+    if (text->bytes > 0)
+        memcpy(text->text, text->sql->text, text->bytes);
+    memset(text->text + text->bytes, 0, PADDING);
+    for (char *at = text->text; (at = memchr(at, '\0', (size_t)(text->text + text->bytes - at))) != NULL;)
+        *at = ' ';
+    pgdbm__check_read_script(text);
+    pgdbm__check_expand(text);
+    return true;
+}
+
+bool pgdbm__check_read_sql(struct pgdbm__check_run *run, const struct pgdbm__check_sql *sql)
+{
+    struct reader reader = {.text = {.run = run, .sql = sql, .names = sql->names}, .limit = SHORT_TEXT};
+    struct pgdbm__check_names *own = sql->names == NULL ? pgdbm__check_names_create() : NULL;
+    bool good = is_foreign(sql);
+    if (good)
+        goto done;
+    if (sql->names == NULL)
+        reader.text.names = own;
+    if (reader.text.names == NULL || !prepare(&reader.text))
+        goto done;
+    if (reader.text.bytes > SHORT_TEXT)
+        read_aside(&reader);
+    else
+        read_text(&reader);
+    good = !reader.text.no_memory && (own == NULL || pgdbm__check_names_report(own, run));
+done:
+    pgdbm__check_names_free(own);
+    for (size_t i = 0; i < BODIES; i++)
+        pgdbm__check_tree_free(&reader.trees[i]);
+    pgdbm__check_set_free(&reader.text.known);
+    free(reader.text.text);
+    return good;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* References, templates, settings and syntax, in texts that are no migrations. */
+#include "check/findings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct pgdbm__check_piece first = {0, {1, 1}};
+
+static void templated_tables_are_fine(void **state)
+{
+    (void)state;
+    expect_sql("SELECT * FROM {{tables.users}} u JOIN {{ tables.Orders }} USING (id)", NULL);
+    expect_sql("SELECT * FROM {{tables.billing.invoices}}", NULL);
+    expect_sql("SELECT {{schema}}.f(1) FROM {{schema}}.users", NULL);
+    expect_sql("SELECT '{{tables.users}}'::regclass, nextval('{{tables.users_id_seq}}')", NULL);
+    expect_sql("DROP INDEX {{schema}}.users_email; COMMENT ON COLUMN {{tables.users}}.email IS 'x';", NULL);
+}
+
+static void a_bare_table_is_found_where_it_stands(void **state)
+{
+    (void)state;
+    expect_sql("SELECT *\n  FROM users", "2:8 bare-table", NULL);
+    expect_sql("INSERT INTO users (id) SELECT id FROM {{tables.old}}", "1:13 bare-table", NULL);
+    expect_sql("UPDATE users SET a = 1; DELETE FROM orders;", "1:8 bare-table", "1:37 bare-table", NULL);
+    expect_sql("DROP TABLE {{tables.a}}, users", "1:26 bare-table", NULL);
+    expect_sql("CREATE TABLE {{tables.a}} (b int REFERENCES users)", "1:45 bare-table", NULL);
+    expect_sql("SELECT (SELECT max(id) FROM users), '{{tables.x}}'", "1:29 bare-table", NULL);
+    expect_sql("COMMENT ON TABLE users IS 'x'; COMMENT ON COLUMN users.email IS 'x'", "1:18 bare-table",
+               "1:50 bare-table", NULL);
+}
+
+static void a_schema_in_a_statement_is_found_where_it_stands(void **state)
+{
+    (void)state;
+    expect_sql("SELECT * FROM app.users, public.t", "1:15 hard-coded-schema", "1:26 hard-coded-schema", NULL);
+    expect_sql("DROP TABLE IF EXISTS app.users", "1:22 hard-coded-schema", NULL);
+    expect_sql("ALTER TABLE {{tables.a}} SET SCHEMA archive", "1:37 hard-coded-schema", NULL);
+    expect_sql("/* \xC3\xA4\xC3\xB6 */ SELECT 1;\n SELECT '\xE2\x82\xAC' FROM app.users", "2:20 hard-coded-schema",
+               NULL);
+}
+
+static void what_is_no_table_of_the_module_needs_no_template(void **state)
+{
+    (void)state;
+    expect_sql("WITH new AS (SELECT 1), RECURSIVE_ AS (SELECT * FROM new) SELECT * FROM recursive_", NULL);
+    expect_sql("WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t) SELECT n FROM t", NULL);
+    expect_sql("SELECT * FROM pg_class, pg_catalog.pg_type, information_schema.tables", NULL);
+    expect_sql("SELECT * FROM generate_series(1, 3) n, unnest($1::int[]) u, jsonb_to_recordset($2) AS x(a int)", NULL);
+    expect_sql("SELECT * FROM (VALUES (1, 2)) v (a, b), LATERAL (SELECT v.a) l", NULL);
+    expect_sql("SELECT * FROM {{tables.jobs}} j FOR UPDATE OF j SKIP LOCKED", NULL);
+    expect_sql("INSERT INTO {{tables.a}} (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET id = excluded.id", NULL);
+    expect_sql("UPDATE {{tables.a}} a SET b = f.b FROM {{tables.f}} f WHERE f.id = a.id RETURNING a.*", NULL);
+    expect_sql("SELECT * FROM spatial_ref_sys, cron.job", NULL);
+    expect_sql("CREATE TYPE status AS ENUM ('a'); CREATE TYPE pair AS (a int, b int)", NULL);
+    expect_sql("SELECT EXTRACT(epoch FROM u.made) FROM {{tables.users}} u WHERE u.a IS DISTINCT FROM u.b", NULL);
+    expect_sql("LISTEN users; NOTIFY users; DECLARE c CURSOR FOR SELECT 1; FETCH c; PREPARE p AS SELECT 1", NULL);
+}
+
+static void a_temporary_table_needs_no_template(void **state)
+{
+    (void)state;
+    expect_sql("CREATE TEMP TABLE scratch (a int); INSERT INTO scratch VALUES (1); DROP TABLE scratch", NULL);
+    expect_sql("CREATE TEMPORARY TABLE scratch AS SELECT 1; SELECT * FROM scratch", NULL);
+    expect_sql("SELECT 1 AS a INTO TEMP scratch; TABLE scratch", NULL);
+    expect_sql("SELECT * FROM pg_temp.scratch", NULL);
+}
+
+static void a_schema_of_an_extension_is_fine(void **state)
+{
+    (void)state;
+    expect_sql("CREATE EXTENSION postgis SCHEMA gis; SELECT * FROM gis.layers", NULL);
+    expect_sql("SELECT * FROM gis.layers", "1:15 hard-coded-schema", NULL);
+}
+
+static void a_table_with_and_without_template_names_the_other_place(void **state)
+{
+    (void)state;
+    struct pgdbm__check_names *names = pgdbm__check_names_create();
+    struct pgdbm__check_run *run = findings_begin();
+    struct pgdbm__check_sql one = {
+        .file = "one.c", .text = "SELECT 1 FROM users", .bytes = 19, .pieces = &first, .n_pieces = 1, .names = names};
+    struct pgdbm__check_sql two = {
+        .file = "two.sql", .text = "SELECT 1\nFROM {{tables.users}}", .bytes = 30, .names = names};
+    assert_true(pgdbm__check_read_sql(run, &one));
+    assert_true(pgdbm__check_read_sql(run, &two));
+    assert_true(pgdbm__check_names_report(names, run));
+    pgdbm__check_names_free(names);
+    char *found = findings_end(run);
+    assert_string_equal(found,
+                        "1:15 mixed-reference: users has no template here, and is {{tables.users}} in two.sql:2:6\n");
+    free(found);
+}
+
+static void a_temporary_table_of_another_text_is_known(void **state)
+{
+    (void)state;
+    struct pgdbm__check_names *names = pgdbm__check_names_create();
+    struct pgdbm__check_run *run = findings_begin();
+    struct pgdbm__check_sql one = {
+        .file = "a.c", .text = "SELECT 1 FROM t", .bytes = 15, .pieces = &first, .n_pieces = 1, .names = names};
+    struct pgdbm__check_sql two = {
+        .file = "a.c", .text = "CREATE TEMP TABLE t()", .bytes = 21, .pieces = &first, .n_pieces = 1, .names = names};
+    assert_true(pgdbm__check_read_sql(run, &one));
+    assert_true(pgdbm__check_read_sql(run, &two));
+    assert_true(pgdbm__check_names_report(names, run));
+    pgdbm__check_names_free(names);
+    char *found = findings_end(run);
+    assert_string_equal(found, "");
+    free(found);
+}
+
+static void a_malformed_placeholder_is_found_and_no_syntax_error_beside_it(void **state)
+{
+    (void)state;
+    expect_sql("SELECT * FROM {{tabels.users}}", "1:15 bad-template", NULL);
+    expect_sql("SELECT * FROM {{tables.a-b}}, {{}}, {{tables.}}, {{tables.1a}}, {{tables.a.b.c}}", "1:15 bad-template",
+               "1:31 bad-template", "1:37 bad-template", "1:50 bad-template", "1:65 bad-template", NULL);
+    expect_sql("SELECT 1, '{{'", "1:12 bad-template", NULL);
+    expect_sql("SELECT '{ {1,2},{3,4}}'::int[]", NULL);
+}
+
+static void search_path_by_hand_is_found(void **state)
+{
+    (void)state;
+    expect_sql("SELECT 1; SET search_path = app", "1:11 search-path", NULL);
+    expect_sql("SET LOCAL search_path TO {{schema}}", "1:1 search-path", NULL);
+    expect_sql("SET SCHEMA 'app'", "1:1 search-path", NULL);
+    expect_sql("SELECT set_config('search_path', $1, false)", "1:8 search-path", NULL);
+    expect_sql("SELECT pg_catalog.set_config('search_path', '', false)", NULL);
+    expect_sql("RESET search_path; SET search_path TO DEFAULT; SHOW search_path", NULL);
+}
+
+static void a_function_may_have_a_path_of_its_own(void **state)
+{
+    (void)state;
+    expect_sql("CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = {{schema}}, pg_temp AS 'SELECT 1'",
+               NULL);
+    expect_sql("CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = app AS 'SELECT 1'",
+               "1:64 hard-coded-schema", NULL);
+}
+
+static void a_body_in_sql_is_read(void **state)
+{
+    (void)state;
+    expect_sql("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$\n  SELECT count(*) FROM users\n$$",
+               "2:24 bare-table", NULL);
+    expect_sql("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT 1 FROM app.users'", "1:67 hard-coded-schema",
+               NULL);
+    expect_sql("CREATE FUNCTION f() RETURNS bigint BEGIN ATOMIC SELECT 1 FROM users; END", "1:63 bare-table", NULL);
+    expect_sql("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELEKT $$", NULL);
+}
+
+static void a_body_in_plpgsql_is_read_for_what_is_certain(void **state)
+{
+    (void)state;
+    expect_sql("DO $x$ BEGIN\n INSERT INTO app.log (a) VALUES (1);\n UPDATE {{tables.a}} SET x = 1;\nEND $x$",
+               "2:14 hard-coded-schema", NULL);
+    expect_sql("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE r {{tables.a}}%ROWTYPE; BEGIN\n"
+               "  SELECT x INTO r.id FROM {{tables.a}};\n"
+               "  IF NEW.a IS DISTINCT FROM OLD.a OR extract(year FROM r.made) > 1 THEN RETURN NEW; END IF;\n"
+               "  FOR r IN SELECT * FROM jsonb_each(NEW.doc) LOOP PERFORM pg_notify('a', r.b); END LOOP;\n"
+               "  SELECT * FROM scratch; RETURN NEW; END $$",
+               NULL);
+    expect_sql("DO $$ BEGIN SET LOCAL search_path = app; END $$", "1:13 search-path", NULL);
+    expect_sql("DO $$ BEGIN PERFORM 1 FROM app.users; END $$", "1:28 hard-coded-schema", NULL);
+}
+
+static void a_syntax_error_costs_one_statement(void **state)
+{
+    (void)state;
+    expect_sql("SELECT 1 FROM a;\nSELEKT 2;\nSELECT 1 FROM b;", "1:15 bare-table", "2:1 sql-syntax", "3:15 bare-table",
+               NULL);
+    expect_sql("SELECT 1 FROM a;\nSELECT 'open", "1:15 bare-table", "2:8 sql-syntax", NULL);
+    expect_sql("SELECT '\xC3\xA4' FROM WHERE", "1:18 sql-syntax", NULL);
+    expect_sql("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END; SELEKT;", "1:71 sql-syntax",
+               NULL);
+}
+
+static void a_script_of_psql_is_read_past_its_commands(void **state)
+{
+    (void)state;
+    expect_script("\\set x 'it''s\n\\i other.sql\nSELECT 1 FROM a, {{tables.b}};\nSELECT :'x';\n", "3:15 bare-table",
+                  NULL);
+    expect_script("COPY {{tables.a}} (b) FROM stdin;\nit's data; SELECT\n\\.\nSELECT 1 FROM b;\n", "4:15 bare-table",
+                  NULL);
+}
+
+static void a_file_without_templates_is_none_of_pgdbms(void **state)
+{
+    (void)state;
+    expect_script("SET search_path = x; SELECT * FROM a, b.c; SELEKT", NULL);
+    expect_migration(UP, "SELECT * FROM a", "1:15 bare-table", NULL);
+}
+
+static void a_later_version_is_no_syntax_error(void **state)
+{
+    (void)state;
+    expect_sql("SELECT * FROM (SELECT 1)", NULL);
+    expect_sql("SELECT * FROM JSON_TABLE($1, '$[*]' COLUMNS (a int PATH '$.a'))", NULL);
+    expect_sql("MERGE INTO {{tables.a}} USING {{tables.b}} b ON b.id = a.id WHEN MATCHED THEN DELETE RETURNING *",
+               NULL);
+}
+
+static void places_follow_the_pieces_of_a_literal(void **state)
+{
+    (void)state;
+    const struct pgdbm__check_piece pieces[] = {{0, {10, 5}}, {7, {11, 9}}, {12, {20, 1}}};
+    struct pgdbm__check_sql text = {
+        .file = "a.c", .text = "SELECT 1 FROM\nb, c", .bytes = 18, .pieces = pieces, .n_pieces = 3};
+    struct pgdbm__check_run *run = findings_begin();
+    assert_true(pgdbm__check_read_sql(run, &text));
+    char *found = findings_end(run);
+    assert_string_equal(found, "21:1 bare-table: b has no template: write {{tables.b}}\n"
+                               "21:4 bare-table: c has no template: write {{tables.c}}\n");
+    free(found);
+}
+
+static void repeat(char *out, size_t bytes, const char *head, const char *part, const char *tail)
+{
+    size_t at = (size_t)snprintf(out, bytes, "%s", head);
+    size_t length = strlen(part);
+    for (; at + length + strlen(tail) < bytes; at += length)
+        memcpy(out + at, part, length + 1);
+    strcpy(out + at, tail);
+}
+
+static void depth_does_no_harm(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {
+        "(", "[", "1+", "-", "NOT ", "::int", " UNION SELECT 1", " JOIN {{tables.a}} ON x", "CASE WHEN ", "/*", "{{"};
+    size_t bytes = 1000000;
+    char *text = malloc(bytes);
+    assert_non_null(text);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        struct pgdbm__check_run *run = findings_begin();
+        repeat(text, bytes, i == 7 ? "SELECT * FROM {{tables.a}}" : "SELECT 1 ", parts[i], ";");
+        struct pgdbm__check_sql sql = {
+            .file = "a.c", .text = text, .bytes = strlen(text), .pieces = &first, .n_pieces = 1};
+        assert_true(pgdbm__check_read_sql(run, &sql));
+        free(findings_end(run));
+    }
+    free(text);
+}
+
+static void a_long_text_has_its_findings_in_place(void **state)
+{
+    (void)state;
+    size_t lines = 60000;
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    assert_non_null(out);
+    for (size_t i = 0; i < lines; i++)
+        fprintf(out, "INSERT INTO {{tables.a}} VALUES (%zu);\n", i);
+    fputs("SELECT 1 FROM b;\nSELEKT;\nSELECT 1 FROM c\n", out);
+    fclose(out);
+    struct pgdbm__check_sql sql = {.file = "a.c", .text = text, .bytes = bytes, .pieces = &first, .n_pieces = 1};
+    struct pgdbm__check_run *run = findings_begin();
+    assert_true(pgdbm__check_read_sql(run, &sql));
+    char *found = findings_end(run);
+    assert_string_equal(found, "60001:15 bare-table: b has no template: write {{tables.b}}\n"
+                               "60002:1 sql-syntax: syntax error at or near \"SELEKT\"\n"
+                               "60003:15 bare-table: c has no template: write {{tables.c}}\n");
+    free(found);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(templated_tables_are_fine),
+        cmocka_unit_test(a_bare_table_is_found_where_it_stands),
+        cmocka_unit_test(a_schema_in_a_statement_is_found_where_it_stands),
+        cmocka_unit_test(what_is_no_table_of_the_module_needs_no_template),
+        cmocka_unit_test(a_temporary_table_needs_no_template),
+        cmocka_unit_test(a_schema_of_an_extension_is_fine),
+        cmocka_unit_test(a_table_with_and_without_template_names_the_other_place),
+        cmocka_unit_test(a_temporary_table_of_another_text_is_known),
+        cmocka_unit_test(a_malformed_placeholder_is_found_and_no_syntax_error_beside_it),
+        cmocka_unit_test(search_path_by_hand_is_found),
+        cmocka_unit_test(a_function_may_have_a_path_of_its_own),
+        cmocka_unit_test(a_body_in_sql_is_read),
+        cmocka_unit_test(a_body_in_plpgsql_is_read_for_what_is_certain),
+        cmocka_unit_test(a_syntax_error_costs_one_statement),
+        cmocka_unit_test(a_script_of_psql_is_read_past_its_commands),
+        cmocka_unit_test(a_file_without_templates_is_none_of_pgdbms),
+        cmocka_unit_test(a_later_version_is_no_syntax_error),
+        cmocka_unit_test(places_follow_the_pieces_of_a_literal),
+        cmocka_unit_test(depth_does_no_harm),
+        cmocka_unit_test(a_long_text_has_its_findings_in_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
