@@ -108,6 +108,16 @@ int pgdbm__cli_number(const struct pgdbm__cli_command *command, const struct pgd
 int pgdbm__cli_duration(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
                         const char *name, int *ms);
 
+/* What help and the manual page say of the whole program; name NULL at the end. */
+struct pgdbm__cli_note {
+    const char *name, *meaning;
+};
+extern const char pgdbm__cli_summary[], pgdbm__cli_example[];
+extern const struct pgdbm__cli_note pgdbm__cli_variables[], pgdbm__cli_exit_codes[];
+
+/* The manual page on standard output. */
+void pgdbm__cli_print_manual(void);
+
 /* Help on standard output: of the program, of the commands of a group, of a command. */
 void pgdbm__cli_help_program(void);
 void pgdbm__cli_help_group(const char *group);

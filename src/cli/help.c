@@ -33,9 +33,44 @@ static void list_options(const struct pgdbm__cli_option *options, size_t n)
     }
 }
 
+const char pgdbm__cli_summary[] = "one pool, many schemas, and every module brings its own migrations";
+const char pgdbm__cli_example[] = "export DATABASE_URL=$(pgdbm dev start)\n"
+                                  "pgdbm migrate apply --module users --schema users";
+
+const struct pgdbm__cli_note pgdbm__cli_variables[] = {
+    {"DATABASE_URL", "The database to work on, as URI or key=value, unless --url or a file says another"},
+    {"PGDBM_CONFIG, PGDBM_ENV", "The project's file and its environment, as --config and --env"},
+    {"TEST_DATABASE_URL", "The server of the tests, for `pgdbm test`"},
+    {"NO_COLOR", "No colour, on a terminal either"},
+    {"PGDBM_DEBUG", "Log what the library does: error, warning, info or debug"},
+    {0}};
+
+const struct pgdbm__cli_note pgdbm__cli_exit_codes[] = {
+    {"0", "fine"},
+    {"1", "failed"},
+    {"2", "wrong usage or configuration, nothing was contacted"},
+    {"3", "something is to be done: migrations are pending or changed, tenants are behind or differ,\n"
+          "databases are to be dropped"},
+    {"4", "the server could not be reached"},
+    {"130", "interrupted: what was under way was cancelled"},
+    {0}};
+
+/* A meaning may be of several lines. */
+static void list_notes(const struct pgdbm__cli_note *notes, int width)
+{
+    for (; notes->name != NULL; notes++) {
+        const char *name = notes->name;
+        for (const char *line = notes->meaning; *line != '\0'; name = "") {
+            int bytes = (int)strcspn(line, "\n");
+            printf("  %-*s  %.*s\n", width, name, bytes, line);
+            line += bytes + (line[bytes] == '\n');
+        }
+    }
+}
+
 void pgdbm__cli_help_program(void)
 {
-    printf("pgdbm: one pool, many schemas, and every module brings its own migrations.\n");
+    printf("pgdbm: %s.\n", pgdbm__cli_summary);
     heading("Usage");
     printf("  pgdbm COMMAND [OPTIONS]\n");
     heading("Commands");
@@ -45,21 +80,11 @@ void pgdbm__cli_help_program(void)
     list_options(pgdbm__cli_common_options, SIZE_MAX);
     printf("  %-26s  The version\n  %-26s  This text\n", "--version", "--help");
     heading("Environment");
-    printf("  DATABASE_URL       The database to work on, as URI or key=value, unless --url or a file says another\n"
-           "  PGDBM_CONFIG, PGDBM_ENV  The project's file and its environment, as --config and --env\n"
-           "  TEST_DATABASE_URL  The server of the tests, for `pgdbm test`\n"
-           "  NO_COLOR           No colour, on a terminal either\n"
-           "  PGDBM_DEBUG        Log what the library does: error, warning, info or debug\n");
+    list_notes(pgdbm__cli_variables, 26);
     heading("Exit codes");
-    printf("  0  fine            1  failed\n"
-           "  2  wrong usage or configuration, nothing was contacted\n"
-           "  3  something is to be done: migrations are pending or changed, tenants are behind or differ,\n"
-           "     databases are to be dropped\n"
-           "  4  the server could not be reached\n"
-           "  130  interrupted: what was under way was cancelled\n");
+    list_notes(pgdbm__cli_exit_codes, 3);
     heading("Example");
-    printf("  export DATABASE_URL=$(pgdbm dev start)\n"
-           "  pgdbm migrate apply --module users --schema users\n");
+    pgdbm__cli_print_indented(pgdbm__cli_example, 2);
 }
 
 void pgdbm__cli_help_group(const char *group)

@@ -2,6 +2,7 @@
 /* The `pgdbm` program: finds the command, lets it run, makes sure that what it said has arrived. Uses libpgdbm's public
  * interface only. One thread of its own. */
 #include "command.h"
+#include "completion.h"
 #include "fleet.h"
 #include "interrupt.h"
 #include "output.h"
@@ -15,17 +16,16 @@
 #include <unistd.h>
 
 const struct pgdbm__cli_command *const pgdbm__cli_commands[] = {
-    &pgdbm__cli_migrate_apply,  &pgdbm__cli_migrate_status, &pgdbm__cli_migrate_rollback, &pgdbm__cli_migrate_baseline,
-    &pgdbm__cli_migrate_repair, &pgdbm__cli_migrate_verify, &pgdbm__cli_migrate_history,  &pgdbm__cli_migrate_check,
-    &pgdbm__cli_migrate_create, &pgdbm__cli_fleet_apply,    &pgdbm__cli_fleet_status,     &pgdbm__cli_fleet_sync,
-    &pgdbm__cli_fleet_create,   &pgdbm__cli_fleet_drop,     &pgdbm__cli_fleet_drift,      &pgdbm__cli_fleet_pause,
-    &pgdbm__cli_fleet_resume,   &pgdbm__cli_fleet_cancel,   &pgdbm__cli_fleet_quarantine, &pgdbm__cli_fleet_release,
-    &pgdbm__cli_dev_start,      &pgdbm__cli_dev_stop,       &pgdbm__cli_dev_url,          &pgdbm__cli_test_sweep,
-    &pgdbm__cli_choose,         &pgdbm__cli_new_standalone, &pgdbm__cli_new_shared_pool,  &pgdbm__cli_new_dual_mode,
+    &pgdbm__cli_migrate_apply,   &pgdbm__cli_migrate_status, &pgdbm__cli_migrate_rollback, &pgdbm__cli_migrate_baseline,
+    &pgdbm__cli_migrate_repair,  &pgdbm__cli_migrate_verify, &pgdbm__cli_migrate_history,  &pgdbm__cli_migrate_check,
+    &pgdbm__cli_migrate_create,  &pgdbm__cli_fleet_apply,    &pgdbm__cli_fleet_status,     &pgdbm__cli_fleet_sync,
+    &pgdbm__cli_fleet_create,    &pgdbm__cli_fleet_drop,     &pgdbm__cli_fleet_drift,      &pgdbm__cli_fleet_pause,
+    &pgdbm__cli_fleet_resume,    &pgdbm__cli_fleet_cancel,   &pgdbm__cli_fleet_quarantine, &pgdbm__cli_fleet_release,
+    &pgdbm__cli_dev_start,       &pgdbm__cli_dev_stop,       &pgdbm__cli_dev_url,          &pgdbm__cli_test_sweep,
+    &pgdbm__cli_choose,          &pgdbm__cli_new_standalone, &pgdbm__cli_new_shared_pool,  &pgdbm__cli_new_dual_mode,
+    &pgdbm__cli_completion_bash, &pgdbm__cli_completion_zsh, &pgdbm__cli_completion_fish,
 };
 const size_t pgdbm__cli_n_commands = sizeof pgdbm__cli_commands / sizeof pgdbm__cli_commands[0];
-
-#define MAX_WORDS 32
 
 static bool same(const char *a, const char *b)
 {
@@ -43,7 +43,7 @@ static bool is_group(const char *word)
 /* Says that there is no such command, and which one was probably meant: a first word when `group` is NULL. */
 static int unknown_command(const char *group, const char *word)
 {
-    const char *candidates[MAX_WORDS] = {NULL};
+    const char *candidates[sizeof pgdbm__cli_commands / sizeof pgdbm__cli_commands[0] + 1] = {NULL};
     size_t n = 0;
     for (size_t i = 0; i < pgdbm__cli_n_commands; i++) {
         const struct pgdbm__cli_command *command = pgdbm__cli_commands[i];
@@ -123,6 +123,13 @@ static int dispatch(int argc, char **argv)
         return help_about(argc - 1, argv + 1);
     if (same(argv[0], "--version")) {
         printf("pgdbm %s\n", pgdbm_version());
+        return CLI_FINE;
+    }
+    /* Two words that nobody types: what the scripts of shells ask for, and what the build asks for. */
+    if (same(argv[0], "__complete"))
+        return pgdbm__cli_complete_names(argc - 1, argv + 1);
+    if (same(argv[0], "__manual")) {
+        pgdbm__cli_print_manual();
         return CLI_FINE;
     }
     if (!is_group(argv[0]))

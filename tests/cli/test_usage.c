@@ -3,15 +3,17 @@
 #include "cli/tool.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 static void help_names_every_command_and_exit_code(void **state)
 {
     struct tool *tool = *state;
-    static const char *const pieces[] = {
-        "migrate apply",   "migrate status", "migrate rollback", "migrate baseline", "migrate repair", "migrate verify",
-        "migrate history", "migrate check",  "migrate create",   "dev start",        "dev stop",       "dev url",
-        "choose",          "new dual-mode",  "DATABASE_URL",     "Exit codes",       "4  the server"};
+    static const char *const pieces[] = {"migrate apply",   "migrate status",  "migrate rollback", "migrate baseline",
+                                         "migrate repair",  "migrate verify",  "migrate history",  "migrate check",
+                                         "migrate create",  "dev start",       "dev stop",         "dev url",
+                                         "choose",          "new dual-mode",   "DATABASE_URL",     "Exit codes",
+                                         "4    the server", "130  interrupted"};
     tool_run(tool, "help");
     assert_code(tool, 0);
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
@@ -19,19 +21,64 @@ static void help_names_every_command_and_exit_code(void **state)
     assert_string_equal(tool->err, "");
 }
 
-static void every_command_has_a_help_of_its_own(void **state)
+/* The command that begins at `text`, of `n` of them; NULL: none does. */
+static const char *named_at(const char *text, char commands[][TOOL_NAME_BYTES], size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes = strlen(commands[i]);
+        if (strncmp(text, commands[i], bytes) == 0 && strchr(" \n)\"", text[bytes]) != NULL)
+            return commands[i];
+    }
+    return NULL;
+}
+
+/* Examples are for copying: they call the command they are of, each call one that is there, with options it has. */
+static void check_example(const char *example, const char *command, char commands[][TOOL_NAME_BYTES], size_t n_commands,
+                          char options[][TOOL_NAME_BYTES], size_t n_options)
+{
+    size_t n_calls = 0;
+    for (const char *call = strstr(example, "pgdbm "); call != NULL; call = strstr(call + 1, "pgdbm ")) {
+        const char *called = named_at(call + strlen("pgdbm "), commands, n_commands);
+        if (called == NULL)
+            fail_msg("%s: its example calls nothing that is there: %s", command, call);
+        n_calls += strcmp(called, command) == 0;
+        const char *end = call + strcspn(call, "|;&)>\n");
+        for (const char *word = strstr(call, " --"); word != NULL && word < end; word = strstr(word + 1, " --")) {
+            bool known = strcmp(called, command) != 0;
+            for (size_t i = 0; i < n_options; i++)
+                known = known || (strlen(options[i]) == strcspn(word + 1, " =\n)\"") &&
+                                  strncmp(word + 1, options[i], strlen(options[i])) == 0);
+            if (!known)
+                fail_msg("%s: its example has an option that it has not:%.40s", command, word);
+        }
+    }
+    if (n_calls == 0)
+        fail_msg("%s: its example does not call it", command);
+}
+
+static void every_command_has_a_help_of_its_own_with_an_example(void **state)
 {
     struct tool *tool = *state;
-    static const char *const commands[] = {"migrate apply",  "migrate status", "migrate rollback", "migrate baseline",
-                                           "migrate repair", "migrate verify", "migrate history",  "migrate check",
-                                           "migrate create", "dev start",      "dev stop",         "dev url",
-                                           "choose",         "new standalone", "new shared-pool",  "new dual-mode"};
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        tool_run(tool, "%s --help", commands[i]);
-        assert_code(tool, 0);
-        assert_contains(tool->out, "Usage");
-        assert_contains(tool->out, commands[i]);
+    static char commands[TOOL_MAX_NAMES][TOOL_NAME_BYTES], options[TOOL_MAX_NAMES][TOOL_NAME_BYTES];
+    size_t n_commands = tool_commands(tool, commands, TOOL_MAX_NAMES);
+    for (size_t i = 0; i < n_commands; i++) {
+        char usage[TOOL_NAME_BYTES + 16];
+        size_t n_options = tool_options(tool, commands[i], options, TOOL_MAX_NAMES);
+        snprintf(usage, sizeof usage, "\nUsage\n  pgdbm %s", commands[i]);
+        assert_contains(tool->out, usage);
+        const char *example = strstr(tool->out, "\nExample\n  ");
+        if (example == NULL || strlen(example) < strlen("\nExample\n  pgdbm"))
+            fail_msg("pgdbm %s --help has no example", commands[i]);
+        check_example(example, commands[i], commands, n_commands, options, n_options);
     }
+}
+
+static void an_unknown_word_in_a_long_list_of_commands_is_answered(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "zzzzzzzzzzzz");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "unknown command: zzzzzzzzzzzz");
 }
 
 static void the_version_is_printed(void **state)
@@ -181,7 +228,8 @@ int main(void)
 #define WITH_TOOL(test) cmocka_unit_test_setup_teardown(test, tool_setup, tool_teardown)
     const struct CMUnitTest tests[] = {
         WITH_TOOL(help_names_every_command_and_exit_code),
-        WITH_TOOL(every_command_has_a_help_of_its_own),
+        WITH_TOOL(every_command_has_a_help_of_its_own_with_an_example),
+        WITH_TOOL(an_unknown_word_in_a_long_list_of_commands_is_answered),
         WITH_TOOL(the_version_is_printed),
         WITH_TOOL(mistyped_words_are_answered_with_what_was_meant),
         WITH_TOOL(wrong_usage_is_two_and_nothing_is_contacted),

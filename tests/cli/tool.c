@@ -134,6 +134,60 @@ void tool_write(struct tool *tool, const char *name, const char *text)
     assert_int_equal(fclose(file), 0);
 }
 
+char *tool_read(const struct tool *tool, const char *name)
+{
+    char path[128];
+    char *text = NULL;
+    size_t length = 0;
+    snprintf(path, sizeof path, "%s/%s", tool->directory, name);
+    FILE *file = fopen(path, "r");
+    FILE *memory = open_memstream(&text, &length);
+    assert_non_null(file);
+    assert_non_null(memory);
+    for (int c = getc(file); c != EOF; c = getc(file))
+        putc(c, memory);
+    fclose(file);
+    assert_int_equal(fclose(memory), 0);
+    return text;
+}
+
+size_t tool_commands(struct tool *tool, char names[][TOOL_NAME_BYTES], size_t max)
+{
+    size_t n = 0;
+    tool_run(tool, "help");
+    assert_code(tool, 0);
+    const char *line = strstr(tool->out, "\nCommands\n");
+    assert_non_null(line);
+    line += strlen("\nCommands\n");
+    while (strncmp(line, "  ", 2) == 0) {
+        const char *end = strstr(line + 2, "  ");
+        assert_non_null(end);
+        assert_true(n < max);
+        snprintf(names[n], TOOL_NAME_BYTES, "%.*s", (int)(end - line - 2), line + 2);
+        n += strncmp(names[n], "help ", 5) != 0;
+        line = strchr(end, '\n');
+        assert_non_null(line);
+        line++;
+    }
+    assert_true(n > 0);
+    return n;
+}
+
+size_t tool_options(struct tool *tool, const char *command, char names[][TOOL_NAME_BYTES], size_t max)
+{
+    size_t n = 0;
+    tool_run(tool, "%s --help", command);
+    assert_code(tool, 0);
+    for (const char *line = strstr(tool->out, "\nOptions\n"); line != NULL; line = strchr(line + 1, '\n')) {
+        if (strncmp(line, "\n  --", 5) != 0)
+            continue;
+        assert_true(n < max);
+        snprintf(names[n++], TOOL_NAME_BYTES, "%.*s", (int)strcspn(line + 3, " \n"), line + 3);
+    }
+    assert_true(n > 0);
+    return n;
+}
+
 void tool_expect(const struct tool *tool, int wanted, const char *file, int line)
 {
     if (tool->code == wanted)

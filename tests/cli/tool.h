@@ -31,6 +31,14 @@ void tool_shell(const struct tool *tool, const char *command);
 /* A file below the working directory; folders are made. */
 void tool_write(struct tool *tool, const char *file, const char *text);
 
+/* The text of a file below the working directory; the caller's. */
+char *tool_read(const struct tool *tool, const char *file);
+
+/* The commands that `pgdbm help` lists, and the options ("--dir") that the help of one of them lists: how many. */
+enum { TOOL_NAME_BYTES = 64, TOOL_MAX_NAMES = 128 };
+size_t tool_commands(struct tool *tool, char names[][TOOL_NAME_BYTES], size_t max);
+size_t tool_options(struct tool *tool, const char *command, char names[][TOOL_NAME_BYTES], size_t max);
+
 /* Fails the test with both outputs unless the program ended with this code. */
 #define assert_code(tool, wanted) tool_expect((tool), (wanted), __FILE__, __LINE__)
 void tool_expect(const struct tool *tool, int wanted, const char *file, int line);

@@ -19,3 +19,7 @@ pc=$(dirname "$(find "$work/prefix" -name pgdbm.pc)")
 PKG_CONFIG_PATH=$pc && export PKG_CONFIG_PATH
 "$compiler" -std=c11 "$consumer/main.c" -o "$work/consumer" $(pkg-config --cflags --libs pgdbm-testkit)
 LD_LIBRARY_PATH=$(dirname "$pc") "$work/consumer"
+
+for page in share/man/man1/pgdbm.1 share/bash-completion/completions/pgdbm share/zsh/site-functions/_pgdbm share/fish/vendor_completions.d/pgdbm.fish; do
+    grep -q pgdbm "$work/prefix/$page" || { echo "$page is not installed"; exit 1; }
+done
