@@ -131,6 +131,7 @@ void bench_async_slow_neighbour(struct bench *bench);
 void bench_async_fair(struct bench *bench);
 void bench_testkit_clone(struct bench *bench);
 void bench_testkit_isolated(struct bench *bench);
+void bench_cli_start(struct bench *bench);
 void bench_migrations_check(struct bench *bench);
 void bench_migrations_start(struct bench *bench);
 void bench_migrations_roll_out(struct bench *bench);

@@ -39,6 +39,7 @@ static const struct {
     {"async-fair", bench_async_fair},
     {"testkit-clone", bench_testkit_clone},
     {"testkit-isolated", bench_testkit_isolated},
+    {"cli-start", bench_cli_start},
     {"migrations-check", bench_migrations_check},
     {"migrations-start", bench_migrations_start},
     {"migrations-roll-out", bench_migrations_roll_out},

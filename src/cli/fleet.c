@@ -193,6 +193,7 @@ static int report_on(const struct pgdbm__cli_command *command, const struct pgdb
     struct conditions conditions = {0};
     pgdbm_fleet_report *report = NULL;
     int code = read_conditions(command, given, &conditions);
+    bool silent = sync && pgdbm__cli_settings.quiet && format_of(command, given) == PGDBM_FLEET_TEXT;
     if (code == CLI_FINE)
         code = pgdbm__cli_fleet_open(command, given, 3, &fleet);
     if (code == CLI_FINE) {
@@ -201,8 +202,10 @@ static int report_on(const struct pgdbm__cli_command *command, const struct pgdb
             status = pgdbm_fleet_status(fleet.fleet, pgdbm__cli_value(command, given, "all") != NULL, &report, &err);
         if (status != PGDBM_OK)
             code = pgdbm__cli_fleet_fail(&fleet, &err);
+        else if (silent || print_report(report, format_of(command, given)))
+            code = judge(&fleet, report, &conditions);
         else
-            code = print_report(report, format_of(command, given)) ? judge(&fleet, report, &conditions) : CLI_FAILED;
+            code = CLI_FAILED;
     }
     pgdbm_fleet_report_free(report);
     pgdbm__cli_fleet_close(&fleet);
@@ -235,7 +238,7 @@ static int order(const struct pgdbm__cli_command *command, const struct pgdbm__c
                                                "schema", pgdbm__cli_json_text(schema), "done", done))
                    ? CLI_FINE
                    : CLI_FAILED;
-    else if (code == CLI_FINE)
+    else if (code == CLI_FINE && !pgdbm__cli_settings.quiet)
         printf("%s %s\n", schema != NULL ? schema : "roll-outs of the module:", done);
     pgdbm__cli_fleet_close(&fleet);
     return code;

@@ -95,9 +95,11 @@ static int tell(const struct pgdbm__cli_command *command, const struct pgdbm__cl
                                                pgdbm__cli_json_text(next->build), pgdbm__cli_json_text(next->test)))
                    ? CLI_FINE
                    : CLI_FAILED;
-    for (size_t i = 0; i < json_array_size(files); i++)
+    bool tells = !pgdbm__cli_settings.quiet;
+    for (size_t i = 0; tells && i < json_array_size(files); i++)
         printf("%s/%s\n", directory, json_string_value(json_array_get(files, i)));
-    printf("\nNext:\n  %s\n  %s\n", next->build, next->test);
+    if (tells)
+        printf("\nNext:\n  %s\n  %s\n", next->build, next->test);
     json_decref(files);
     return CLI_FINE;
 }

@@ -130,6 +130,8 @@ static bool print_tally(const struct pgdbm__cli_fleet *fleet, const pgdbm_roll_o
             json_object_set_new(answer, "error", pgdbm__cli_json_error(err));
         return pgdbm__cli_print_json(answer);
     }
+    if (pgdbm__cli_settings.quiet && err == NULL)
+        return true;
     if (tally->migrated + tally->failed + tally->quarantined == 0 && err == NULL)
         printf("nothing to do: every tenant is current\n");
     else

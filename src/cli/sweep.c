@@ -73,7 +73,11 @@ static int sweep(const struct pgdbm__cli_command *command, const struct pgdbm__c
         pgdbm__cli_say_library_error(&err);
         return pgdbm__cli_exit_code(&err, true);
     }
-    bool printed = json ? pgdbm__cli_print_json(json_report(report, how.dry_run)) : print_report(report, how.dry_run);
+    bool printed = true;
+    if (json)
+        printed = pgdbm__cli_print_json(json_report(report, how.dry_run));
+    else if (how.dry_run || report->n_failed > 0 || !pgdbm__cli_settings.quiet)
+        printed = print_report(report, how.dry_run);
     int code = !printed || report->n_failed > 0       ? CLI_FAILED
                : how.dry_run && report->n_dropped > 0 ? CLI_PENDING
                                                       : CLI_FINE;

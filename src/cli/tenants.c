@@ -55,7 +55,7 @@ static int create(const struct pgdbm__cli_command *command, const struct pgdbm__
                                                (json_int_t)(given->n_arguments - created)))
                    ? CLI_FINE
                    : CLI_FAILED;
-    else if (code == CLI_FINE)
+    else if (code == CLI_FINE && !pgdbm__cli_settings.quiet)
         printf("%zu created, %zu there already\n", created, given->n_arguments - created);
     pgdbm__cli_fleet_close(&fleet);
     return code;
@@ -81,7 +81,7 @@ static int drop(const struct pgdbm__cli_command *command, const struct pgdbm__cl
         code = pgdbm__cli_print_json(json_pack("{s:o}", "dropped", pgdbm__cli_json_text(given->arguments[0])))
                    ? CLI_FINE
                    : CLI_FAILED;
-    else if (code == CLI_FINE)
+    else if (code == CLI_FINE && !pgdbm__cli_settings.quiet)
         printf("%s dropped\n", given->arguments[0]);
     pgdbm__cli_fleet_close(&fleet);
     return code;

@@ -120,6 +120,33 @@ static void status_speaks_three_languages(void **state)
     expect(tool, 2, NULL, "fleet status --format xml " SHOP);
 }
 
+static void quiet_is_silent_about_what_was_changed(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const changes[] = {"sync",
+                                          "apply",
+                                          "pause",
+                                          "resume",
+                                          "cancel",
+                                          "create tenant_q",
+                                          "quarantine tenant_q",
+                                          "release tenant_q",
+                                          "drop tenant_q --yes"};
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        tool_run(tool, "--quiet fleet %s %s", changes[i], SHOP);
+        assert_code(tool, 0);
+        if (tool->out[0] != '\0' || tool->err[0] != '\0')
+            fail_msg("fleet %s: expected nothing, came '%s' and '%s'", changes[i], tool->out, tool->err);
+    }
+    expect_true(tool, "to_regclass('tenant_a.orders') IS NOT NULL AND to_regnamespace('tenant_q') IS NULL");
+    expect(tool, 0, "tenant_b", "--quiet fleet status --all " SHOP);
+    expect(tool, 0, NULL, "--quiet fleet sync --json " SHOP);
+    json_decref(parse(tool));
+    tool_write(tool, "migrations/003_wrong.sql", "SELECT 1/0;\n");
+    expect(tool, 1, "0 migrated", "--quiet fleet apply " SHOP);
+    assert_contains(tool->err, "003_wrong.sql");
+}
+
 static void tenants_come_and_go(void **state)
 {
     struct tool *tool = *state;
@@ -180,6 +207,7 @@ int main(void)
         WITH_TENANTS(a_quarantined_tenant_is_left_alone),
         WITH_TENANTS(orders_are_given_and_taken_back),
         WITH_TENANTS(status_speaks_three_languages),
+        WITH_TENANTS(quiet_is_silent_about_what_was_changed),
         WITH_TENANTS(tenants_come_and_go),
         WITH_TENANTS(drift_is_named),
         WITH_TENANTS(wrong_words_are_two),

@@ -41,6 +41,16 @@ static void each_pattern_is_written_and_told(void **state)
     tool_shell(tool, "test \"$(find . -type f -name '*.sql' | wc -l)\" = 4");
 }
 
+static void quiet_writes_and_says_nothing(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "--quiet new standalone silent");
+    assert_code(tool, 0);
+    assert_string_equal(tool->out, "");
+    assert_string_equal(tool->err, "");
+    tool_shell(tool, "test -s silent/pgdbm.conf");
+}
+
 static void json_lists_the_files_and_the_next_commands(void **state)
 {
     struct tool *tool = *state;
@@ -217,6 +227,7 @@ int main(void)
 #define WITH_TOOL(test) cmocka_unit_test_setup_teardown(test, tool_setup, tool_teardown)
     const struct CMUnitTest tests[] = {
         WITH_TOOL(each_pattern_is_written_and_told),
+        WITH_TOOL(quiet_writes_and_says_nothing),
         WITH_TOOL(json_lists_the_files_and_the_next_commands),
         WITH_TOOL(names_that_cannot_be_are_refused_with_the_way_out),
         WITH_TOOL(what_is_there_already_stays_as_it_is),

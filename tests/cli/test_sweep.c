@@ -44,6 +44,18 @@ static void what_is_left_is_dropped_and_told(void **state)
     assert_contains(tool->out, "0 to drop, 0 failed, 1 kept");
 }
 
+static void quiet_drops_and_says_nothing(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "--quiet test sweep --url '%s'", test_server_url());
+    assert_code(tool, 0);
+    assert_string_equal(tool->out, "");
+    assert_string_equal(tool->err, "");
+    tool_run(tool, "--quiet test sweep --url '%s' --dry-run", test_server_url());
+    assert_code(tool, 0);
+    assert_contains(tool->out, "0 to drop, 0 failed, 1 kept");
+}
+
 static void scripts_get_json(void **state)
 {
     struct tool *tool = *state;
@@ -99,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_left_is_dropped_and_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(quiet_drops_and_says_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(scripts_get_json, setup, teardown),
         cmocka_unit_test_setup_teardown(a_server_that_looks_like_production_needs_yes, setup, teardown),
         cmocka_unit_test_setup_teardown(the_server_is_named_and_answers, setup, teardown),
