@@ -132,6 +132,7 @@ void bench_async_fair(struct bench *bench);
 void bench_testkit_clone(struct bench *bench);
 void bench_testkit_isolated(struct bench *bench);
 void bench_cli_start(struct bench *bench);
+void bench_check_sql(struct bench *bench);
 void bench_migrations_check(struct bench *bench);
 void bench_migrations_start(struct bench *bench);
 void bench_migrations_roll_out(struct bench *bench);

@@ -40,6 +40,7 @@ static const struct {
     {"testkit-clone", bench_testkit_clone},
     {"testkit-isolated", bench_testkit_isolated},
     {"cli-start", bench_cli_start},
+    {"check-sql", bench_check_sql},
     {"migrations-check", bench_migrations_check},
     {"migrations-start", bench_migrations_start},
     {"migrations-roll-out", bench_migrations_roll_out},

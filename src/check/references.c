@@ -191,6 +191,8 @@ void pgdbm__check_references(struct pgdbm__check_text *text, const struct pgdbm_
     const struct pgdbm__check_node *nodes = statement->tree->nodes;
     uint32_t end = nodes[statement->node].end;
     bool has_with = false;
+    if (pgdbm__check_tree_key_is(statement->tree, statement->node, "ImportForeignSchemaStmt"))
+        return; /* its tables are another server's */
     for (uint32_t i = statement->node; i < end && !has_with; i++)
         has_with = nodes[i].tag == TAG_CTENAME;
     for (uint32_t i = statement->node; i < end; i++)

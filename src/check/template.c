@@ -39,7 +39,8 @@ static void write_names(char *at, size_t bytes, const char *schema, size_t schem
     size_t length = 0;
     names[length++] = '"';
     names[length++] = PGDBM__CHECK_MARK;
-    memcpy(names + length, schema, schema_bytes);
+    if (schema_bytes > 0)
+        memcpy(names + length, schema, schema_bytes);
     length += schema_bytes;
     names[length++] = '"';
     if (table_bytes > 0) {

@@ -53,6 +53,7 @@ static void what_is_no_table_of_the_module_needs_no_template(void **state)
     expect_sql("INSERT INTO {{tables.a}} (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET id = excluded.id", NULL);
     expect_sql("UPDATE {{tables.a}} a SET b = f.b FROM {{tables.f}} f WHERE f.id = a.id RETURNING a.*", NULL);
     expect_sql("SELECT * FROM spatial_ref_sys, cron.job", NULL);
+    expect_sql("IMPORT FOREIGN SCHEMA x LIMIT TO (t) FROM SERVER s INTO {{schema}}", NULL);
     expect_sql("CREATE TYPE status AS ENUM ('a'); CREATE TYPE pair AS (a int, b int)", NULL);
     expect_sql("SELECT EXTRACT(epoch FROM u.made) FROM {{tables.users}} u WHERE u.a IS DISTINCT FROM u.b", NULL);
     expect_sql("LISTEN users; NOTIFY users; DECLARE c CURSOR FOR SELECT 1; FETCH c; PREPARE p AS SELECT 1", NULL);
