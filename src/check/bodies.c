@@ -98,6 +98,20 @@ static void check_reference(struct scan *scan)
     pgdbm__check_refer(scan->text, schema, table, last[3].offset);
 }
 
+/* last: table, TABLE, TEMP or TEMPORARY; IF NOT EXISTS may stand before the table. */
+static void check_temporary(struct scan *scan)
+{
+    char table[PGDBM__CHECK_NAME_BYTES];
+    const struct token *before = &scan->last[1];
+    if (is(before, "exists") && is(before + 1, "not") && is(before + 2, "if"))
+        before += 3;
+    if (!is(before, "table") || !(is(before + 1, "temp") || is(before + 1, "temporary")) || !is_name(&scan->last[0]) ||
+        is(&scan->last[0], "if"))
+        return;
+    fold(&scan->last[0], table);
+    pgdbm__check_names_know(scan->text, KNOWN_TEMPORARY, table);
+}
+
 /* last: search_path, SET or LOCAL, ... */
 static void check_path(struct scan *scan)
 {
@@ -120,6 +134,7 @@ static void take(struct scan *scan, const char *text, size_t offset, size_t byte
     scan->last[0] = (struct token){text, offset, bytes};
     check_reference(scan);
     check_path(scan);
+    check_temporary(scan);
     if (is(&scan->last[0], "(") && ++scan->depth < DEPTH)
         scan->selects[scan->depth] = false;
     else if (is(&scan->last[0], ")") && scan->depth > 0)

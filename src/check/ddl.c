@@ -49,7 +49,7 @@ static void know_created(struct pgdbm__check_text *text, const struct pgdbm__che
     else if (key_is(statement, "SelectStmt"))
         range = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, statement->node, "intoClause"), "rel");
     if (range != 0)
-        pgdbm__check_know(text, KNOWN_CREATED, table_of(tree, range, name), statement->begin);
+        pgdbm__check_know(text, KNOWN_CREATED, table_of(tree, range, name));
 }
 
 /* A statement that waits for a lock others feel. */
@@ -87,7 +87,7 @@ static void add_constraint(const struct pgdbm__check_alter *alter, uint32_t cons
                                 "this %s reads all of %s under a lock: add it NOT VALID",
                                 check ? "CHECK" : "foreign key", alter->table);
         else
-            pgdbm__check_know(alter->text, KNOWN_NOT_VALID, join(joined, alter->table, name), offset);
+            pgdbm__check_know(alter->text, KNOWN_NOT_VALID, join(joined, alter->table, name));
     } else if (exclusion || (unique && pgdbm__check_tree_child(tree, constraint, "indexname") == 0))
         pgdbm__check_report(alter->text, &pgdbm__check_rule_constraint_builds_index, offset,
                             "this constraint builds its index while %s is locked", alter->table);
@@ -102,22 +102,28 @@ static void validate_constraint(const struct pgdbm__check_alter *alter, uint32_t
     if (!apart && pgdbm__check_knows(alter->text, KNOWN_NOT_VALID, join(joined, alter->table, name)))
         pgdbm__check_report(alter->text, &pgdbm__check_rule_validate_with_add, alter->statement->begin,
                             "%s is validated in the transaction that adds it to %s", name, alter->table);
-    pgdbm__check_know(alter->text, KNOWN_VALIDATED, alter->table, alter->statement->begin);
+    pgdbm__check_know(alter->text, KNOWN_VALIDATED, alter->table);
 }
 
-static void drop_column(const struct pgdbm__check_alter *alter, uint32_t command)
+/* Where a subcommand has this name. */
+static size_t locate(struct pgdbm__check_alter *alter, const char *name)
+{
+    alter->from = pgdbm__check_find_word(alter->text, alter->from, alter->statement->end, name);
+    return alter->from;
+}
+
+static void drop_column(struct pgdbm__check_alter *alter, uint32_t command)
 {
     char name[PGDBM__CHECK_NAME_BYTES];
     if (alter->statement->down)
         return;
     const struct pgdbm__check_tree *tree = alter->statement->tree;
     pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, command, "name"), name, sizeof name);
-    pgdbm__check_report(alter->text, &pgdbm__check_rule_drop_column,
-                        pgdbm__check_find_word(alter->text, alter->statement->begin, alter->statement->end, name),
-                        "%s of %s is dropped", name, alter->table);
+    pgdbm__check_report(alter->text, &pgdbm__check_rule_drop_column, locate(alter, name), "%s of %s is dropped", name,
+                        alter->table);
 }
 
-static void set_not_null(const struct pgdbm__check_alter *alter, uint32_t command)
+static void set_not_null(struct pgdbm__check_alter *alter, uint32_t command)
 {
     char name[PGDBM__CHECK_NAME_BYTES];
     /* A validated CHECK (column IS NOT NULL) makes the scan needless; which constraint it was is not looked at. */
@@ -125,13 +131,12 @@ static void set_not_null(const struct pgdbm__check_alter *alter, uint32_t comman
         return;
     const struct pgdbm__check_tree *tree = alter->statement->tree;
     pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, command, "name"), name, sizeof name);
-    pgdbm__check_report(alter->text, &pgdbm__check_rule_set_not_null,
-                        pgdbm__check_find_word(alter->text, alter->statement->begin, alter->statement->end, name),
+    pgdbm__check_report(alter->text, &pgdbm__check_rule_set_not_null, locate(alter, name),
                         "SET NOT NULL of %s reads all of %s while it is locked", name, alter->table);
 }
 
 /* One subcommand of ALTER TABLE. Returns whether others feel its lock. */
-static bool alter_table(const struct pgdbm__check_alter *alter, uint32_t command)
+static bool alter_table(struct pgdbm__check_alter *alter, uint32_t command)
 {
     static const char *const rewriting[] = {"AT_SetLogged", "AT_SetUnLogged", "AT_SetTableSpace", "AT_SetAccessMethod"};
     static const char *const mild[] = {"AT_ValidateConstraint", "AT_SetStatistics", "AT_SetRelOptions",
@@ -165,7 +170,7 @@ static void check_alter_table(struct pgdbm__check_text *text, const struct pgdbm
 {
     const struct pgdbm__check_tree *tree = statement->tree;
     char table[PGDBM__CHECK_NAME_BYTES];
-    struct pgdbm__check_alter alter = {text, statement, table};
+    struct pgdbm__check_alter alter = {text, statement, table, statement->begin};
     table_of(tree, pgdbm__check_tree_child(tree, statement->node, "relation"), table);
     if (!text_is(tree, statement->node, "objtype", "OBJECT_TABLE") || !in_use(text, table))
         return;
@@ -175,7 +180,7 @@ static void check_alter_table(struct pgdbm__check_text *text, const struct pgdbm
         locks |= alter_table(&alter, pgdbm__check_tree_child(tree, item, "AlterTableCmd"));
     if (locks) {
         takes_lock(text, statement, table);
-        pgdbm__check_know(text, KNOWN_LOCKED, table, statement->begin);
+        pgdbm__check_know(text, KNOWN_LOCKED, table);
     }
 }
 
@@ -248,7 +253,7 @@ static void check_rename(struct pgdbm__check_text *text, const struct pgdbm__che
     pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, node, schema || column ? "subname" : "newname"), name,
                              sizeof name);
     if (whole && !in_use(text, table)) {
-        pgdbm__check_know(text, KNOWN_CREATED, name, statement->begin);
+        pgdbm__check_know(text, KNOWN_CREATED, name);
         return;
     }
     if (!(column && in_use(text, table)) && !whole && !schema)
@@ -308,6 +313,54 @@ static void check_update(struct pgdbm__check_text *text, const struct pgdbm__che
                         "every row of %s is changed while this transaction holds the lock of ALTER TABLE", table);
 }
 
+/* The name of a type: the last of a list. */
+static const char *type_of(const struct pgdbm__check_tree *tree, uint32_t list, char name[PGDBM__CHECK_NAME_BYTES])
+{
+    uint32_t last = 0;
+    for (uint32_t item = pgdbm__check_tree_first(tree, list); item != 0; item = pgdbm__check_tree_next(tree, item))
+        last = item;
+    uint32_t string = pgdbm__check_tree_child(tree, last, "String");
+    return pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, string, "sval"), name, PGDBM__CHECK_NAME_BYTES);
+}
+
+/* CREATE TYPE ... AS ENUM and ALTER TYPE ... ADD VALUE. */
+static void check_enum(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    char name[PGDBM__CHECK_NAME_BYTES];
+    bool create = key_is(statement, "CreateEnumStmt");
+    type_of(tree, pgdbm__check_tree_child(tree, statement->node, "typeName"), name);
+    if (create)
+        pgdbm__check_know(text, KNOWN_TYPE, name);
+    else if (!pgdbm__check_knows(text, KNOWN_TYPE, name) && (!text->no_transaction || statement->down) &&
+             pgdbm__check_tree_child(tree, statement->node, "oldVal") == 0) {
+        uint32_t value = pgdbm__check_tree_child(tree, statement->node, "newVal");
+        pgdbm__check_know(text, KNOWN_ENUM_VALUE, pgdbm__check_tree_string(tree, value, name, sizeof name));
+        text->has_enum_values = true;
+    }
+}
+
+/* A value that this transaction has added to a type. */
+static void check_enum_use(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    static const char *const kinds[] = {"InsertStmt", "UpdateStmt", "DeleteStmt", "SelectStmt", "AlterTableStmt"};
+    const struct pgdbm__check_tree *tree = statement->tree;
+    char value[PGDBM__CHECK_NAME_BYTES];
+    bool uses = false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        uses = uses || key_is(statement, kinds[i]);
+    for (uint32_t i = statement->node; uses && i < tree->nodes[statement->node].end; i++) {
+        if (tree->nodes[i].tag != TAG_CONSTANT)
+            continue;
+        pgdbm__check_tree_constant(tree, i, value, sizeof value);
+        if (pgdbm__check_knows(text, KNOWN_ENUM_VALUE, value)) {
+            pgdbm__check_report(text, &pgdbm__check_rule_new_enum_value, statement->begin,
+                                "'%s' was added to its type by this transaction, which cannot use it yet", value);
+            return;
+        }
+    }
+}
+
 void pgdbm__check_ddl(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
 {
     static const struct {
@@ -317,8 +370,11 @@ void pgdbm__check_ddl(struct pgdbm__check_text *text, const struct pgdbm__check_
                  {"ReindexStmt", check_reindex},        {"DropStmt", check_drop},
                  {"RenameStmt", check_rename},          {"TruncateStmt", check_truncate},
                  {"VacuumStmt", check_rewrite},         {"ClusterStmt", check_rewrite},
-                 {"UpdateStmt", check_update},          {"DeleteStmt", check_update}};
+                 {"UpdateStmt", check_update},          {"DeleteStmt", check_update},
+                 {"CreateEnumStmt", check_enum},        {"AlterEnumStmt", check_enum}};
     know_created(text, statement);
+    if (text->has_enum_values)
+        check_enum_use(text, statement);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (key_is(statement, kinds[i].key)) {
             kinds[i].check(text, statement);

@@ -10,6 +10,7 @@ struct pgdbm__check_alter {
     struct pgdbm__check_text *text;
     const struct pgdbm__check_statement *statement;
     const char *table;
+    size_t from; /* where the names of the subcommands that come have not been met yet */
 };
 
 /* columns.c: ADD COLUMN; `column` is the ColumnDef. */

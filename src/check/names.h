@@ -13,7 +13,10 @@ enum pgdbm__check_kind {
     KNOWN_CREATED,          /* made earlier in the same file: nobody else uses it yet */
     KNOWN_NOT_VALID,        /* table.constraint, added NOT VALID in the same file */
     KNOWN_VALIDATED,        /* a table with a constraint that the same file validated */
-    KNOWN_LOCKED            /* a table that the same file has altered */
+    KNOWN_LOCKED,           /* a table that the same file has altered */
+    KNOWN_ENUM_VALUE,       /* a value that the same file has added to a type in use */
+    KNOWN_TYPE,             /* a type that the same file has made */
+    KNOWN_WITH              /* a name that WITH gives, of one statement */
 };
 
 struct pgdbm__check_name {

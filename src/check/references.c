@@ -24,6 +24,7 @@ static bool is_common_schema(const char *schema)
                                         "ag_catalog",
                                         "repack",
                                         "squeeze",
+                                        "pgdbm",
                                         "hypopg"};
     if (schema[0] == PGDBM__CHECK_MARK || strncmp(schema, "pg_", 3) == 0 || strncmp(schema, "_timescaledb_", 13) == 0)
         return true;
@@ -55,17 +56,6 @@ void pgdbm__check_refer(struct pgdbm__check_text *text, const char *schema, cons
         pgdbm__check_names_bare(text, table, offset);
 }
 
-/* Whether a statement has a WITH that gives this name. Where in the statement it holds is not looked at. */
-static bool is_with_name(const struct pgdbm__check_statement *statement, uint32_t name)
-{
-    const struct pgdbm__check_node *nodes = statement->tree->nodes;
-    for (uint32_t i = statement->node; i < nodes[statement->node].end; i++)
-        if (nodes[i].tag == TAG_CTENAME && nodes[i].text_bytes == nodes[name].text_bytes &&
-            memcmp(nodes[i].text, nodes[name].text, nodes[name].text_bytes) == 0)
-            return true;
-    return false;
-}
-
 /* Whether a RangeVar names no relation: FOR UPDATE OF alias. */
 static bool is_alias(const struct pgdbm__check_tree *tree, uint32_t range)
 {
@@ -73,8 +63,9 @@ static bool is_alias(const struct pgdbm__check_tree *tree, uint32_t range)
     return pgdbm__check_tree_key_is(tree, list, "lockedRels");
 }
 
+/* `with`: the names that WITH gives in the statement. Where in it each holds is not looked at. */
 static void refer_range(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement, uint32_t name,
-                        bool has_with)
+                        const struct pgdbm__check_set *with)
 {
     const struct pgdbm__check_tree *tree = statement->tree;
     uint32_t range = tree->nodes[name].parent;
@@ -90,14 +81,15 @@ static void refer_range(struct pgdbm__check_text *text, const struct pgdbm__chec
         return;
     }
     if (schema_node == 0 &&
-        (pgdbm__check_tree_key_is(tree, range, "typevar") || (has_with && is_with_name(statement, name))))
+        (pgdbm__check_tree_key_is(tree, range, "typevar") || pgdbm__check_set_find(with, KNOWN_WITH, table) != NULL))
         return;
     pgdbm__check_refer(text, schema, table, offset);
 }
 
-/* A name that is a list of strings. `tail`: how many of the last ones are of something inside the table. */
+/* A name that is a list of strings. `tail`: how many of the last ones are of something inside the table.
+ * `from`: where to look for it; what comes next stands behind it. */
 static void refer_list(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement, uint32_t list,
-                       unsigned tail)
+                       unsigned tail, size_t *from)
 {
     const struct pgdbm__check_tree *tree = statement->tree;
     char parts[4][PGDBM__CHECK_NAME_BYTES];
@@ -113,8 +105,8 @@ static void refer_list(struct pgdbm__check_text *text, const struct pgdbm__check
     n -= tail;
     const char *table = parts[n - 1];
     const char *schema = n >= 2 ? parts[n - 2] : "";
-    size_t offset = pgdbm__check_find_word(text, statement->begin, statement->end, schema[0] != '\0' ? schema : table);
-    pgdbm__check_refer(text, schema, table, offset);
+    *from = pgdbm__check_find_word(text, *from, statement->end, schema[0] != '\0' ? schema : table);
+    pgdbm__check_refer(text, schema, table, *from);
 }
 
 /* How many last parts of an object's name are no table's; -1: it has no table. */
@@ -168,16 +160,17 @@ static void refer_named(struct pgdbm__check_text *text, const struct pgdbm__chec
 {
     const struct pgdbm__check_tree *tree = statement->tree;
     uint32_t node = statement->node;
+    size_t from = statement->begin;
     if (pgdbm__check_tree_key_is(tree, node, "DropStmt")) {
         int tail = tail_of(tree, pgdbm__check_tree_child(tree, node, "removeType"));
         uint32_t objects = pgdbm__check_tree_child(tree, node, "objects");
         for (uint32_t item = pgdbm__check_tree_first(tree, objects); tail >= 0 && item != 0;
              item = pgdbm__check_tree_next(tree, item))
-            refer_list(text, statement, item, (unsigned)tail);
+            refer_list(text, statement, item, (unsigned)tail, &from);
     } else if (pgdbm__check_tree_key_is(tree, node, "CommentStmt")) {
         int tail = tail_of(tree, pgdbm__check_tree_child(tree, node, "objtype"));
         if (tail >= 0)
-            refer_list(text, statement, pgdbm__check_tree_child(tree, node, "object"), (unsigned)tail);
+            refer_list(text, statement, pgdbm__check_tree_child(tree, node, "object"), (unsigned)tail, &from);
     } else if (pgdbm__check_tree_key_is(tree, node, "AlterObjectSchemaStmt"))
         refuse_schema(text, statement, pgdbm__check_tree_child(tree, node, "newschema"));
     else if (pgdbm__check_tree_key_is(tree, node, "CreateSchemaStmt") && text->sql->migration)
@@ -190,13 +183,18 @@ void pgdbm__check_references(struct pgdbm__check_text *text, const struct pgdbm_
 {
     const struct pgdbm__check_node *nodes = statement->tree->nodes;
     uint32_t end = nodes[statement->node].end;
-    bool has_with = false;
+    struct pgdbm__check_set with = {0};
+    char name[PGDBM__CHECK_NAME_BYTES];
     if (pgdbm__check_tree_key_is(statement->tree, statement->node, "ImportForeignSchemaStmt"))
         return; /* its tables are another server's */
-    for (uint32_t i = statement->node; i < end && !has_with; i++)
-        has_with = nodes[i].tag == TAG_CTENAME;
+    for (uint32_t i = statement->node; i < end; i++)
+        if (nodes[i].tag == TAG_CTENAME &&
+            !pgdbm__check_set_add(&with, KNOWN_WITH, pgdbm__check_tree_string(statement->tree, i, name, sizeof name),
+                                  NULL, (struct pgdbm__check_place){0}))
+            text->no_memory = true;
     for (uint32_t i = statement->node; i < end; i++)
         if (nodes[i].tag == TAG_RELNAME)
-            refer_range(text, statement, i, has_with);
+            refer_range(text, statement, i, &with);
     refer_named(text, statement);
+    pgdbm__check_set_free(&with);
 }

@@ -35,6 +35,9 @@ RULE(transaction_control, "transaction-control", CHECK_ERROR, "a migration that 
 RULE(outside_transaction, "outside-transaction", CHECK_ERROR, "a statement that cannot run in a transaction",
      "The file is one transaction, so the server would refuse the statement. pgdbm refuses the file.",
      "Put it into a file of its own whose first line is `-- pgdbm:no-transaction`.");
+RULE(new_enum_value, "new-enum-value", CHECK_ERROR, "a value of an enum used in the transaction that adds it",
+     "PostgreSQL refuses it (55P04) until the transaction that ran ALTER TYPE ... ADD VALUE has committed.",
+     "Use the value in the next file.");
 RULE(lock_timeout_off, "lock-timeout-off", CHECK_ERROR, "a lock waited for without a limit",
      "While DDL waits for its lock behind a long transaction, everybody who comes later waits behind it.",
      "Leave lock_timeout as pgdbm sets it (2 s, then the file is tried again), or give it a limit.");

@@ -35,8 +35,17 @@ bool pgdbm__check_has_parser(void)
     return true;
 }
 
-/* The way from one place to a later one. */
-static void advance(const struct pgdbm__check_sql *sql, struct pgdbm__check_cursor *cursor, size_t to)
+/* Before the first byte. */
+static struct pgdbm__check_cursor cursor_begin(const struct pgdbm__check_sql *sql)
+{
+    struct pgdbm__check_cursor cursor = {.place = {1, 1}};
+    if (sql->n_pieces > 0)
+        cursor.place = sql->pieces[0].place;
+    return cursor;
+}
+
+/* The way from one place of a piece to a later one. */
+static void advance_inside(const struct pgdbm__check_sql *sql, struct pgdbm__check_cursor *cursor, size_t to)
 {
     const char *at = sql->text + cursor->offset;
     const char *end = sql->text + to;
@@ -50,24 +59,30 @@ static void advance(const struct pgdbm__check_sql *sql, struct pgdbm__check_curs
     cursor->offset = to;
 }
 
-struct pgdbm__check_place pgdbm__check_place_of(struct pgdbm__check_text *text, size_t offset)
+static void advance(const struct pgdbm__check_sql *sql, struct pgdbm__check_cursor *cursor, size_t to)
 {
-    const struct pgdbm__check_sql *sql = text->sql;
-    struct pgdbm__check_cursor *cursor = &text->cursor;
-    if (offset > sql->bytes)
-        offset = sql->bytes;
-    if (offset < cursor->offset || cursor->place.line == 0) {
-        *cursor = (struct pgdbm__check_cursor){.place = {1, 1}};
-        if (sql->n_pieces > 0)
-            cursor->place = sql->pieces[0].place;
-    }
-    while (cursor->piece + 1 < sql->n_pieces && sql->pieces[cursor->piece + 1].offset <= offset) {
+    while (cursor->piece + 1 < sql->n_pieces && sql->pieces[cursor->piece + 1].offset <= to) {
         cursor->piece++;
         cursor->offset = sql->pieces[cursor->piece].offset;
         cursor->place = sql->pieces[cursor->piece].place;
     }
-    advance(sql, cursor, offset);
-    return cursor->place;
+    advance_inside(sql, cursor, to);
+}
+
+struct pgdbm__check_place pgdbm__check_place_of(struct pgdbm__check_text *text, size_t offset)
+{
+    const struct pgdbm__check_sql *sql = text->sql;
+    if (offset > sql->bytes)
+        offset = sql->bytes;
+    /* Within a statement the tree goes to and fro; the way begins anew at the statement, not at the text. */
+    if (offset < text->cursor.offset) {
+        bool before = offset < text->statement;
+        if (!before && text->statement > text->anchor.offset)
+            advance(sql, &text->anchor, text->statement);
+        text->cursor = before || offset < text->anchor.offset ? cursor_begin(sql) : text->anchor;
+    }
+    advance(sql, &text->cursor, offset);
+    return text->cursor.place;
 }
 
 void pgdbm__check_report(struct pgdbm__check_text *text, const struct pgdbm__check_rule *rule, size_t offset,
@@ -81,9 +96,9 @@ void pgdbm__check_report(struct pgdbm__check_text *text, const struct pgdbm__che
     pgdbm__check_add(text->run, rule, text->sql->file, pgdbm__check_place_of(text, offset), "%s", message);
 }
 
-void pgdbm__check_know(struct pgdbm__check_text *text, enum pgdbm__check_kind kind, const char *name, size_t offset)
+void pgdbm__check_know(struct pgdbm__check_text *text, enum pgdbm__check_kind kind, const char *name)
 {
-    if (!pgdbm__check_set_add(&text->known, kind, name, NULL, pgdbm__check_place_of(text, offset)))
+    if (!pgdbm__check_set_add(&text->known, kind, name, NULL, (struct pgdbm__check_place){0}))
         text->no_memory = true;
 }
 
@@ -97,21 +112,26 @@ static bool is_word_byte(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (c & 0x80) != 0;
 }
 
-size_t pgdbm__check_find_word(const struct pgdbm__check_text *text, size_t begin, size_t end, const char *word)
+/* Where a word stands between two offsets; `end` when it does not. */
+static size_t search_word(const struct pgdbm__check_text *text, size_t begin, size_t end, const char *word)
 {
     size_t length = strlen(word);
     for (size_t at = begin; length > 0 && at + length <= end; at++)
         if ((at == 0 || !is_word_byte(text->text[at - 1])) && !is_word_byte(text->text[at + length]) &&
             strncasecmp(text->text + at, word, length) == 0)
             return at;
-    return begin;
+    return end;
 }
 
-/* Whether a word stands between two offsets. */
+size_t pgdbm__check_find_word(const struct pgdbm__check_text *text, size_t begin, size_t end, const char *word)
+{
+    size_t found = search_word(text, begin, end, word);
+    return found < end ? found : begin;
+}
+
 static bool has_word(const struct pgdbm__check_text *text, size_t begin, size_t end, const char *word)
 {
-    size_t found = pgdbm__check_find_word(text, begin, end, word);
-    return found > begin || strncasecmp(text->text + begin, word, strlen(word)) == 0;
+    return search_word(text, begin, end, word) < end;
 }
 
 static void visit(struct reader *reader, const struct pgdbm__check_tree *tree, uint32_t item, size_t base, size_t end,
@@ -127,6 +147,8 @@ static void visit(struct reader *reader, const struct pgdbm__check_tree *tree, u
     statement.end = bytes > 0 && bytes < end - begin ? begin + bytes : end;
     statement.begin = pgdbm__check_skip_blank(text->text, begin, statement.end);
     statement.down = text->sql->migration && statement.begin >= text->down;
+    if (body == 0)
+        text->statement = statement.begin;
     if (statement.down && !text->is_down)
         pgdbm__check_enter_down(text);
     pgdbm__check_references(text, &statement);
@@ -189,6 +211,19 @@ static void read_piece(struct reader *reader, size_t begin, size_t end, unsigned
         report_syntax(text, begin, end, message, offset);
 }
 
+/* Whether a function has a body between BEGIN ATOMIC and END. */
+static bool has_atomic_body(const struct pgdbm__check_text *text, size_t begin, size_t end)
+{
+    for (size_t at = begin; (at = search_word(text, at, end, "atomic")) < end; at++) {
+        size_t before = at;
+        while (before > begin && (text->text[before - 1] == ' ' || text->text[before - 1] == '\n'))
+            before--;
+        if (before < at && before - begin >= 5 && strncasecmp(text->text + before - 5, "begin", 5) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Cuts what cannot be parsed as a whole into statements, and reads each. `message` and `offset` say why. */
 static void read_apart(struct reader *reader, size_t begin, size_t end, unsigned body, bool quiet, const char *message,
                        size_t offset)
@@ -199,7 +234,7 @@ static void read_apart(struct reader *reader, size_t begin, size_t end, unsigned
     PgQuerySplitResult cut = pg_query_split_with_scanner(text->text + begin);
     text->text[end] = kept;
     /* The cutter takes the semicolons in such a body for ends. */
-    bool atomic = has_word(text, begin, end, "atomic");
+    bool atomic = has_atomic_body(text, begin, end);
     if ((cut.error != NULL || atomic) && !quiet)
         report_syntax(text, begin, end, message, offset);
     if (cut.error == NULL) {
@@ -265,17 +300,16 @@ static void read_batches(struct reader *reader)
     PgQuerySplitResult cut = pg_query_split_with_scanner(text->text);
     size_t begin = 0;
     /* A quote that nothing closes, or a body whose semicolons are no ends. */
-    bool whole = cut.error != NULL || has_word(text, 0, text->bytes, "atomic");
+    bool whole = cut.error != NULL || has_atomic_body(text, 0, text->bytes);
     for (int i = 0; !whole && i < cut.n_stmts; i++) {
         size_t end = (size_t)cut.stmts[i]->stmt_location + (size_t)cut.stmts[i]->stmt_len;
         size_t next = i + 1 < cut.n_stmts ? (size_t)cut.stmts[i + 1]->stmt_len : 0;
-        if (end > text->bytes || (i + 1 < cut.n_stmts && end - begin + next < BATCH))
-            continue;
+        if (end > text->bytes || i + 1 == cut.n_stmts || end - begin + next < BATCH)
+            continue; /* the last one is what is left, with what the cutter took for no statement */
         pgdbm__check_read_part(text, begin, end, 0, false);
         begin = end + (end < text->bytes && text->text[end] == ';');
     }
-    if (whole)
-        pgdbm__check_read_part(text, 0, text->bytes, 0, false);
+    pgdbm__check_read_part(text, begin, text->bytes, 0, false);
     pg_query_free_split_result(cut);
 }
 
@@ -367,6 +401,7 @@ bool pgdbm__check_read_sql(struct pgdbm__check_run *run, const struct pgdbm__che
         goto done;
     if (sql->names == NULL)
         reader.text.names = own;
+    reader.text.cursor = reader.text.anchor = cursor_begin(sql);
     if (reader.text.names == NULL || !prepare(&reader.text))
         goto done;
     if (reader.text.bytes > SHORT_TEXT)

@@ -26,7 +26,9 @@ struct pgdbm__check_text {
     struct pgdbm__check_names *names;
     char *text; /* expanded, with NUL bytes behind it */
     size_t bytes;
-    struct pgdbm__check_cursor cursor;
+    struct pgdbm__check_cursor cursor; /* where the last place was asked for */
+    struct pgdbm__check_cursor anchor; /* at a statement, or before it */
+    size_t statement;                  /* where the one at hand begins */
 
     /* A migration: what its comments say. */
     bool no_transaction;
@@ -35,6 +37,7 @@ struct pgdbm__check_text {
 
     /* What the statements before have done. */
     struct pgdbm__check_set known;
+    bool has_enum_values; /* some KNOWN_ENUM_VALUE */
     bool lock_timeout_off;
     bool lock_timeout_told;
     bool no_memory;
@@ -55,7 +58,7 @@ struct pgdbm__check_statement {
 struct pgdbm__check_place pgdbm__check_place_of(struct pgdbm__check_text *text, size_t offset);
 void pgdbm__check_report(struct pgdbm__check_text *text, const struct pgdbm__check_rule *rule, size_t offset,
                          const char *format, ...) __attribute__((format(printf, 4, 5)));
-void pgdbm__check_know(struct pgdbm__check_text *text, enum pgdbm__check_kind kind, const char *name, size_t offset);
+void pgdbm__check_know(struct pgdbm__check_text *text, enum pgdbm__check_kind kind, const char *name);
 bool pgdbm__check_knows(const struct pgdbm__check_text *text, enum pgdbm__check_kind kind, const char *name);
 /* Reads a part of the text that stands for itself. Quiet: what cannot be parsed is passed over. */
 void pgdbm__check_read_part(struct pgdbm__check_text *text, size_t begin, size_t end, unsigned body, bool quiet);

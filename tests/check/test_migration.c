@@ -188,6 +188,18 @@ static void a_way_back_drops_and_renames(void **state)
                      "1:32 set-not-null", "1:59 bare-table", NULL);
 }
 
+static void a_new_value_of_an_enum_is_used_in_the_next_file(void **state)
+{
+    (void)state;
+    expect_migration(UP,
+                     "ALTER TYPE {{schema}}.e ADD VALUE 'x' AFTER 'y';\n"
+                     "UPDATE {{tables.a}} SET b = 'x' WHERE c; UPDATE {{tables.a}} SET b = 'y' WHERE c",
+                     "2:1 new-enum-value", NULL);
+    expect_migration(UP, "CREATE TYPE {{schema}}.e AS ENUM (); ALTER TYPE {{schema}}.e ADD VALUE 'x'; SELECT 'x'",
+                     NULL);
+    expect_migration(UP, "-- pgdbm:no-transaction\nALTER TYPE {{schema}}.e ADD VALUE 'x'; SELECT 'x'", NULL);
+}
+
 static void a_lock_is_waited_for_with_a_limit(void **state)
 {
     (void)state;
@@ -224,6 +236,7 @@ int main(void)
         cmocka_unit_test(rewrites_and_long_locks_are_found),
         cmocka_unit_test(drops_and_renames_are_found),
         cmocka_unit_test(a_way_back_drops_and_renames),
+        cmocka_unit_test(a_new_value_of_an_enum_is_used_in_the_next_file),
         cmocka_unit_test(a_lock_is_waited_for_with_a_limit),
         cmocka_unit_test(a_migration_makes_no_schema_of_its_own),
     };

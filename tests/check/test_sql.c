@@ -66,6 +66,7 @@ static void a_temporary_table_needs_no_template(void **state)
     expect_sql("CREATE TEMPORARY TABLE scratch AS SELECT 1; SELECT * FROM scratch", NULL);
     expect_sql("SELECT 1 AS a INTO TEMP scratch; TABLE scratch", NULL);
     expect_sql("SELECT * FROM pg_temp.scratch", NULL);
+    expect_sql("DO $$ BEGIN CREATE TEMP TABLE IF NOT EXISTS scratch (a int); END $$; SELECT * FROM Scratch", NULL);
 }
 
 static void a_schema_of_an_extension_is_fine(void **state)
@@ -227,6 +228,34 @@ static void repeat(char *out, size_t bytes, const char *head, const char *part, 
     strcpy(out + at, tail);
 }
 
+/* A statement of a hundred thousand parts is read in a moment, not in the square of it. */
+static void length_does_no_harm(void **state)
+{
+    (void)state;
+    static const char *const parts[][2] = {
+        {"WITH w AS (SELECT 1) SELECT * FROM w", ", w, t"},
+        {"DROP TABLE t", ", t"},
+        {"ALTER TABLE {{tables.a}} DROP b", ", DROP b"},
+        {"ALTER TABLE {{tables.a}} ADD CHECK (b > 0)", ", ALTER b SET NOT NULL"},
+        {"SELECT 1", ";\nWITH a AS (SELECT 1 FROM t) SELECT 1 FROM t"},
+        {"SELECT 1", ";SELEKT"},
+        {"SELECT 1", ";CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM t'"},
+        {"SELECT 1", ";DO $$ BEGIN INSERT INTO a.t VALUES (1); END $$"},
+        {"SELECT 1", ";CREATE TABLE {{tables.a}} (); DROP TABLE {{tables.b}}"},
+    };
+    size_t bytes = 1000000;
+    char *text = malloc(bytes);
+    assert_non_null(text);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        struct pgdbm__check_run *run = findings_begin();
+        repeat(text, bytes, parts[i][0], parts[i][1], ";");
+        struct pgdbm__check_sql sql = {.file = UP, .text = text, .bytes = strlen(text), .migration = true};
+        assert_true(pgdbm__check_read_sql(run, &sql));
+        free(findings_end(run));
+    }
+    free(text);
+}
+
 static void depth_does_no_harm(void **state)
 {
     (void)state;
@@ -256,7 +285,7 @@ static void a_long_text_has_its_findings_in_place(void **state)
     assert_non_null(out);
     for (size_t i = 0; i < lines; i++)
         fprintf(out, "INSERT INTO {{tables.a}} VALUES (%zu);\n", i);
-    fputs("SELECT 1 FROM b;\nSELEKT;\nSELECT 1 FROM c\n", out);
+    fputs("SELECT 1 FROM b;\nSELEKT;\nSELECT 1 FROM c;\nSELEKT;\n", out);
     fclose(out);
     struct pgdbm__check_sql sql = {.file = "a.c", .text = text, .bytes = bytes, .pieces = &first, .n_pieces = 1};
     struct pgdbm__check_run *run = findings_begin();
@@ -264,7 +293,8 @@ static void a_long_text_has_its_findings_in_place(void **state)
     char *found = findings_end(run);
     assert_string_equal(found, "60001:15 bare-table: b has no template: write {{tables.b}}\n"
                                "60002:1 sql-syntax: syntax error at or near \"SELEKT\"\n"
-                               "60003:15 bare-table: c has no template: write {{tables.c}}\n");
+                               "60003:15 bare-table: c has no template: write {{tables.c}}\n"
+                               "60004:1 sql-syntax: syntax error at or near \"SELEKT\"\n");
     free(found);
     free(text);
 }
@@ -290,6 +320,7 @@ int main(void)
         cmocka_unit_test(a_file_without_templates_is_none_of_pgdbms),
         cmocka_unit_test(a_later_version_is_no_syntax_error),
         cmocka_unit_test(places_follow_the_pieces_of_a_literal),
+        cmocka_unit_test(length_does_no_harm),
         cmocka_unit_test(depth_does_no_harm),
         cmocka_unit_test(a_long_text_has_its_findings_in_place),
     };
