@@ -70,6 +70,7 @@ extern const struct pgdbm__cli_command pgdbm__cli_dev_start;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_stop;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_url;
 extern const struct pgdbm__cli_command pgdbm__cli_test_sweep;
+extern const struct pgdbm__cli_command pgdbm__cli_check;
 extern const struct pgdbm__cli_command pgdbm__cli_choose;
 extern const struct pgdbm__cli_command pgdbm__cli_new_standalone;
 extern const struct pgdbm__cli_command pgdbm__cli_new_shared_pool;

@@ -16,14 +16,14 @@
 #include <unistd.h>
 
 const struct pgdbm__cli_command *const pgdbm__cli_commands[] = {
-    &pgdbm__cli_migrate_apply,   &pgdbm__cli_migrate_status, &pgdbm__cli_migrate_rollback, &pgdbm__cli_migrate_baseline,
-    &pgdbm__cli_migrate_repair,  &pgdbm__cli_migrate_verify, &pgdbm__cli_migrate_history,  &pgdbm__cli_migrate_check,
-    &pgdbm__cli_migrate_create,  &pgdbm__cli_fleet_apply,    &pgdbm__cli_fleet_status,     &pgdbm__cli_fleet_sync,
-    &pgdbm__cli_fleet_create,    &pgdbm__cli_fleet_drop,     &pgdbm__cli_fleet_drift,      &pgdbm__cli_fleet_pause,
-    &pgdbm__cli_fleet_resume,    &pgdbm__cli_fleet_cancel,   &pgdbm__cli_fleet_quarantine, &pgdbm__cli_fleet_release,
-    &pgdbm__cli_dev_start,       &pgdbm__cli_dev_stop,       &pgdbm__cli_dev_url,          &pgdbm__cli_test_sweep,
-    &pgdbm__cli_choose,          &pgdbm__cli_new_standalone, &pgdbm__cli_new_shared_pool,  &pgdbm__cli_new_dual_mode,
-    &pgdbm__cli_completion_bash, &pgdbm__cli_completion_zsh, &pgdbm__cli_completion_fish,
+    &pgdbm__cli_migrate_apply,  &pgdbm__cli_migrate_status,  &pgdbm__cli_migrate_rollback, &pgdbm__cli_migrate_baseline,
+    &pgdbm__cli_migrate_repair, &pgdbm__cli_migrate_verify,  &pgdbm__cli_migrate_history,  &pgdbm__cli_migrate_check,
+    &pgdbm__cli_migrate_create, &pgdbm__cli_fleet_apply,     &pgdbm__cli_fleet_status,     &pgdbm__cli_fleet_sync,
+    &pgdbm__cli_fleet_create,   &pgdbm__cli_fleet_drop,      &pgdbm__cli_fleet_drift,      &pgdbm__cli_fleet_pause,
+    &pgdbm__cli_fleet_resume,   &pgdbm__cli_fleet_cancel,    &pgdbm__cli_fleet_quarantine, &pgdbm__cli_fleet_release,
+    &pgdbm__cli_dev_start,      &pgdbm__cli_dev_stop,        &pgdbm__cli_dev_url,          &pgdbm__cli_test_sweep,
+    &pgdbm__cli_check,          &pgdbm__cli_choose,          &pgdbm__cli_new_standalone,   &pgdbm__cli_new_shared_pool,
+    &pgdbm__cli_new_dual_mode,  &pgdbm__cli_completion_bash, &pgdbm__cli_completion_zsh,   &pgdbm__cli_completion_fish,
 };
 const size_t pgdbm__cli_n_commands = sizeof pgdbm__cli_commands / sizeof pgdbm__cli_commands[0];
 

@@ -2,6 +2,7 @@
 /* docs/check.md beside the table of rules: each is explained in the same words, its first example breaks it and nothing else,
  * its second breaks nothing. */
 #include "check/findings.h"
+#include "check/rules_c.h"
 #include "check/rules_sql.h"
 
 #include <ctype.h>
@@ -70,8 +71,10 @@ static void expect_words(const char *section, const char *id, const char *words)
 static void each_rule_is_explained_in_the_words_of_the_program(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < pgdbm__check_n_sql_rules; i++) {
-        const struct pgdbm__check_rule *rule = pgdbm__check_sql_rules[i];
+    for (size_t i = 0; i < pgdbm__check_n_sql_rules + pgdbm__check_n_c_rules; i++) {
+        const struct pgdbm__check_rule *rule = i < pgdbm__check_n_sql_rules
+                                                   ? pgdbm__check_sql_rules[i]
+                                                   : pgdbm__check_c_rules[i - pgdbm__check_n_sql_rules];
         const char *level = rule->severity == CHECK_ERROR ? "error" : "warning";
         char words[512];
         char *section = section_of(rule->id);

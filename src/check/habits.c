@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* The rules on how a program uses pgdbm: names of modules, pools, who closes what. Each finds what is plain to see; code that could
+ * be right is left alone. */
+#include "check/rules_c.h"
+#include "check/source.h"
+
+#include <string.h>
+
+/* "<before><the token at `subject`><after>", said of the place of the token at `at`. */
+static void report(struct pgdbm__source *source, const struct pgdbm__check_rule *rule, size_t at, const char *before,
+                   size_t subject, const char *after)
+{
+    const struct pgdbm__token *token = &source->tokens.tokens[subject];
+    if (!pgdbm__check_add(source->run, rule, source->file->path, source->tokens.tokens[at].place, "%s%.*s%s", before,
+                          (int)(token->bytes < 60 ? token->bytes : 60), source->tokens.text + token->offset, after))
+        source->no_memory = true;
+}
+
+/* An initialiser's member at its own depth: where its value stands. `.name` is `member`. */
+static bool find_member(const struct pgdbm__source *source, size_t open, const char *member, struct pgdbm__span *value)
+{
+    size_t end = pgdbm__source_behind(source, open);
+    for (size_t i = open + 1; i + 1 < end; i++) {
+        if (pgdbm__source_behind(source, i) < source->tokens.n_tokens && pgdbm__source_behind(source, i) > i + 1) {
+            i = pgdbm__source_behind(source, i) - 1; /* what is inside of brackets is another's */
+            continue;
+        }
+        if (!pgdbm__source_is(source, i, ".") || !pgdbm__source_is(source, i + 1, member) ||
+            !pgdbm__source_is(source, i + 2, "="))
+            continue;
+        value->begin = i + 3;
+        for (i = value->begin; i + 1 < end && !pgdbm__source_is(source, i, ",");)
+            i = pgdbm__source_behind(source, i) < source->tokens.n_tokens ? pgdbm__source_behind(source, i) : i + 1;
+        value->end = i;
+        return true;
+    }
+    return false;
+}
+
+/* NAME.member or NAME->member is used anywhere in the file: set, or handed to somebody who sets it. */
+static bool is_member_used(const struct pgdbm__source *source, size_t name, const char *member)
+{
+    for (size_t i = 0; i + 3 < source->tokens.n_tokens; i++) {
+        if (!pgdbm__source_is_name(source, i) || !pgdbm__source_same(source, i, name))
+            continue;
+        size_t at = i + 1;
+        if (pgdbm__source_is(source, at, "["))
+            at = pgdbm__source_behind(source, at);
+        bool arrow = pgdbm__source_is(source, at, "-") && pgdbm__source_is(source, at + 1, ">");
+        if ((pgdbm__source_is(source, at, ".") || arrow) && pgdbm__source_is(source, at + 1 + arrow, member))
+            return true;
+    }
+    return false;
+}
+
+static bool is_empty_text(const struct pgdbm__source *source, struct pgdbm__span value)
+{
+    if (value.end - value.begin != 1)
+        return false;
+    return pgdbm__source_is(source, value.begin, "NULL") || pgdbm__source_is(source, value.begin, "nullptr") ||
+           (source->tokens.tokens[value.begin].kind == TOKEN_STRING && source->tokens.tokens[value.begin].bytes == 2);
+}
+
+/* An initialiser of pgdbm_migrate_options or pgdbm_module at `open`; `name` is the variable's, or 0. */
+static void check_module(struct pgdbm__source *source, size_t type, size_t open, size_t name)
+{
+    bool options = pgdbm__source_is(source, type, "pgdbm_migrate_options");
+    const char *member = options ? "module" : "name";
+    struct pgdbm__span value = {0, 0}, migrations = {0, 0};
+    bool named = find_member(source, open, member, &value);
+    if (named && !is_empty_text(source, value))
+        return;
+    /* Options without migrations are options of something else: a base that others copy, a look at the history. */
+    if (!named && !find_member(source, open, "migrations", &migrations))
+        return;
+    if (name != 0 && is_member_used(source, name, member))
+        return;
+    report(source, &pgdbm__check_rule_module_without_name, named ? value.begin : type, "this ", type,
+           options ? " has no .module" : " has no .name");
+}
+
+static void check_modules(struct pgdbm__source *source)
+{
+    for (size_t i = 0; i + 2 < source->tokens.n_tokens && !source->no_memory; i++) {
+        if (!pgdbm__source_is(source, i, "pgdbm_migrate_options") && !pgdbm__source_is(source, i, "pgdbm_module"))
+            continue;
+        if (pgdbm__source_is(source, i + 1, ")") && pgdbm__source_is(source, i + 2, "{"))
+            check_module(source, i, i + 2, 0);
+        else if (pgdbm__source_is_name(source, i + 1) && pgdbm__source_is(source, i + 2, "=") &&
+                 pgdbm__source_is(source, i + 3, "{"))
+            check_module(source, i, i + 3, i + 1);
+        else if (pgdbm__source_is(source, i + 1, "{")) /* of C++ */
+            check_module(source, i, i + 1, 0);
+    }
+}
+
+/* Pools. */
+
+static bool opens_pool(const struct pgdbm__source *source, size_t at)
+{
+    return (pgdbm__source_is(source, at, "pgdbm_open") || pgdbm__source_is(source, at, "pgdbm_pool_open")) &&
+           pgdbm__source_is(source, at + 1, "(");
+}
+
+/* The initialiser of the variable at `name` before `at`, in the function: its brace; 0: not seen. */
+static size_t initialiser_of(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t name,
+                             size_t at)
+{
+    for (size_t i = at; i-- > function->body.begin;)
+        if (pgdbm__source_is_name(source, i) && pgdbm__source_same(source, i, name) &&
+            pgdbm__source_is(source, i + 1, "=") && pgdbm__source_is(source, i + 2, "{"))
+            return i + 2;
+    return 0;
+}
+
+/* What an open goes to: the config's connection string where that is seen, else its name. */
+struct goal {
+    struct pgdbm__span text;
+    size_t config; /* the variable */
+    bool allowed;  /* it says itself that the second pool is meant */
+};
+
+static bool find_goal(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t call,
+                      struct goal *goal)
+{
+    struct pgdbm__span argument;
+    struct pgdbm__span policy = {0, 0};
+    if (pgdbm__source_arguments(source, call, &argument, 1) != 1)
+        return false;
+    if (argument.end - argument.begin != 2 || !pgdbm__source_is(source, argument.begin, "&") ||
+        !pgdbm__source_is_name(source, argument.begin + 1))
+        return false;
+    goal->config = argument.begin + 1;
+    goal->text = (struct pgdbm__span){goal->config, goal->config + 1};
+    size_t open = initialiser_of(source, function, goal->config, call);
+    goal->allowed = open != 0 && find_member(source, open, "on_duplicate_pool", &policy);
+    if (open != 0)
+        find_member(source, open, "connection_string", &goal->text);
+    return true;
+}
+
+/* Whether something between two opens of one target makes them right: the first is closed, the config changed, or only one of
+ * the two runs. */
+static bool is_parted(const struct pgdbm__source *source, size_t first, size_t second, const struct goal *goal)
+{
+    static const char *const words[] = {"else", "case", "default", "pgdbm_close", "pgdbm_pool_close",
+                                        "fork", "goto", "?"};
+    size_t begin = pgdbm__source_behind(source, first + 1);
+    for (size_t i = begin; i < second; i++) {
+        for (size_t j = 0; j < sizeof words / sizeof words[0]; j++)
+            if (pgdbm__source_is(source, i, words[j]))
+                return true;
+        if (source->tokens.tokens[i].kind == TOKEN_DIRECTIVE)
+            return true;
+        if (pgdbm__source_is_name(source, i) && pgdbm__source_same(source, i, goal->config) && i != goal->config &&
+            (pgdbm__source_is(source, i + 1, ".") || pgdbm__source_is(source, i + 1, "=")))
+            return true;
+    }
+    return false;
+}
+
+static void check_pools(struct pgdbm__source *source, const struct pgdbm__function *function)
+{
+    for (size_t i = function->body.begin; i < function->body.end && !source->no_memory; i++) {
+        struct goal first = {.allowed = false};
+        if (!opens_pool(source, i) || !find_goal(source, function, i, &first))
+            continue;
+        for (size_t j = i + 1; j < function->body.end; j++) {
+            struct goal second = {.allowed = false};
+            if (!opens_pool(source, j) || !find_goal(source, function, j, &second))
+                continue;
+            bool same = pgdbm__source_same_span(source, first.text, second.text);
+            if (same && !first.allowed && !second.allowed && !is_parted(source, i, j, &second))
+                report(source, &pgdbm__check_rule_second_pool, j, "", j, " opens a second pool to the same database");
+            break; /* the next one is the second's to compare with */
+        }
+    }
+}
+
+/* Closing. */
+
+/* Whether a function's name says that it ends what it gets. */
+static bool ends_things(const struct pgdbm__source *source, size_t name)
+{
+    static const char *const words[] = {"close", "free",     "destroy", "end",     "stop",    "down", "release",
+                                        "drop",  "finish",   "dispose", "cleanup", "delete",  "exit", "quit",
+                                        "done",  "shutdown", "deinit",  "clear",   "discard", "fini", "reset"};
+    const struct pgdbm__token *token = &source->tokens.tokens[name];
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (memmem(source->tokens.text + token->offset, token->bytes, words[i], strlen(words[i])) != NULL)
+            return true;
+    return false;
+}
+
+/* The parameter `pgdbm_db *NAME` or `pgdbm_pool *NAME` that is called like the token at `name`. */
+static bool is_parameter(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t name)
+{
+    for (size_t i = function->parameters.begin; i + 2 < function->parameters.end; i++)
+        if ((pgdbm__source_is(source, i, "pgdbm_db") || pgdbm__source_is(source, i, "pgdbm_pool")) &&
+            pgdbm__source_is(source, i + 1, "*") && pgdbm__source_is_name(source, i + 2) &&
+            pgdbm__source_same(source, i + 2, name))
+            return true;
+    return false;
+}
+
+/* A parameter that is given another value is the function's own from then on. */
+static bool is_given_a_value(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t name)
+{
+    for (size_t i = function->body.begin; i + 1 < function->body.end; i++) {
+        if (!pgdbm__source_is_name(source, i) || !pgdbm__source_same(source, i, name))
+            continue;
+        if (i > 0 && pgdbm__source_is(source, i - 1, "&"))
+            return true;
+        if (pgdbm__source_is(source, i + 1, "=") && !pgdbm__source_is(source, i + 2, "="))
+            return true;
+    }
+    return false;
+}
+
+static void check_closes(struct pgdbm__source *source, const struct pgdbm__function *function)
+{
+    if (ends_things(source, function->name))
+        return;
+    for (size_t i = function->body.begin; i + 3 < function->body.end && !source->no_memory; i++) {
+        if (!pgdbm__source_is(source, i, "pgdbm_close") && !pgdbm__source_is(source, i, "pgdbm_pool_close"))
+            continue;
+        if (!pgdbm__source_is(source, i + 1, "(") || !pgdbm__source_is_name(source, i + 2) ||
+            !pgdbm__source_is(source, i + 3, ")"))
+            continue;
+        if (is_parameter(source, function, i + 2) && !is_given_a_value(source, function, i + 2))
+            report(source, &pgdbm__check_rule_close_borrowed, i, "", i + 2, " is the caller's, and is closed here");
+    }
+}
+
+void pgdbm__source_read_habits(struct pgdbm__source *source)
+{
+    check_modules(source);
+    for (size_t i = 0; i < source->n_functions && !source->no_memory; i++) {
+        check_pools(source, &source->functions[i]);
+        check_closes(source, &source->functions[i]);
+    }
+}

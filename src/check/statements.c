@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* SQL in calls of pgdbm: literals are read as SQL; what is put together from pieces is a finding where that can be seen, and counted
+ * as not checked where it cannot. */
+#include "check/calls.h"
+#include "check/rules_c.h"
+#include "check/source.h"
+
+#include <string.h>
+
+static const struct pgdbm__token *token_at(const struct pgdbm__source *source, size_t at)
+{
+    return &source->tokens.tokens[at];
+}
+
+static void not_checked(struct pgdbm__source *source)
+{
+    source->file->not_checked++;
+}
+
+/* A literal's text as SQL. One of a table's name, where that may stand, is none. */
+static void read_literal(struct pgdbm__source *source, struct pgdbm__literal *literal, bool or_table)
+{
+    bool table = or_table && (literal->bytes == 0 || memchr(literal->text, ' ', literal->bytes) == NULL);
+    const struct pgdbm__check_sql sql = {
+        .file = source->file->path,
+        .text = literal->text,
+        .bytes = literal->bytes,
+        .pieces = literal->pieces,
+        .n_pieces = literal->n_pieces,
+        .names = source->names,
+    };
+    if (!literal->plain)
+        not_checked(source);
+    else if (literal->bytes > 0 && !table && !pgdbm__check_read_sql(source->run, &sql))
+        source->no_memory = true;
+}
+
+/* Strings, and names of constants between them. False: there is something else in the span. */
+static bool collect(struct pgdbm__source *source, struct pgdbm__span span, struct pgdbm__literal *literal,
+                    size_t *constants)
+{
+    for (size_t i = span.begin; i < span.end && !source->no_memory; i++) {
+        struct pgdbm__constant *constant = NULL;
+        if (token_at(source, i)->kind == TOKEN_STRING) {
+            source->no_memory = !pgdbm__literal_add(literal, &source->tokens, i);
+            continue;
+        }
+        if (pgdbm__source_is_name(source, i))
+            constant = pgdbm__source_constant(source, i);
+        if (constant == NULL)
+            return false;
+        ++*constants;
+        for (size_t j = constant->strings.begin; j < constant->strings.end && !source->no_memory; j++)
+            source->no_memory = !pgdbm__literal_add(literal, constant->tokens, j);
+    }
+    return true;
+}
+
+/* Whether a word is the name of a function that makes text from a format or from pieces. */
+static bool makes_text(const struct pgdbm__source *source, size_t at)
+{
+    static const char *const parts[] = {"printf",  "strcat",  "strcpy",    "strncat",
+                                        "strlcat", "strlcpy", "strconcat", "concat"};
+    const struct pgdbm__token *token = token_at(source, at);
+    if (token->kind != TOKEN_NAME || !pgdbm__source_is(source, at + 1, "("))
+        return false;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (memmem(source->tokens.text + token->offset, token->bytes, parts[i], strlen(parts[i])) != NULL)
+            return true;
+    return false;
+}
+
+/* Whether the function builds the text of the variable at `name`: it is the target of a call that makes text, is assigned the value
+ * of one, or grows by += or by a sum. */
+static bool is_built(const struct pgdbm__source *source, struct pgdbm__span body, size_t name)
+{
+    for (size_t i = body.begin; i < body.end; i++) {
+        if (makes_text(source, i)) {
+            size_t target = i + 2;
+            while (pgdbm__source_is(source, target, "&") || pgdbm__source_is(source, target, "*"))
+                target++;
+            if (target < body.end && pgdbm__source_is_name(source, target) && pgdbm__source_same(source, target, name))
+                return true;
+        }
+        if (!pgdbm__source_is_name(source, i) || !pgdbm__source_same(source, i, name))
+            continue;
+        if (pgdbm__source_is(source, i + 1, "+") && pgdbm__source_is(source, i + 2, "="))
+            return true;
+        bool assigned = pgdbm__source_is(source, i + 1, "=") && !pgdbm__source_is(source, i + 2, "=");
+        for (size_t j = i + 2; assigned && j < body.end && !pgdbm__source_is(source, j, ";"); j++)
+            if (makes_text(source, j) ||
+                (pgdbm__source_is(source, j, "+") && j > 0 &&
+                 (token_at(source, j - 1)->kind == TOKEN_STRING || token_at(source, j + 1)->kind == TOKEN_STRING)))
+                return true;
+    }
+    return false;
+}
+
+static void report_built(struct pgdbm__source *source, size_t call, size_t at)
+{
+    const struct pgdbm__token *name = token_at(source, call), *what = token_at(source, at);
+    if (!pgdbm__check_add(source->run, &pgdbm__check_rule_string_built_sql, source->file->path, what->place,
+                          "the SQL of %.*s is put together by the program: %.*s", (int)name->bytes,
+                          source->tokens.text + name->offset, (int)(what->bytes < 60 ? what->bytes : 60),
+                          source->tokens.text + what->offset))
+        source->no_memory = true;
+}
+
+/* What is neither a literal nor a constant. */
+static void judge(struct pgdbm__source *source, size_t call, struct pgdbm__span span)
+{
+    const struct pgdbm__function *function = pgdbm__source_function(source, call);
+    bool variable = span.end - span.begin == 1 && pgdbm__source_is_name(source, span.begin);
+    /* text.c_str(), of C++ */
+    variable = variable || (span.end - span.begin == 5 && pgdbm__source_is(source, span.begin + 2, "c_str"));
+    if (variable && function != NULL && is_built(source, function->body, span.begin)) {
+        report_built(source, call, span.begin);
+        return;
+    }
+    for (size_t i = span.begin; i < span.end; i++) {
+        bool sum = pgdbm__source_is(source, i, "+") && i > span.begin && i + 1 < span.end &&
+                   (token_at(source, i - 1)->kind == TOKEN_STRING || token_at(source, i + 1)->kind == TOKEN_STRING);
+        if (makes_text(source, i) || sum) {
+            report_built(source, call, sum ? i - 1 : i);
+            return;
+        }
+    }
+    not_checked(source);
+}
+
+/* `condition ? one : other` at the span's own depth; the spans of the two. */
+static bool is_choice(const struct pgdbm__source *source, struct pgdbm__span span, struct pgdbm__span both[2])
+{
+    size_t question = 0;
+    size_t depth = 0;
+    for (size_t i = span.begin; i < span.end; i++) {
+        bool opens =
+            pgdbm__source_is(source, i, "(") || pgdbm__source_is(source, i, "[") || pgdbm__source_is(source, i, "{");
+        bool closes =
+            pgdbm__source_is(source, i, ")") || pgdbm__source_is(source, i, "]") || pgdbm__source_is(source, i, "}");
+        depth = opens ? depth + 1 : closes && depth > 0 ? depth - 1 : depth;
+        if (depth > 0)
+            continue;
+        if (pgdbm__source_is(source, i, "?") && question == 0)
+            question = i;
+        else if (pgdbm__source_is(source, i, ":") && question > 0) {
+            both[0] = (struct pgdbm__span){question + 1, i};
+            both[1] = (struct pgdbm__span){i + 1, span.end};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An expression that is SQL. Choices within choices are gone through one by one: what is behind the colon next. */
+static void read_expression(struct pgdbm__source *source, size_t call, struct pgdbm__span span, bool or_table)
+{
+    enum { MOST_PARENTHESES = 8 };
+    struct pgdbm__span both[2];
+    for (int i = 0; i < MOST_PARENTHESES && span.end - span.begin >= 2 && pgdbm__source_is(source, span.begin, "(") &&
+                    pgdbm__source_behind(source, span.begin) == span.end;
+         i++)
+        span = (struct pgdbm__span){span.begin + 1, span.end - 1};
+    if (is_choice(source, span, both)) {
+        for (; is_choice(source, span, both); span = both[1]) {
+            struct pgdbm__span inner[2];
+            if (is_choice(source, both[0], inner))
+                not_checked(source);
+            else
+                read_expression(source, call, both[0], or_table);
+        }
+        read_expression(source, call, span, or_table);
+        return;
+    }
+    if (span.begin == span.end || pgdbm__source_is(source, span.begin, "NULL") ||
+        pgdbm__source_is(source, span.begin, "nullptr"))
+        return;
+    struct pgdbm__constant *single = span.end - span.begin == 1 && pgdbm__source_is_name(source, span.begin)
+                                         ? pgdbm__source_constant(source, span.begin)
+                                         : NULL;
+    const struct pgdbm__function *function = pgdbm__source_function(source, call);
+    if (single != NULL && function != NULL && is_built(source, function->body, span.begin))
+        single = NULL; /* char sql[200] = ""; strcat(sql, ...) */
+    else if (single != NULL && single->read)
+        return;
+    struct pgdbm__literal literal = {0};
+    size_t constants = 0;
+    bool built = single == NULL && span.end - span.begin == 1 && pgdbm__source_is_name(source, span.begin);
+    if (!built && collect(source, span, &literal, &constants)) {
+        if (single != NULL)
+            single->read = true;
+        if (!source->no_memory)
+            read_literal(source, &literal, or_table);
+    } else if (literal.bytes > 0)
+        not_checked(source); /* "SELECT " MACRO " FROM ...": only the preprocessor knows */
+    else
+        judge(source, call, span);
+    pgdbm__literal_free(&literal);
+}
+
+/* A prototype or a definition, not a call. */
+static bool is_declaration(const struct pgdbm__source *source, struct pgdbm__span argument)
+{
+    return argument.end - argument.begin >= 2 && pgdbm__source_is(source, argument.begin, "const") &&
+           pgdbm__source_is(source, argument.begin + 1, "char");
+}
+
+void pgdbm__source_read_sql(struct pgdbm__source *source)
+{
+    enum { MOST_ARGUMENTS = 4 };
+    for (size_t i = 0; i + 1 < source->tokens.n_tokens && !source->no_memory; i++) {
+        const struct pgdbm__token *token = token_at(source, i);
+        struct pgdbm__span arguments[MOST_ARGUMENTS];
+        if (token->kind != TOKEN_NAME || !pgdbm__source_is(source, i + 1, "("))
+            continue;
+        const struct pgdbm__check_call *call =
+            pgdbm__check_call_find(source->tokens.text + token->offset, token->bytes);
+        if (call == NULL)
+            continue;
+        size_t n = pgdbm__source_arguments(source, i, arguments, MOST_ARGUMENTS);
+        if (call->sql < n && !is_declaration(source, arguments[call->sql]))
+            read_expression(source, i, arguments[call->sql], call->or_table);
+    }
+}

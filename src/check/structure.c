@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/* What there is in a file of C: functions, constants, calls. Guesses where only a compiler could know; a guess that finds nothing
+ * costs nothing. */
+#include "check/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool pgdbm__source_is(const struct pgdbm__source *source, size_t at, const char *word)
+{
+    return pgdbm__token_is(&source->tokens, at, word);
+}
+
+bool pgdbm__source_is_name(const struct pgdbm__source *source, size_t at)
+{
+    return at < source->tokens.n_tokens && source->tokens.tokens[at].kind == TOKEN_NAME;
+}
+
+static bool is_string(const struct pgdbm__source *source, size_t at)
+{
+    return at < source->tokens.n_tokens && source->tokens.tokens[at].kind == TOKEN_STRING;
+}
+
+bool pgdbm__source_same(const struct pgdbm__source *source, size_t a, size_t b)
+{
+    const struct pgdbm__token *one = &source->tokens.tokens[a], *two = &source->tokens.tokens[b];
+    return one->kind == two->kind && one->bytes == two->bytes &&
+           memcmp(source->tokens.text + one->offset, source->tokens.text + two->offset, one->bytes) == 0;
+}
+
+bool pgdbm__source_same_span(const struct pgdbm__source *source, struct pgdbm__span a, struct pgdbm__span b)
+{
+    if (a.end - a.begin != b.end - b.begin || a.begin == a.end)
+        return false;
+    for (size_t i = 0; i < a.end - a.begin; i++)
+        if (!pgdbm__source_same(source, a.begin + i, b.begin + i))
+            return false;
+    return true;
+}
+
+/* 1 for an opening bracket, -1 for a closing one. */
+static int bracket(const struct pgdbm__source *source, size_t at)
+{
+    const struct pgdbm__token *token = &source->tokens.tokens[at];
+    if (token->kind != TOKEN_SIGN)
+        return 0;
+    char letter = source->tokens.text[token->offset];
+    return letter == '(' || letter == '[' || letter == '{'   ? 1
+           : letter == ')' || letter == ']' || letter == '}' ? -1
+                                                             : 0;
+}
+
+size_t pgdbm__source_behind(const struct pgdbm__source *source, size_t at)
+{
+    return at < source->tokens.n_tokens ? source->behind[at] : at;
+}
+
+/* Every bracket closes the last one that is open, whatever its shape: half-written code ends somewhere, too. */
+static void match_brackets(struct pgdbm__source *source)
+{
+    size_t n = source->tokens.n_tokens;
+    size_t *open = calloc(n + 1, sizeof *open);
+    size_t depth = 0;
+    source->behind = calloc(n + 1, sizeof *source->behind);
+    source->no_memory = open == NULL || source->behind == NULL;
+    for (size_t i = 0; !source->no_memory && i < n; i++) {
+        int step = bracket(source, i);
+        source->behind[i] = n;
+        if (step > 0)
+            open[depth++] = i;
+        else if (step < 0 && depth > 0)
+            source->behind[open[--depth]] = i + 1;
+    }
+    free(open);
+}
+
+size_t pgdbm__source_arguments(const struct pgdbm__source *source, size_t at, struct pgdbm__span *arguments,
+                               size_t most)
+{
+    size_t end = pgdbm__source_behind(source, at + 1);
+    size_t n = 0;
+    size_t depth = 0;
+    size_t begin = at + 2;
+    if (end <= begin || !pgdbm__source_is(source, end - 1, ")") || begin == end - 1)
+        return 0;
+    for (size_t i = begin; i < end && n < most; i++) {
+        int step = bracket(source, i);
+        if (i + 1 == end || (depth == 0 && pgdbm__source_is(source, i, ","))) {
+            arguments[n++] = (struct pgdbm__span){begin, i};
+            begin = i + 1;
+        }
+        depth = step > 0 ? depth + 1 : step < 0 && depth > 0 ? depth - 1 : depth;
+    }
+    return n;
+}
+
+const struct pgdbm__function *pgdbm__source_function(const struct pgdbm__source *source, size_t at)
+{
+    for (size_t i = 0; i < source->n_functions; i++)
+        if (at >= source->functions[i].body.begin && at < source->functions[i].body.end)
+            return &source->functions[i];
+    return NULL;
+}
+
+/* Orders a name and a constant's. */
+static int compare_names(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
+{
+    int order = memcmp(a, b, a_bytes < b_bytes ? a_bytes : b_bytes);
+    return order != 0 ? order : a_bytes == b_bytes ? 0 : a_bytes < b_bytes ? -1 : 1;
+}
+
+static int compare_constants(const void *a, const void *b)
+{
+    const struct pgdbm__constant *one = a, *two = b;
+    int order = compare_names(one->name, one->name_bytes, two->name, two->name_bytes);
+    return order != 0                                ? order
+           : one->scope.begin < two->scope.begin     ? -1
+           : (one->scope.begin > two->scope.begin)   ? 1
+           : one->strings.begin < two->strings.begin ? -1
+                                                     : one->strings.begin > two->strings.begin;
+}
+
+struct pgdbm__constant *pgdbm__source_constant(struct pgdbm__source *source, size_t at)
+{
+    const struct pgdbm__token *token = &source->tokens.tokens[at];
+    struct pgdbm__constant *found = NULL;
+    size_t low = 0;
+    for (size_t high = source->n_constants; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        const struct pgdbm__constant *constant = &source->constants[middle];
+        if (compare_names(constant->name, constant->name_bytes, source->tokens.text + token->offset, token->bytes) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    /* Of those of the name the last that is in force here: inner ones hide outer ones. */
+    for (; low < source->n_constants; low++) {
+        struct pgdbm__constant *constant = &source->constants[low];
+        if (compare_names(constant->name, constant->name_bytes, source->tokens.text + token->offset, token->bytes) != 0)
+            break;
+        if (at >= constant->scope.begin && at < constant->scope.end)
+            found = constant;
+    }
+    return found;
+}
+
+/* `array` of `n` elements, one longer when `n` is a power of two or none; NULL and no_memory. */
+static void *grow(struct pgdbm__source *source, void *array, size_t n, size_t bytes)
+{
+    if (n > 0 && (n & (n - 1)) != 0)
+        return array;
+    void *longer = realloc(array, (n == 0 ? 1 : 2 * n) * bytes);
+    source->no_memory = source->no_memory || longer == NULL;
+    return longer;
+}
+
+static void add_constant(struct pgdbm__source *source, const struct pgdbm__token *name,
+                         const struct pgdbm__tokens *tokens, struct pgdbm__span strings, struct pgdbm__span scope)
+{
+    struct pgdbm__constant *longer = grow(source, source->constants, source->n_constants, sizeof *longer);
+    if (longer == NULL)
+        return;
+    source->constants = longer;
+    source->constants[source->n_constants++] = (struct pgdbm__constant){.name = source->tokens.text + name->offset,
+                                                                        .name_bytes = name->bytes,
+                                                                        .strings = strings,
+                                                                        .tokens = tokens,
+                                                                        .scope = scope};
+}
+
+/* #define NAME "..." "...": what is behind the name has tokens of its own. */
+static void read_define(struct pgdbm__source *source, const struct pgdbm__token *directive)
+{
+    struct pgdbm__tokens *tokens = &source->defines[source->n_defines];
+    struct pgdbm__check_place place = directive->place;
+    place.column++; /* behind the # */
+    if (!pgdbm__lex(tokens, source->tokens.text, directive->offset + 1, directive->offset + directive->bytes, place)) {
+        source->no_memory = true;
+        return;
+    }
+    size_t n = tokens->n_tokens;
+    bool text = n >= 3 && pgdbm__token_is(tokens, 0, "define") && tokens->tokens[1].kind == TOKEN_NAME;
+    for (size_t i = 2; i < n; i++)
+        text = text && tokens->tokens[i].kind == TOKEN_STRING;
+    if (text) {
+        source->n_defines++;
+        add_constant(source, &tokens->tokens[1], tokens, (struct pgdbm__span){2, n},
+                     (struct pgdbm__span){0, source->tokens.n_tokens});
+    } else
+        pgdbm__tokens_free(tokens);
+}
+
+static void find_defines(struct pgdbm__source *source)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < source->tokens.n_tokens; i++)
+        n += source->tokens.tokens[i].kind == TOKEN_DIRECTIVE;
+    source->defines = calloc(n + 1, sizeof *source->defines);
+    source->no_memory = source->no_memory || source->defines == NULL;
+    for (size_t i = 0; !source->no_memory && i < source->tokens.n_tokens; i++)
+        if (source->tokens.tokens[i].kind == TOKEN_DIRECTIVE)
+            read_define(source, &source->tokens.tokens[i]);
+}
+
+/* Whether `NAME =` stands in the scope, but for the declaration itself; then it is no constant. `==` is no assignment. */
+static bool is_assigned(const struct pgdbm__source *source, size_t name, struct pgdbm__span scope)
+{
+    for (size_t i = scope.begin; i + 2 < scope.end; i++)
+        if (i != name && pgdbm__source_is_name(source, i) && pgdbm__source_is(source, i + 1, "=") &&
+            !pgdbm__source_is(source, i + 2, "=") && pgdbm__source_same(source, i, name))
+            return true;
+    return false;
+}
+
+/* At `char`: char NAME[...] = "..."; or char *NAME = "...". Constants of a function are looked for in it alone; one of the file
+ * must be const, because others may be assigned by other files. */
+static void read_variable(struct pgdbm__source *source, size_t at)
+{
+    const struct pgdbm__function *function = pgdbm__source_function(source, at);
+    struct pgdbm__span scope = {0, source->tokens.n_tokens};
+    bool constant = at > 0 && pgdbm__source_is(source, at - 1, "const");
+    for (at++; pgdbm__source_is(source, at, "*") || pgdbm__source_is(source, at, "const"); at++)
+        continue;
+    size_t name = at++;
+    if (!pgdbm__source_is_name(source, name))
+        return;
+    if (pgdbm__source_is(source, at, "["))
+        at = pgdbm__source_behind(source, at);
+    if (!pgdbm__source_is(source, at, "=") || !is_string(source, at + 1))
+        return;
+    size_t begin = ++at;
+    while (is_string(source, at))
+        at++;
+    if (function != NULL)
+        scope = (struct pgdbm__span){name, function->body.end};
+    bool whole = pgdbm__source_is(source, at, ";") || pgdbm__source_is(source, at, ",");
+    if (whole && (function != NULL ? !is_assigned(source, name, scope) : constant))
+        add_constant(source, &source->tokens.tokens[name], &source->tokens, (struct pgdbm__span){begin, at}, scope);
+}
+
+static void find_variables(struct pgdbm__source *source)
+{
+    for (size_t i = 0; !source->no_memory && i < source->tokens.n_tokens; i++)
+        if (pgdbm__source_is(source, i, "char"))
+            read_variable(source, i);
+    if (source->n_constants > 0)
+        qsort(source->constants, source->n_constants, sizeof *source->constants, compare_constants);
+}
+
+/* NAME ( parameters ) { body }, outside of functions. A brace behind anything else opens no function: a namespace, extern "C", a
+ * struct; what is in it is looked at like the file. */
+static void find_functions(struct pgdbm__source *source)
+{
+    for (size_t i = 0; !source->no_memory && i < source->tokens.n_tokens; i++) {
+        if (!pgdbm__source_is_name(source, i) || !pgdbm__source_is(source, i + 1, "("))
+            continue;
+        size_t behind = pgdbm__source_behind(source, i + 1);
+        size_t open = behind;
+        while (pgdbm__source_is_name(source, open)) /* const, noexcept, override */
+            open++;
+        if (!pgdbm__source_is(source, open, "{") || open - behind > 3)
+            continue;
+        struct pgdbm__function *longer = grow(source, source->functions, source->n_functions, sizeof *longer);
+        if (longer == NULL)
+            return;
+        source->functions = longer;
+        size_t end = pgdbm__source_behind(source, open);
+        source->functions[source->n_functions++] =
+            (struct pgdbm__function){.name = i, .parameters = {i + 2, behind - 1}, .body = {open, end}};
+        i = end - 1;
+    }
+}
+
+void pgdbm__source_structure(struct pgdbm__source *source)
+{
+    match_brackets(source);
+    if (!source->no_memory)
+        find_functions(source);
+    if (!source->no_memory)
+        find_defines(source);
+    if (!source->no_memory)
+        find_variables(source);
+}
+
+void pgdbm__source_free(struct pgdbm__source *source)
+{
+    for (size_t i = 0; i < source->n_defines; i++)
+        pgdbm__tokens_free(&source->defines[i]);
+    free(source->defines);
+    free(source->behind);
+    free(source->functions);
+    free(source->constants);
+    pgdbm__tokens_free(&source->tokens);
+}
