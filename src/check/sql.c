@@ -19,9 +19,10 @@
 #define STACK_PER_BYTE 128               /* measured: 105 */
 #define STACK_BASE ((size_t)1024 * 1024) /* for everything else */
 #define STACK_LIMIT ((size_t)1 << 30)
-#define PADDING 16 /* NUL bytes behind the text: the scanner looks ahead */
-#define COMMENTS 5000
-#define BODIES 3 /* how deep functions in functions are followed */
+#define PADDING 16      /* NUL bytes behind the text: the scanner looks ahead */
+#define COMMENTS 5000   /* that may be open at once */
+#define PLACEHOLDER 200 /* bytes that one has at most */
+#define BODIES 3        /* how deep functions in functions are followed */
 
 /* What a read needs beside the text. */
 struct reader {
@@ -189,6 +190,45 @@ static bool is_later(const struct pgdbm__check_text *text, size_t begin, size_t 
     return false;
 }
 
+/* The placeholder that `offset` is in, or 0 bytes. */
+static size_t placeholder_at(const struct pgdbm__check_sql *sql, size_t *offset)
+{
+    for (size_t back = 0; back < PLACEHOLDER && back <= *offset; back++) {
+        size_t at = *offset - back;
+        if (sql->bytes - at < 4)
+            continue;
+        if (back > 1 && memcmp(sql->text + at, "}}", 2) == 0)
+            return 0;
+        const char *end;
+        size_t rest = sql->bytes - at < PLACEHOLDER ? sql->bytes - at : PLACEHOLDER;
+        if (memcmp(sql->text + at, "{{", 2) == 0 && (end = memmem(sql->text + at, rest, "}}", 2)) != NULL) {
+            *offset = at;
+            return (size_t)(end + 2 - (sql->text + at));
+        }
+    }
+    return 0;
+}
+
+/* The parser's message in one line of moderate length. It has not seen the templates, and neither has who reads it seen
+ * what they became. */
+static void write_message(const struct pgdbm__check_sql *sql, const PgQueryError *error, char *message, size_t bytes,
+                          size_t *offset)
+{
+    size_t placeholder = error->cursorpos > 0 ? placeholder_at(sql, offset) : 0;
+    if (placeholder > 0)
+        snprintf(message, bytes, "syntax error at or near \"%.*s\"", (int)placeholder, sql->text + *offset);
+    else
+        snprintf(message, bytes, "%s", error->message);
+    size_t length = strcspn(message, "\r\n");
+    bool cut = message[length] != '\0' || length > 120;
+    if (length > 120)
+        length = 120;
+    while (cut && length > 0 && (message[length] & 0xC0) == 0x80)
+        length--;
+    if (cut)
+        snprintf(message + length, bytes - length, "...");
+}
+
 /* Only what pgdbm is sure to send: other files may be scripts of psql, with variables where SQL has none. */
 static void report_syntax(struct pgdbm__check_text *text, size_t begin, size_t end, const char *message, size_t offset)
 {
@@ -272,9 +312,9 @@ static bool parse(struct reader *reader, size_t begin, size_t end, unsigned body
     text->text[end] = kept;
     bool good = result.error == NULL;
     if (!good) {
-        snprintf(message, message_bytes, "%s", result.error->message);
         if (result.error->cursorpos > 0)
             *offset = offset_of(text, begin, end, result.error->cursorpos);
+        write_message(text->sql, result.error, message, message_bytes, offset);
     } else if (result.parse_tree == NULL || !pgdbm__check_tree_read(tree, result.parse_tree, strlen(result.parse_tree)))
         text->no_memory = true;
     else

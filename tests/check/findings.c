@@ -13,7 +13,7 @@ struct line {
 
 struct pgdbm__check_run {
     struct line *lines;
-    size_t n_lines;
+    size_t n_lines, capacity;
 };
 
 bool pgdbm__check_add(struct pgdbm__check_run *run, const struct pgdbm__check_rule *rule, const char *file,
@@ -25,8 +25,11 @@ bool pgdbm__check_add(struct pgdbm__check_run *run, const struct pgdbm__check_ru
     va_start(arguments, format);
     assert_true(vasprintf(&line.message, format, arguments) > 0);
     va_end(arguments);
-    run->lines = realloc(run->lines, (run->n_lines + 1) * sizeof *run->lines);
-    assert_non_null(run->lines);
+    if (run->n_lines == run->capacity) {
+        run->capacity = run->capacity > 0 ? run->capacity * 2 : 16;
+        run->lines = realloc(run->lines, run->capacity * sizeof *run->lines);
+        assert_non_null(run->lines);
+    }
     run->lines[run->n_lines++] = line;
     return true;
 }

@@ -2,6 +2,7 @@
 /* References, templates, settings and syntax, in texts that are no migrations. */
 #include "check/findings.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,57 @@ static void a_temporary_table_of_another_text_is_known(void **state)
     free(found);
 }
 
+struct shared {
+    struct pgdbm__check_names *names;
+    struct pgdbm__check_run *run;
+    int number;
+};
+
+/* A hundred texts, each with a bare name that a text of the other thread makes a temporary table. */
+static void *read_many(void *context)
+{
+    struct shared *shared = context;
+    for (int i = 0; i < 100; i++) {
+        char text[128], file[32];
+        snprintf(file, sizeof file, "%d_%d.c", shared->number, i);
+        snprintf(text, sizeof text, "CREATE TEMP TABLE a%d_%d (); SELECT 1 FROM a%d_%d, b, {{tables.b}}",
+                 shared->number, i, 1 - shared->number, i);
+        struct pgdbm__check_sql sql = {
+            .file = file, .text = text, .bytes = strlen(text), .pieces = &first, .n_pieces = 1, .names = shared->names};
+        if (!pgdbm__check_read_sql(shared->run, &sql))
+            return context;
+    }
+    return NULL;
+}
+
+static void threads_share_what_they_know(void **state)
+{
+    (void)state;
+    struct pgdbm__check_names *names = pgdbm__check_names_create();
+    struct shared shared[2];
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        shared[i] = (struct shared){names, findings_begin(), i};
+        assert_int_equal(pthread_create(&threads[i], NULL, read_many, &shared[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    assert_true(pgdbm__check_names_report(names, shared[0].run));
+    pgdbm__check_names_free(names);
+    char *found = findings_end(shared[0].run);
+    size_t lines = 0;
+    for (const char *at = found; *at != '\0'; at = strchr(at, '\n') + 1, lines++)
+        assert_non_null(strstr(at, "mixed-reference: b has no template here"));
+    assert_int_equal(lines, 200);
+    free(found);
+    found = findings_end(shared[1].run);
+    assert_string_equal(found, "");
+    free(found);
+}
+
 static void a_malformed_placeholder_is_found_and_no_syntax_error_beside_it(void **state)
 {
     (void)state;
@@ -178,6 +230,25 @@ static void a_syntax_error_costs_one_statement(void **state)
     expect_sql("SELECT '\xC3\xA4' FROM WHERE", "1:18 sql-syntax", NULL);
     expect_sql("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END; SELEKT;", "1:71 sql-syntax",
                NULL);
+}
+
+static char *messages_of(const char *sql)
+{
+    struct pgdbm__check_run *run = findings_begin();
+    struct pgdbm__check_sql text = {.file = "a.c", .text = sql, .bytes = strlen(sql), .pieces = &first, .n_pieces = 1};
+    assert_true(pgdbm__check_read_sql(run, &text));
+    return findings_end(run);
+}
+
+static void a_syntax_error_is_told_in_one_line_and_with_the_template(void **state)
+{
+    (void)state;
+    char *found = messages_of("SELECT 1 FROM {{tables.a}} {{tables.b}} WHERE");
+    assert_string_equal(found, "1:28 sql-syntax: syntax error at or near \"{{tables.b}}\"\n");
+    free(found);
+    found = messages_of("SELECT\n'open\nand open");
+    assert_string_equal(found, "2:1 sql-syntax: unterminated quoted string at or near \"'open...\n");
+    free(found);
 }
 
 static void a_script_of_psql_is_read_past_its_commands(void **state)
@@ -310,12 +381,14 @@ int main(void)
         cmocka_unit_test(a_schema_of_an_extension_is_fine),
         cmocka_unit_test(a_table_with_and_without_template_names_the_other_place),
         cmocka_unit_test(a_temporary_table_of_another_text_is_known),
+        cmocka_unit_test(threads_share_what_they_know),
         cmocka_unit_test(a_malformed_placeholder_is_found_and_no_syntax_error_beside_it),
         cmocka_unit_test(search_path_by_hand_is_found),
         cmocka_unit_test(a_function_may_have_a_path_of_its_own),
         cmocka_unit_test(a_body_in_sql_is_read),
         cmocka_unit_test(a_body_in_plpgsql_is_read_for_what_is_certain),
         cmocka_unit_test(a_syntax_error_costs_one_statement),
+        cmocka_unit_test(a_syntax_error_is_told_in_one_line_and_with_the_template),
         cmocka_unit_test(a_script_of_psql_is_read_past_its_commands),
         cmocka_unit_test(a_file_without_templates_is_none_of_pgdbms),
         cmocka_unit_test(a_later_version_is_no_syntax_error),
