@@ -120,12 +120,13 @@ struct goal {
     bool allowed;  /* it says itself that the second pool is meant */
 };
 
-static bool find_goal(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t call,
-                      struct goal *goal)
+/* Of pgdbm_open and pgdbm_pool_open themselves. */
+static bool find_open_goal(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t call,
+                           struct goal *goal)
 {
     struct pgdbm__span argument;
     struct pgdbm__span policy = {0, 0};
-    if (pgdbm__source_arguments(source, call, &argument, 1) != 1)
+    if (!opens_pool(source, call) || pgdbm__source_arguments(source, call, &argument, 1) != 1)
         return false;
     if (argument.end - argument.begin != 2 || !pgdbm__source_is(source, argument.begin, "&") ||
         !pgdbm__source_is_name(source, argument.begin + 1))
@@ -139,12 +140,40 @@ static bool find_goal(const struct pgdbm__source *source, const struct pgdbm__fu
     return true;
 }
 
+/* What a function of the file opens and leaves open: then a call of it opens that. Only what is written out, "..." or
+ * getenv("..."), means the same in every function. */
+static bool find_opener_goal(const struct pgdbm__source *source, size_t call, struct goal *goal)
+{
+    const struct pgdbm__function *opener = NULL;
+    bool found = false;
+    if (!pgdbm__source_is_name(source, call) || !pgdbm__source_is(source, call + 1, "("))
+        return false;
+    for (size_t i = 0; i < source->n_functions && opener == NULL; i++)
+        if (source->functions[i].opens && pgdbm__source_same(source, source->functions[i].name, call))
+            opener = &source->functions[i];
+    for (size_t i = opener != NULL ? opener->body.begin : 0; opener != NULL && i < opener->body.end; i++) {
+        if (pgdbm__source_is(source, i, "pgdbm_close") || pgdbm__source_is(source, i, "pgdbm_pool_close"))
+            return false;
+        found = found || find_open_goal(source, opener, i, goal);
+    }
+    for (size_t i = goal->text.begin; found && i < goal->text.end; i++)
+        if (source->tokens.tokens[i].kind == TOKEN_STRING)
+            return true;
+    return false;
+}
+
+static bool find_goal(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t call,
+                      struct goal *goal)
+{
+    return find_open_goal(source, function, call, goal) || find_opener_goal(source, call, goal);
+}
+
 /* Whether something between two opens of one target makes them right: the first is closed, the config changed, or only one of
  * the two runs. */
 static bool is_parted(const struct pgdbm__source *source, size_t first, size_t second, const struct goal *goal)
 {
-    static const char *const words[] = {"else", "case", "default", "pgdbm_close", "pgdbm_pool_close",
-                                        "fork", "goto", "?"};
+    static const char *const words[] = {"else", "case", "default", "pgdbm_close", "pgdbm_pool_close", "fork",
+                                        "goto", "?",    ":"};
     size_t begin = pgdbm__source_behind(source, first + 1);
     for (size_t i = begin; i < second; i++) {
         for (size_t j = 0; j < sizeof words / sizeof words[0]; j++)
@@ -163,11 +192,11 @@ static void check_pools(struct pgdbm__source *source, const struct pgdbm__functi
 {
     for (size_t i = function->body.begin; i < function->body.end && !source->no_memory; i++) {
         struct goal first = {.allowed = false};
-        if (!opens_pool(source, i) || !find_goal(source, function, i, &first))
+        if (!find_goal(source, function, i, &first))
             continue;
         for (size_t j = i + 1; j < function->body.end; j++) {
             struct goal second = {.allowed = false};
-            if (!opens_pool(source, j) || !find_goal(source, function, j, &second))
+            if (!find_goal(source, function, j, &second))
                 continue;
             bool same = pgdbm__source_same_span(source, first.text, second.text);
             if (same && !first.allowed && !second.allowed && !is_parted(source, i, j, &second))
@@ -232,11 +261,26 @@ static void check_closes(struct pgdbm__source *source, const struct pgdbm__funct
     }
 }
 
+/* Marks the functions that open; false when none does, as in most files. */
+static bool mark_openers(struct pgdbm__source *source)
+{
+    bool any = false;
+    for (size_t i = 0; i < source->n_functions; i++) {
+        struct pgdbm__function *function = &source->functions[i];
+        for (size_t j = function->body.begin; j < function->body.end && !function->opens; j++)
+            function->opens = opens_pool(source, j);
+        any = any || function->opens;
+    }
+    return any;
+}
+
 void pgdbm__source_read_habits(struct pgdbm__source *source)
 {
     check_modules(source);
+    bool any_opens = mark_openers(source);
     for (size_t i = 0; i < source->n_functions && !source->no_memory; i++) {
-        check_pools(source, &source->functions[i]);
+        if (any_opens)
+            check_pools(source, &source->functions[i]);
         check_closes(source, &source->functions[i]);
     }
 }

@@ -115,6 +115,8 @@ static void *read_files(void *context)
         size_t at = atomic_fetch_add(&reading->next, 1);
         if (at >= reading->run->n_files)
             return NULL;
+        if (reading->run->on_file != NULL)
+            reading->run->on_file(at, reading->run->n_files);
         if (!read_file(reading, &reading->run->files[at]))
             atomic_store(&reading->no_memory, true);
     }

@@ -32,8 +32,9 @@ struct pgdbm__check_file {
 struct pgdbm__check_run {
     struct pgdbm__check_file *files; /* in the order in which they are to be shown */
     size_t n_files, file_capacity;
-    struct pgdbm__check_file **by_path; /* for pgdbm__check_file_of; made when all are read */
-    pthread_mutex_t mutex;              /* guards what follows while files are read */
+    void (*on_file)(size_t done, size_t total); /* told now and then, by any of the threads; may be NULL */
+    struct pgdbm__check_file **by_path;         /* for pgdbm__check_file_of; made when all are read */
+    pthread_mutex_t mutex;                      /* guards what follows while files are read */
     struct pgdbm__check_finding *findings;
     size_t n_findings, finding_capacity;
     bool no_memory;

@@ -16,6 +16,7 @@ struct pgdbm__function {
     size_t name;                   /* the token */
     struct pgdbm__span parameters; /* without the parentheses */
     struct pgdbm__span body;       /* with the braces */
+    bool opens;                    /* has a call that opens a pool */
 };
 
 /* A name that stands for a string: #define NAME "..." or const char NAME[] = "...". */

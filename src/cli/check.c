@@ -5,6 +5,7 @@
 #include "command.h"
 #include "database.h"
 #include "output.h"
+#include "progress.h"
 
 #include <errno.h>
 #include <string.h>
@@ -48,6 +49,11 @@ static int say_unreadable(const struct pgdbm__check_run *run)
     return code;
 }
 
+static void show_progress(size_t done, size_t total)
+{
+    pgdbm__cli_progress_say(done, total, "files read");
+}
+
 static int check(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
     (void)command;
@@ -64,7 +70,9 @@ static int check(const struct pgdbm__cli_command *command, const struct pgdbm__c
     int code = run != NULL ? add_paths(given, run) : CLI_FAILED;
     bool enough_memory = run != NULL;
     if (code == CLI_FINE) {
+        run->on_file = show_progress;
         enough_memory = pgdbm__check_run_read(run);
+        pgdbm__cli_progress_end();
         bool printed = enough_memory && (sarif  ? pgdbm__cli_check_print_sarif(run)
                                          : json ? pgdbm__cli_check_print_json(run)
                                                 : pgdbm__cli_check_print_text(run));

@@ -2,6 +2,7 @@
 /* `pgdbm fleet sync|status|pause|resume|cancel|quarantine|release`: who is where, and the orders to roll-outs. No state. */
 #include "fleet.h"
 #include "output.h"
+#include "progress.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -197,9 +198,11 @@ static int report_on(const struct pgdbm__cli_command *command, const struct pgdb
     if (code == CLI_FINE)
         code = pgdbm__cli_fleet_open(command, given, 3, &fleet);
     if (code == CLI_FINE) {
+        pgdbm__cli_progress_say(0, 0, sync ? "looking into the histories" : "looking at the tenants");
         pgdbm_status status = sync ? pgdbm_fleet_sync(fleet.fleet, &err) : PGDBM_OK;
         if (status == PGDBM_OK)
             status = pgdbm_fleet_status(fleet.fleet, pgdbm__cli_value(command, given, "all") != NULL, &report, &err);
+        pgdbm__cli_progress_end();
         if (status != PGDBM_OK)
             code = pgdbm__cli_fleet_fail(&fleet, &err);
         else if (silent || print_report(report, format_of(command, given)))
@@ -234,8 +237,8 @@ static int order(const struct pgdbm__cli_command *command, const struct pgdbm__c
     if (code == CLI_FINE && give(fleet.fleet, schema, pgdbm__cli_value(command, given, "reason"), &err) != PGDBM_OK)
         code = pgdbm__cli_fleet_fail(&fleet, &err);
     else if (code == CLI_FINE && fleet.json)
-        code = pgdbm__cli_print_json(json_pack("{s:s, s:o, s:s}", "module", pgdbm__cli_value(command, given, "module"),
-                                               "schema", pgdbm__cli_json_text(schema), "done", done))
+        code = pgdbm__cli_print_json(json_pack("{s:s, s:o, s:s}", "module", fleet.chosen.module, "schema",
+                                               pgdbm__cli_json_text(schema), "done", done))
                    ? CLI_FINE
                    : CLI_FAILED;
     else if (code == CLI_FINE && !pgdbm__cli_settings.quiet)

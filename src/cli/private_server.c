@@ -3,6 +3,7 @@
 #include "private_server.h"
 
 #include "output.h"
+#include "progress.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +68,9 @@ pgdbm_status pgdbm__cli_private_start(const char *directory, char **url, bool *s
     if (status != PGDBM_OK || *url != NULL)
         return status;
     const pgdbm_testserver_options how = {.directory = directory, .detached = true, .durable = true};
+    pgdbm__cli_progress_say(0, 0, "starting a private PostgreSQL server");
     status = pgdbm_testserver_start(&how, &server, err);
+    pgdbm__cli_progress_end();
     if (status == PGDBM_OK) {
         *started = true;
         status = pgdbm_testserver_find(directory, url, err);

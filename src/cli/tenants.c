@@ -3,6 +3,7 @@
 #include "confirm.h"
 #include "fleet.h"
 #include "output.h"
+#include "progress.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -30,11 +31,16 @@ static const struct pgdbm__cli_option drift_options[] = {
 static pgdbm_status make(pgdbm_fleet *fleet, const struct pgdbm__cli_given *given, int workers, size_t *created,
                          pgdbm_error *err)
 {
+    pgdbm_status status;
+    pgdbm__cli_progress_say(0, 0, "making %zu tenants", given->n_arguments);
     if (given->n_arguments > 1)
-        return pgdbm_fleet_create_tenants(fleet, (const char *const *)given->arguments, given->n_arguments, workers,
-                                          created, err);
-    pgdbm_status status = pgdbm_fleet_create_tenant(fleet, given->arguments[0], err);
-    *created = status == PGDBM_OK;
+        status = pgdbm_fleet_create_tenants(fleet, (const char *const *)given->arguments, given->n_arguments, workers,
+                                            created, err);
+    else {
+        status = pgdbm_fleet_create_tenant(fleet, given->arguments[0], err);
+        *created = status == PGDBM_OK;
+    }
+    pgdbm__cli_progress_end();
     return status;
 }
 
@@ -139,8 +145,12 @@ static int drift(const struct pgdbm__cli_command *command, const struct pgdbm__c
         .fingerprints_only = pgdbm__cli_value(command, given, "fingerprints-only") != NULL,
     };
     int code = pgdbm__cli_fleet_open(command, given, 2, &fleet);
-    if (code == CLI_FINE && pgdbm_fleet_drift(fleet.fleet, &options, &report, &err) != PGDBM_OK)
-        code = pgdbm__cli_fleet_fail(&fleet, &err);
+    if (code == CLI_FINE) {
+        pgdbm__cli_progress_say(0, 0, "comparing the tenants");
+        pgdbm_status status = pgdbm_fleet_drift(fleet.fleet, &options, &report, &err);
+        pgdbm__cli_progress_end();
+        code = status == PGDBM_OK ? CLI_FINE : pgdbm__cli_fleet_fail(&fleet, &err);
+    }
     if (code == CLI_FINE) {
         bool printed = true;
         if (fleet.json)

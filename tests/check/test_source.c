@@ -167,7 +167,14 @@ static void a_second_pool_to_one_database_is_found(void **state)
            " pgdbm_config c = {.connection_string = url};\n pgdbm_pool_open(&a, &p, &err);\n"
            " if (pgdbm_pool_open(&c, &q, &err) != PGDBM_OK) return;\n}",
            "5:6 second-pool\n" NOTHING);
+#define OPENER(name, url)                                                                                              \
+    "void " name "(void) { pgdbm_config c = {.connection_string = " url "}; pgdbm_open(&c, &" name "_db, &err); }\n"
+    expect(OPENER("a", "getenv(\"URL\")") OPENER("b", "getenv(\"URL\")") "int main(void) {\n a();\n b();\n}",
+           "5:2 second-pool\n" NOTHING);
     static const char *const right[] = {
+        OPENER("a", "getenv(\"URL\")") OPENER("b", "getenv(\"OTHER\")") "int main(void) { a(); b(); }",
+        OPENER("a", "url") OPENER("b", "url") "int main(void) { a(); b(); }",
+        OPENER("a", "getenv(\"URL\")") OPENER("b", "getenv(\"URL\")") "int main(void) { x ? a() : b(); }",
         "void f(void) { pgdbm_open(&config, &a, &err); pgdbm_close(a); pgdbm_open(&config, &b, &err); }",
         "void f(void) { if (x) pgdbm_open(&config, &a, &err); else pgdbm_open(&config, &b, &err); }",
         "void f(void) { pgdbm_open(&config, &a, &err); config.connection_string = u; pgdbm_open(&config, &b, &err); }",
