@@ -65,7 +65,7 @@ static int choose(const struct pgdbm__cli_command *command, const struct pgdbm__
                              project->file != NULL ? " in " : "", project->file != NULL ? project->file : "");
         return CLI_USAGE;
     }
-    request->all = all || (by_default == CLI_DEFAULT_ALL && project->n_modules > 0 &&
+    request->all = all || (by_default == CLI_DEFAULT_ALL && project->n_modules > 1 &&
                            pgdbm__cli_value(command, given, "module") == NULL);
     int code = request->all ? refuse_with_all(command, given) : CLI_FINE;
     if (code != CLI_FINE)

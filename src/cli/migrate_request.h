@@ -29,7 +29,7 @@ struct pgdbm__cli_request {
     bool waited; /* of pgdbm__cli_progress */
 };
 
-/* Whether a command is about all modules where neither --module nor --all says which. */
+/* Whether a command is about all modules, if there are several, where neither --module nor --all says which. */
 enum pgdbm__cli_default { CLI_DEFAULT_ONE = 0, CLI_DEFAULT_ALL };
 
 /* Reads the options. The exit code, after having said what is wrong; nothing is contacted. */
