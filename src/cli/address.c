@@ -11,12 +11,16 @@
 /* A part that is given beside the connection string. */
 static const char *part_of(const pgdbm_config *config, const char *keyword, const char *port)
 {
-    return strcmp(keyword, "host") == 0       ? config->host
-           : strcmp(keyword, "port") == 0     ? port
-           : strcmp(keyword, "dbname") == 0   ? config->database
-           : strcmp(keyword, "user") == 0     ? config->user
-           : strcmp(keyword, "password") == 0 ? config->password
-                                              : NULL;
+    return strcmp(keyword, "host") == 0          ? config->host
+           : strcmp(keyword, "port") == 0        ? port
+           : strcmp(keyword, "dbname") == 0      ? config->database
+           : strcmp(keyword, "user") == 0        ? config->user
+           : strcmp(keyword, "password") == 0    ? config->password
+           : strcmp(keyword, "sslmode") == 0     ? config->ssl_mode
+           : strcmp(keyword, "sslrootcert") == 0 ? config->ssl_ca_file
+           : strcmp(keyword, "sslcert") == 0     ? config->ssl_cert_file
+           : strcmp(keyword, "sslkey") == 0      ? config->ssl_key_file
+                                                 : NULL;
 }
 
 static char **place_of(struct pgdbm__cli_address *address, const char *keyword)
@@ -26,6 +30,7 @@ static char **place_of(struct pgdbm__cli_address *address, const char *keyword)
            : strcmp(keyword, "dbname") == 0   ? &address->database
            : strcmp(keyword, "user") == 0     ? &address->user
            : strcmp(keyword, "password") == 0 ? &address->password
+           : strcmp(keyword, "options") == 0  ? &address->options
                                               : NULL;
 }
 
@@ -41,6 +46,20 @@ static void write_pair(FILE *out, const char *keyword, const char *value)
     fputs("' ", out);
 }
 
+char *pgdbm__cli_address_pair(const char *keyword, const char *value)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    if (out == NULL)
+        return NULL;
+    write_pair(out, keyword, value);
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
 static const char *find(const PQconninfoOption *options, const char *keyword)
 {
     for (; options != NULL && options->keyword != NULL; options++)
@@ -49,14 +68,23 @@ static const char *find(const PQconninfoOption *options, const char *keyword)
     return NULL;
 }
 
+/* What nobody but the server may see. */
+static bool is_secret(const char *keyword)
+{
+    return strcmp(keyword, "password") == 0 || strcmp(keyword, "sslpassword") == 0 ||
+           strcmp(keyword, "oauth_client_secret") == 0;
+}
+
 static bool collect(const pgdbm_config *config, const char *database, const PQconninfoOption *given,
                     const PQconninfoOption *defaults, struct pgdbm__cli_address *address)
 {
     char port[16];
     size_t bytes = 0;
+    size_t shown_bytes = 0;
     snprintf(port, sizeof port, "%d", config->port);
     FILE *out = open_memstream(&address->connection_string, &bytes);
-    bool fine = out != NULL;
+    FILE *shown = open_memstream(&address->shown_string, &shown_bytes);
+    bool fine = out != NULL && shown != NULL;
     for (const PQconninfoOption *option = given; fine && option->keyword != NULL; option++) {
         const char *value = strcmp(option->keyword, "dbname") == 0 && database != NULL ? database : option->val;
         char **place = place_of(address, option->keyword);
@@ -64,6 +92,8 @@ static bool collect(const pgdbm_config *config, const char *database, const PQco
             value = part_of(config, option->keyword, config->port != 0 ? port : NULL);
         if (value != NULL)
             write_pair(out, option->keyword, value);
+        if (value != NULL && !is_secret(option->keyword))
+            write_pair(shown, option->keyword, value);
         if (value == NULL)
             value = find(defaults, option->keyword);
         if (place == NULL || value == NULL)
@@ -76,6 +106,8 @@ static bool collect(const pgdbm_config *config, const char *database, const PQco
         fine = (address->database = strdup(address->user)) != NULL;
     if (out != NULL)
         fine = fclose(out) == 0 && fine;
+    if (shown != NULL)
+        fine = fclose(shown) == 0 && fine;
     return fine;
 }
 
@@ -105,6 +137,8 @@ void pgdbm__cli_address_free(struct pgdbm__cli_address *address)
     free(address->database);
     free(address->user);
     free(address->password);
+    free(address->options);
     free(address->connection_string);
+    free(address->shown_string);
     *address = (struct pgdbm__cli_address){0};
 }

@@ -51,6 +51,7 @@ struct pgdbm__cli_command {
     const char
         *argument; /* what help calls the words that are no options, "NAME" or "SCHEMA..."; NULL: there are none */
     size_t max_arguments;
+    bool passes_on;          /* words behind `--` are arguments too, as many and whatever they look like */
     bool arguments_optional; /* else at least one must be given where any may */
     const struct pgdbm__cli_option *options;
     size_t n_options;
@@ -69,6 +70,10 @@ extern const struct pgdbm__cli_command pgdbm__cli_migrate_create;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_start;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_stop;
 extern const struct pgdbm__cli_command pgdbm__cli_dev_url;
+extern const struct pgdbm__cli_command pgdbm__cli_dev_psql;
+extern const struct pgdbm__cli_command pgdbm__cli_dev_watch;
+extern const struct pgdbm__cli_command pgdbm__cli_dev_reset;
+extern const struct pgdbm__cli_command pgdbm__cli_dev_export_schema;
 extern const struct pgdbm__cli_command pgdbm__cli_test_sweep;
 extern const struct pgdbm__cli_command pgdbm__cli_check;
 extern const struct pgdbm__cli_command pgdbm__cli_choose;

@@ -101,8 +101,12 @@ void pgdbm__cli_help_command(const struct pgdbm__cli_command *command)
     char name[64];
     printf("%s\n", command->summary);
     heading("Usage");
-    printf("  pgdbm %s%s%s [OPTIONS]\n\n", pgdbm__cli_full_name(command, name, sizeof name),
-           command->argument != NULL ? " " : "", command->argument != NULL ? command->argument : "");
+    pgdbm__cli_full_name(command, name, sizeof name);
+    if (command->passes_on)
+        printf("  pgdbm %s [OPTIONS] [-- %s]\n\n", name, command->argument);
+    else
+        printf("  pgdbm %s%s%s [OPTIONS]\n\n", name, command->argument != NULL ? " " : "",
+               command->argument != NULL ? command->argument : "");
     pgdbm__cli_print_wrapped(command->description, 2, WIDTH);
     heading("Options");
     list_options(command->options, command->n_options);

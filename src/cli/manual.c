@@ -92,8 +92,9 @@ static void print_command(const struct pgdbm__cli_command *command)
     printf(".SS ");
     print_text(pgdbm__cli_full_name(command, name, sizeof name));
     if (command->argument != NULL) {
-        putchar(' ');
+        print_text(command->passes_on ? " [-- " : " ");
         print_text(command->argument);
+        print_text(command->passes_on ? "]" : "");
     }
     putchar('\n');
     print_text(command->summary);

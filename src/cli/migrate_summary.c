@@ -2,6 +2,7 @@
 /* What became of a request: one module's report as it is, of all modules a line each. No state. */
 #include "migrate_request.h"
 #include "output.h"
+#include "sql_error.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -157,11 +158,15 @@ bool pgdbm__cli_print_request(enum pgdbm__cli_verb verb, const struct pgdbm__cli
         printed = pgdbm__cli_print_report(verb, one->report, request->dry_run, err != NULL);
     if (err == NULL)
         return printed;
-    pgdbm__cli_say_library_error(err);
+    const char *directory = request->all ? NULL : one->chosen.directory;
+    for (size_t i = 0; request->all && i < request->n_parts; i++)
+        if (request->parts[i].err.status != PGDBM_OK && strcmp(request->parts[i].err.message, err->message) == 0)
+            directory = request->parts[i].chosen.directory;
+    pgdbm__cli_say_sql_error(err, directory);
     for (size_t i = 0; i < request->n_parts; i++) {
         const pgdbm_error *its = &request->parts[i].err;
         if (its->status != PGDBM_OK && strcmp(its->message, err->message) != 0)
-            pgdbm__cli_say_library_error(its);
+            pgdbm__cli_say_sql_error(its, request->parts[i].chosen.directory);
     }
     if (request->all && !looked)
         say_untouched(request);

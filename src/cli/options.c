@@ -172,15 +172,18 @@ int pgdbm__cli_parse(const struct pgdbm__cli_command *command, int argc, char **
     *given = (struct pgdbm__cli_given){.arguments = argv};
     *help = false;
     /* Who asks for help gets it, whatever else stands on the line. */
-    for (int i = 0; i < argc; i++)
+    int end = 0;
+    while (end < argc && !(command->passes_on && strcmp(argv[end], "--") == 0))
+        end++;
+    for (int i = 0; i < end; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             *help = true;
             return CLI_FINE;
         }
-    for (int i = 0; i < argc; i++) {
+    for (int i = 0; i < end; i++) {
         int code = CLI_FINE;
         if (strncmp(argv[i], "--", 2) == 0 && argv[i][2] != '\0')
-            code = parse_option(command, argc, argv, &i, given);
+            code = parse_option(command, end, argv, &i, given);
         else if (argv[i][0] == '-')
             code = unknown_option(command, argv[i], argv[i] + 1);
         else
@@ -188,6 +191,8 @@ int pgdbm__cli_parse(const struct pgdbm__cli_command *command, int argc, char **
         if (code != CLI_FINE)
             return code;
     }
+    for (int i = end + 1; i < argc; i++)
+        argv[given->n_arguments++] = argv[i];
     if (command->argument != NULL && !command->arguments_optional && given->n_arguments == 0)
         return say_usage(command, "one word is missing", command->argument, NULL, "");
     return CLI_FINE;

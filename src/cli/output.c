@@ -103,11 +103,13 @@ void pgdbm__cli_print_table(const char *const *headings, size_t n_columns, const
     }
 }
 
-static void say(const char *message, const char *detail, const char *statement, const char *hint)
+static void say(const char *message, const char *excerpt, const char *detail, const char *statement, const char *hint)
 {
     /* Answers that were written before the error come before it on a terminal too. */
     fflush(stdout);
     fprintf(stderr, "%spgdbm:%s %s\n", pgdbm__cli_style_on(stderr, CLI_RED), pgdbm__cli_style_off(stderr), message);
+    if (excerpt != NULL)
+        fputs(excerpt, stderr);
     if (detail != NULL && detail[0] != '\0')
         fprintf(stderr, "  detail: %s\n", detail);
     if (statement != NULL && statement[0] != '\0')
@@ -123,14 +125,19 @@ void pgdbm__cli_say_error(const char *hint, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    say(message, NULL, NULL, hint);
+    say(message, NULL, NULL, NULL, hint);
+}
+
+void pgdbm__cli_say_error_with(const pgdbm_error *err, const char *excerpt)
+{
+    char message[sizeof err->message + 16];
+    snprintf(message, sizeof message, err->sqlstate[0] != '\0' ? "%s [%s]" : "%s", err->message, err->sqlstate);
+    say(message, excerpt, err->detail, excerpt == NULL ? err->statement : NULL, err->hint);
 }
 
 void pgdbm__cli_say_library_error(const pgdbm_error *err)
 {
-    char message[sizeof err->message + 16];
-    snprintf(message, sizeof message, err->sqlstate[0] != '\0' ? "%s [%s]" : "%s", err->message, err->sqlstate);
-    say(message, err->detail, err->statement, err->hint);
+    pgdbm__cli_say_error_with(err, NULL);
 }
 
 json_t *pgdbm__cli_json_text(const char *text)

@@ -35,6 +35,9 @@ void pgdbm__cli_say_error(const char *hint, const char *format, ...) PGDBM_PRINT
 /* The library's error: message, detail, statement, hint. */
 void pgdbm__cli_say_library_error(const pgdbm_error *err);
 
+/* The same with lines of text (NULL: none) that show the place, instead of the statement. */
+void pgdbm__cli_say_error_with(const pgdbm_error *err, const char *excerpt);
+
 /* The error as JSON; a reference of the caller's. */
 json_t *pgdbm__cli_json_error(const pgdbm_error *err);
 
