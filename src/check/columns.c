@@ -124,17 +124,15 @@ void pgdbm__check_add_column(const struct pgdbm__check_alter *alter, uint32_t de
 
 void pgdbm__check_column_type(const struct pgdbm__check_alter *alter, uint32_t command)
 {
-    static const char *const unlimited[] = {"text", "varchar"};
+    static const char *const alike[] = {"text", "varchar", "citext", "numeric", "varbit"};
     const struct pgdbm__check_tree *tree = alter->statement->tree;
     char name[PGDBM__CHECK_NAME_BYTES];
     uint32_t definition = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, command, "def"), "ColumnDef");
     uint32_t type = pgdbm__check_tree_child(tree, definition, "typeName");
-    bool limited = pgdbm__check_tree_child(tree, type, "typmods") != 0;
     bool converts = pgdbm__check_tree_child(tree, definition, "raw_default") != 0;
     bool array = pgdbm__check_tree_child(tree, type, "arrayBounds") != 0;
-    /* A limit that is lifted: varchar(20) becomes text. */
-    if (!limited && !converts && !array &&
-        IS_ONE_OF(tree, last_name(tree, pgdbm__check_tree_child(tree, type, "names")), unlimited))
+    /* A limit that is lifted, as from varchar(20) to varchar(40) or text, is what these are changed for, and costs nothing. */
+    if (!converts && !array && IS_ONE_OF(tree, last_name(tree, pgdbm__check_tree_child(tree, type, "names")), alike))
         return;
     pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, command, "name"), name, sizeof name);
     pgdbm__check_report(alter->text, &pgdbm__check_rule_alter_column_type,

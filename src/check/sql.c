@@ -14,10 +14,10 @@
 #include <string.h>
 #include <strings.h>
 
-#define BATCH ((size_t)256 * 1024)       /* what is parsed at once, more or less */
-#define SHORT_TEXT ((size_t)16 * 1024)   /* what is read on the caller's stack */
-#define STACK_PER_BYTE 128               /* measured: 105 */
-#define STACK_BASE ((size_t)1024 * 1024) /* for everything else */
+#define BATCH ((size_t)256 * 1024)           /* what is parsed at once, more or less */
+#define SHORT_TEXT ((size_t)16 * 1024)       /* what is read on the caller's stack */
+#define STACK_PER_BYTE 128                   /* measured: 105 */
+#define STACK_BASE ((size_t)4 * 1024 * 1024) /* for everything else, among it what the grammar limits to 10000 */
 #define STACK_LIMIT ((size_t)1 << 30)
 #define PADDING 16      /* NUL bytes behind the text: the scanner looks ahead */
 #define COMMENTS 5000   /* that may be open at once */
@@ -177,11 +177,13 @@ static size_t offset_of(const struct pgdbm__check_text *text, size_t begin, size
 static bool is_later(const struct pgdbm__check_text *text, size_t begin, size_t end, const char *message)
 {
     static const char *const words[] = {
-        "json_table",   "json_value",      "json_query",       "json_exists",    "json_array", "json_arrayagg",
-        "json_object",  "json_objectagg",  "json_scalar",      "json_serialize", "is json",    "is not json",
-        "merge",        "virtual",         "period",           "overlaps",       "enforced",   "graph_table",
-        "storage",      "split partition", "merge partitions", "generated",      "repack",     "property",
-        "ignore nulls", "respect nulls"};
+        "json_table",   "json_value",      "json_query",       "json_exists",    "json_array",     "json_arrayagg",
+        "json_object",  "json_objectagg",  "json_scalar",      "json_serialize", "is json",        "is not json",
+        "merge",        "virtual",         "period",           "overlaps",       "enforced",       "graph_table",
+        "storage",      "split partition", "merge partitions", "generated",      "repack",         "property",
+        "expression",   "indent",          "at local",         "no inherit",     "with inherit",   "with set",
+        "with admin",   "returning with",  "vacuum only",      "force_null",     "force_not_null", "ignore nulls",
+        "respect nulls"};
     if (strstr(message, "must have an alias") != NULL || strstr(message, "trailing junk") != NULL)
         return true;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

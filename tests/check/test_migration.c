@@ -132,7 +132,10 @@ static void changes_of_columns_in_use_are_found(void **state)
     (void)state;
     expect_migration(UP, "ALTER TABLE {{tables.a}} ALTER b TYPE bigint", "1:32 alter-column-type", NULL);
     expect_migration(UP, "ALTER TABLE {{tables.a}} ALTER b TYPE text USING c::text", "1:32 alter-column-type", NULL);
-    expect_migration(UP, "ALTER TABLE {{tables.a}} ALTER b TYPE text, ALTER c SET DEFAULT random()", NULL);
+    expect_migration(UP,
+                     "ALTER TABLE {{tables.a}} ALTER b TYPE text, ALTER c TYPE varchar(40), ALTER d TYPE numeric(12, "
+                     "2), ALTER e SET DEFAULT random()",
+                     NULL);
     expect_migration(UP, "ALTER TABLE {{tables.a}} ALTER b SET NOT NULL", "1:32 set-not-null", NULL);
     expect_migration(UP,
                      "ALTER TABLE {{tables.a}} VALIDATE CONSTRAINT b_is_there;\n"

@@ -271,6 +271,8 @@ static void a_later_version_is_no_syntax_error(void **state)
 {
     (void)state;
     expect_sql("SELECT * FROM (SELECT 1)", NULL);
+    expect_sql("SELECT 1_000, 0xFF, '{}' IS JSON OBJECT, now() AT LOCAL", NULL);
+    expect_sql("ALTER TABLE {{tables.a}} ALTER b SET EXPRESSION AS (c + 1); GRANT a TO b WITH INHERIT FALSE", NULL);
     expect_sql("SELECT * FROM JSON_TABLE($1, '$[*]' COLUMNS (a int PATH '$.a'))", NULL);
     expect_sql("MERGE INTO {{tables.a}} USING {{tables.b}} b ON b.id = a.id WHEN MATCHED THEN DELETE RETURNING *",
                NULL);
