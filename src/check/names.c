@@ -4,6 +4,7 @@
 #include "check/text.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,8 @@ struct reference {
     const char *file;
     struct pgdbm__check_place place;
 };
+
+#define HERE_BYTES 4608 /* a path and a name */
 
 struct file {
     struct file *next;
@@ -112,16 +115,31 @@ void pgdbm__check_names_qualified(struct pgdbm__check_text *text, const char *sc
     add(text, schema, table, offset);
 }
 
+/* "file\ntable"; what is too long for it is cut. */
+static const char *here(char out[HERE_BYTES], const char *file, const char *table)
+{
+    snprintf(out, HERE_BYTES, "%s\n%s", file, table);
+    return out;
+}
+
+static bool know_templated(struct pgdbm__check_text *text, const char *table, const char *in_file, size_t offset)
+{
+    struct pgdbm__check_names *names = text->names;
+    const char *file = keep_file(names, text->sql->file);
+    struct pgdbm__check_place place = pgdbm__check_place_of(text, offset);
+    return file != NULL && pgdbm__check_set_add(&names->known, KNOWN_TEMPLATED_HERE, in_file, file, place) &&
+           pgdbm__check_set_add(&names->known, KNOWN_TEMPLATED, table, file, place);
+}
+
 void pgdbm__check_names_templated(struct pgdbm__check_text *text, const char *table, size_t offset)
 {
     struct pgdbm__check_names *names = text->names;
+    char in_file[HERE_BYTES];
+    here(in_file, text->sql->file, table);
     pthread_mutex_lock(&names->mutex);
-    if (pgdbm__check_set_find(&names->known, KNOWN_TEMPLATED, table) == NULL) {
-        const char *file = keep_file(names, text->sql->file);
-        if (file == NULL ||
-            !pgdbm__check_set_add(&names->known, KNOWN_TEMPLATED, table, file, pgdbm__check_place_of(text, offset)))
-            names->no_memory = true;
-    }
+    if (pgdbm__check_set_find(&names->known, KNOWN_TEMPLATED_HERE, in_file) == NULL &&
+        !know_templated(text, table, in_file, offset))
+        names->no_memory = true;
     pthread_mutex_unlock(&names->mutex);
 }
 
@@ -137,7 +155,11 @@ void pgdbm__check_names_know(struct pgdbm__check_text *text, enum pgdbm__check_k
 static bool report(struct pgdbm__check_names *names, struct pgdbm__check_run *run, const struct reference *reference)
 {
     const char *table = reference->table;
-    const struct pgdbm__check_name *templated = pgdbm__check_set_find(&names->known, KNOWN_TEMPLATED, table);
+    char in_file[HERE_BYTES];
+    const struct pgdbm__check_name *templated =
+        pgdbm__check_set_find(&names->known, KNOWN_TEMPLATED_HERE, here(in_file, reference->file, table));
+    if (templated == NULL)
+        templated = pgdbm__check_set_find(&names->known, KNOWN_TEMPLATED, table);
     if (reference->schema != NULL) {
         if (pgdbm__check_set_find(&names->known, KNOWN_EXTENSION_SCHEMA, reference->schema) != NULL)
             return true;

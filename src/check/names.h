@@ -8,6 +8,7 @@
 /* What is known of a name. */
 enum pgdbm__check_kind {
     KNOWN_TEMPLATED = 1,    /* {{tables.name}} */
+    KNOWN_TEMPLATED_HERE,   /* the same, behind the name of a file and a line end */
     KNOWN_TEMPORARY,        /* CREATE TEMP TABLE name */
     KNOWN_EXTENSION_SCHEMA, /* CREATE EXTENSION ... SCHEMA name */
     KNOWN_CREATED,          /* made earlier in the same file: nobody else uses it yet */
@@ -32,7 +33,7 @@ struct pgdbm__check_set {
     size_t capacity, used;
 };
 
-/* Adds a name unless it is there. `file` is borrowed. False: no memory. */
+/* Adds a name unless it is there, from a file whose name is not behind this one's. `file` is borrowed. False: no memory. */
 bool pgdbm__check_set_add(struct pgdbm__check_set *set, enum pgdbm__check_kind kind, const char *name, const char *file,
                           struct pgdbm__check_place place);
 /* NULL: it is not there. */

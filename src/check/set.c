@@ -45,8 +45,13 @@ bool pgdbm__check_set_add(struct pgdbm__check_set *set, enum pgdbm__check_kind k
     if (set->used * 2 >= set->capacity && !grow(set))
         return false;
     struct pgdbm__check_name *slot = slot_of(set->slots, set->capacity, kind, name);
-    if (slot->name != NULL)
+    if (slot->name != NULL) { /* whatever order threads read files in, the same place stays */
+        if (file != NULL && strcmp(file, slot->file) < 0) {
+            slot->file = file;
+            slot->place = place;
+        }
         return true;
+    }
     char *copy = strdup(name);
     if (copy == NULL)
         return false;

@@ -16,6 +16,22 @@ static void set_search_path(struct pgdbm__check_text *text, size_t offset)
     pgdbm__check_report(text, &pgdbm__check_rule_search_path, offset, "search_path is set by hand");
 }
 
+/* A path in which no table of anybody's is found: empty, or of system schemas. */
+static bool hides_all(const char *path)
+{
+    return path[0] == '\0' || (strncmp(path, "pg_", 3) == 0 && strchr(path, ',') == NULL);
+}
+
+/* Whether all arguments of SET are constants, and such paths. */
+static bool all_hide(const struct pgdbm__check_tree *tree, uint32_t arguments)
+{
+    char path[PGDBM__CHECK_NAME_BYTES];
+    for (uint32_t item = pgdbm__check_tree_first(tree, arguments); item != 0; item = pgdbm__check_tree_next(tree, item))
+        if (pgdbm__check_tree_child(tree, item, "A_Const") == 0 || !hides_all(argument(tree, item, path, sizeof path)))
+            return false;
+    return true;
+}
+
 /* A function's own path: each schema in it must be a template, or everybody's. */
 static void check_function_path(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement,
                                 uint32_t arguments)
@@ -63,13 +79,14 @@ static void check_set(struct pgdbm__check_text *text, const struct pgdbm__check_
     argument(tree, pgdbm__check_tree_first(tree, pgdbm__check_tree_child(tree, set, "args")), value, sizeof value);
     if (!pgdbm__check_tree_text_is(tree, pgdbm__check_tree_child(tree, set, "kind"), "VAR_SET_VALUE"))
         return;
-    if (pgdbm__check_tree_text_is(tree, name, "search_path"))
-        set_search_path(text, statement->begin);
-    else if (set == statement->node && pgdbm__check_tree_text_is(tree, name, "lock_timeout"))
+    if (pgdbm__check_tree_text_is(tree, name, "search_path")) {
+        if (!all_hide(tree, pgdbm__check_tree_child(tree, set, "args")))
+            set_search_path(text, statement->begin);
+    } else if (set == statement->node && pgdbm__check_tree_text_is(tree, name, "lock_timeout"))
         text->lock_timeout_off = is_zero(value);
 }
 
-/* set_config('search_path', ...). Emptied, as pg_dump does it, it hides nothing. */
+/* set_config('search_path', ...). */
 static void check_call(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement, uint32_t call)
 {
     const struct pgdbm__check_tree *tree = statement->tree;
@@ -86,7 +103,7 @@ static void check_call(struct pgdbm__check_text *text, const struct pgdbm__check
         return;
     uint32_t value = pgdbm__check_tree_next(tree, setting);
     bool constant = value != 0 && pgdbm__check_tree_child(tree, value, "A_Const") != 0;
-    if (!constant || argument(tree, value, name, sizeof name)[0] != '\0')
+    if (!constant || !hides_all(argument(tree, value, name, sizeof name)))
         set_search_path(text, statement->base + pgdbm__check_tree_number(tree, call, "location"));
 }
 

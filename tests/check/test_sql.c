@@ -96,6 +96,30 @@ static void a_table_with_and_without_template_names_the_other_place(void **state
     free(found);
 }
 
+static void the_template_of_the_same_file_is_named_before_that_of_another(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"b.c", "c.c", "a.c"}; /* the one by name, whatever comes first */
+    struct pgdbm__check_names *names = pgdbm__check_names_create();
+    struct pgdbm__check_run *run = findings_begin();
+    struct pgdbm__check_sql sql = {.pieces = &first, .n_pieces = 1, .names = names};
+    for (size_t i = 0; i < 3; i++) {
+        sql.file = files[i];
+        sql.text = i == 0   ? "SELECT 1 FROM {{tables.t}}, t"
+                   : i == 1 ? "SELECT\n1 FROM t, u"
+                            : "SELECT 1 FROM {{tables.t}}, {{tables.u}}";
+        sql.bytes = strlen(sql.text);
+        assert_true(pgdbm__check_read_sql(run, &sql));
+    }
+    assert_true(pgdbm__check_names_report(names, run));
+    pgdbm__check_names_free(names);
+    char *found = findings_end(run);
+    assert_string_equal(found, "1:29 mixed-reference: t has no template here, and is {{tables.t}} in b.c:1:15\n"
+                               "2:8 mixed-reference: t has no template here, and is {{tables.t}} in a.c:1:15\n"
+                               "2:11 mixed-reference: u has no template here, and is {{tables.u}} in a.c:1:29\n");
+    free(found);
+}
+
 static void a_temporary_table_of_another_text_is_known(void **state)
 {
     (void)state;
@@ -183,6 +207,8 @@ static void search_path_by_hand_is_found(void **state)
     expect_sql("SET SCHEMA 'app'", "1:1 search-path", NULL);
     expect_sql("SELECT set_config('search_path', $1, false)", "1:8 search-path", NULL);
     expect_sql("SELECT pg_catalog.set_config('search_path', '', false)", NULL);
+    expect_sql("SET LOCAL search_path = ''; SET search_path = pg_catalog, pg_temp", NULL);
+    expect_sql("SET search_path = pg_catalog, app", "1:1 search-path", NULL);
     expect_sql("RESET search_path; SET search_path TO DEFAULT; SHOW search_path", NULL);
 }
 
@@ -382,6 +408,7 @@ int main(void)
         cmocka_unit_test(a_temporary_table_needs_no_template),
         cmocka_unit_test(a_schema_of_an_extension_is_fine),
         cmocka_unit_test(a_table_with_and_without_template_names_the_other_place),
+        cmocka_unit_test(the_template_of_the_same_file_is_named_before_that_of_another),
         cmocka_unit_test(a_temporary_table_of_another_text_is_known),
         cmocka_unit_test(threads_share_what_they_know),
         cmocka_unit_test(a_malformed_placeholder_is_found_and_no_syntax_error_beside_it),
