@@ -4,15 +4,6 @@
 
 #include <string.h>
 
-/* The last name of a list: int4 of pg_catalog.int4. */
-static uint32_t last_name(const struct pgdbm__check_tree *tree, uint32_t list)
-{
-    uint32_t last = 0;
-    for (uint32_t item = pgdbm__check_tree_first(tree, list); item != 0; item = pgdbm__check_tree_next(tree, item))
-        last = item;
-    return pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, last, "String"), "sval");
-}
-
 static bool is_one_of(const struct pgdbm__check_tree *tree, uint32_t name, const char *const *names, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -32,7 +23,7 @@ static bool is_volatile(const struct pgdbm__check_tree *tree, uint32_t expressio
                                             "clock_timestamp",  "timeofday",        "nextval"};
     for (uint32_t i = expression; expression != 0 && i < tree->nodes[expression].end; i++)
         if (tree->nodes[i].tag == TAG_FUNCTION_CALL &&
-            IS_ONE_OF(tree, last_name(tree, pgdbm__check_tree_child(tree, i, "funcname")), functions))
+            IS_ONE_OF(tree, pgdbm__check_tree_last_name(tree, pgdbm__check_tree_child(tree, i, "funcname")), functions))
             return true;
     return false;
 }
@@ -73,7 +64,8 @@ static struct column read_column(const struct pgdbm__check_tree *tree, uint32_t 
     struct column column = {0};
     uint32_t type = pgdbm__check_tree_child(tree, definition, "typeName");
     uint32_t constraints = pgdbm__check_tree_child(tree, definition, "constraints");
-    column.serial = IS_ONE_OF(tree, last_name(tree, pgdbm__check_tree_child(tree, type, "names")), serials);
+    column.serial =
+        IS_ONE_OF(tree, pgdbm__check_tree_last_name(tree, pgdbm__check_tree_child(tree, type, "names")), serials);
     for (uint32_t item = pgdbm__check_tree_first(tree, constraints); item != 0;
          item = pgdbm__check_tree_next(tree, item))
         read_constraint(tree, pgdbm__check_tree_child(tree, item, "Constraint"), &column);
@@ -132,7 +124,8 @@ void pgdbm__check_column_type(const struct pgdbm__check_alter *alter, uint32_t c
     bool converts = pgdbm__check_tree_child(tree, definition, "raw_default") != 0;
     bool array = pgdbm__check_tree_child(tree, type, "arrayBounds") != 0;
     /* A limit that is lifted, as from varchar(20) to varchar(40) or text, is what these are changed for, and costs nothing. */
-    if (!converts && !array && IS_ONE_OF(tree, last_name(tree, pgdbm__check_tree_child(tree, type, "names")), alike))
+    if (!converts && !array &&
+        IS_ONE_OF(tree, pgdbm__check_tree_last_name(tree, pgdbm__check_tree_child(tree, type, "names")), alike))
         return;
     pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, command, "name"), name, sizeof name);
     pgdbm__check_report(alter->text, &pgdbm__check_rule_alter_column_type,

@@ -10,11 +10,6 @@ static bool key_is(const struct pgdbm__check_statement *statement, const char *k
     return pgdbm__check_tree_key_is(statement->tree, statement->node, key);
 }
 
-static bool text_is(const struct pgdbm__check_tree *tree, uint32_t node, const char *key, const char *text)
-{
-    return pgdbm__check_tree_text_is(tree, pgdbm__check_tree_child(tree, node, key), text);
-}
-
 size_t pgdbm__check_offset_of(const struct pgdbm__check_statement *statement, uint32_t node)
 {
     size_t location = pgdbm__check_tree_number(statement->tree, node, "location");
@@ -74,11 +69,11 @@ static void add_constraint(const struct pgdbm__check_alter *alter, uint32_t cons
 {
     const struct pgdbm__check_tree *tree = alter->statement->tree;
     size_t offset = pgdbm__check_offset_of(alter->statement, constraint);
-    bool check = text_is(tree, constraint, "contype", "CONSTR_CHECK");
-    bool foreign = text_is(tree, constraint, "contype", "CONSTR_FOREIGN");
-    bool exclusion = text_is(tree, constraint, "contype", "CONSTR_EXCLUSION");
-    bool unique =
-        text_is(tree, constraint, "contype", "CONSTR_UNIQUE") || text_is(tree, constraint, "contype", "CONSTR_PRIMARY");
+    bool check = pgdbm__check_tree_child_is(tree, constraint, "contype", "CONSTR_CHECK");
+    bool foreign = pgdbm__check_tree_child_is(tree, constraint, "contype", "CONSTR_FOREIGN");
+    bool exclusion = pgdbm__check_tree_child_is(tree, constraint, "contype", "CONSTR_EXCLUSION");
+    bool unique = pgdbm__check_tree_child_is(tree, constraint, "contype", "CONSTR_UNIQUE") ||
+                  pgdbm__check_tree_child_is(tree, constraint, "contype", "CONSTR_PRIMARY");
     char name[PGDBM__CHECK_NAME_BYTES], joined[2 * PGDBM__CHECK_NAME_BYTES];
     pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, constraint, "conname"), name, sizeof name);
     if (check || foreign) {
@@ -172,7 +167,7 @@ static void check_alter_table(struct pgdbm__check_text *text, const struct pgdbm
     char table[PGDBM__CHECK_NAME_BYTES];
     struct pgdbm__check_alter alter = {text, statement, table, statement->begin};
     table_of(tree, pgdbm__check_tree_child(tree, statement->node, "relation"), table);
-    if (!text_is(tree, statement->node, "objtype", "OBJECT_TABLE") || !in_use(text, table))
+    if (!pgdbm__check_tree_child_is(tree, statement->node, "objtype", "OBJECT_TABLE") || !in_use(text, table))
         return;
     uint32_t commands = pgdbm__check_tree_child(tree, statement->node, "cmds");
     bool locks = false;
@@ -210,24 +205,22 @@ static void check_reindex(struct pgdbm__check_text *text, const struct pgdbm__ch
                             "%s is locked while it is built anew: REINDEX ... CONCURRENTLY", name);
 }
 
-/* A dropped object's name, which is a list of strings. */
+/* A dropped object's name: a list of strings, or, of a schema, one. */
 static const char *dropped(const struct pgdbm__check_tree *tree, uint32_t item, char name[PGDBM__CHECK_NAME_BYTES])
 {
     uint32_t items = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, item, "List"), "items");
-    uint32_t last = item;
-    for (uint32_t part = pgdbm__check_tree_first(tree, items); part != 0; part = pgdbm__check_tree_next(tree, part))
-        last = part;
-    return pgdbm__check_tree_string(
-        tree, pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, last, "String"), "sval"), name,
-        PGDBM__CHECK_NAME_BYTES);
+    uint32_t string = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, item, "String"), "sval");
+    if (items != 0)
+        string = pgdbm__check_tree_last_name(tree, items);
+    return pgdbm__check_tree_string(tree, string, name, PGDBM__CHECK_NAME_BYTES);
 }
 
 static void check_drop(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
 {
     const struct pgdbm__check_tree *tree = statement->tree;
     char name[PGDBM__CHECK_NAME_BYTES];
-    bool schema = text_is(tree, statement->node, "removeType", "OBJECT_SCHEMA");
-    if (!schema && !text_is(tree, statement->node, "removeType", "OBJECT_TABLE"))
+    bool schema = pgdbm__check_tree_child_is(tree, statement->node, "removeType", "OBJECT_SCHEMA");
+    if (!schema && !pgdbm__check_tree_child_is(tree, statement->node, "removeType", "OBJECT_TABLE"))
         return;
     uint32_t objects = pgdbm__check_tree_child(tree, statement->node, "objects");
     for (uint32_t item = pgdbm__check_tree_first(tree, objects); item != 0; item = pgdbm__check_tree_next(tree, item)) {
@@ -245,10 +238,10 @@ static void check_rename(struct pgdbm__check_text *text, const struct pgdbm__che
     const struct pgdbm__check_tree *tree = statement->tree;
     uint32_t node = statement->node;
     char table[PGDBM__CHECK_NAME_BYTES], name[PGDBM__CHECK_NAME_BYTES];
-    bool column =
-        text_is(tree, node, "renameType", "OBJECT_COLUMN") && text_is(tree, node, "relationType", "OBJECT_TABLE");
-    bool whole = text_is(tree, node, "renameType", "OBJECT_TABLE");
-    bool schema = text_is(tree, node, "renameType", "OBJECT_SCHEMA");
+    bool column = pgdbm__check_tree_child_is(tree, node, "renameType", "OBJECT_COLUMN") &&
+                  pgdbm__check_tree_child_is(tree, node, "relationType", "OBJECT_TABLE");
+    bool whole = pgdbm__check_tree_child_is(tree, node, "renameType", "OBJECT_TABLE");
+    bool schema = pgdbm__check_tree_child_is(tree, node, "renameType", "OBJECT_SCHEMA");
     table_of(tree, pgdbm__check_tree_child(tree, node, "relation"), table);
     pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, node, schema || column ? "subname" : "newname"), name,
                              sizeof name);
@@ -277,7 +270,7 @@ static void check_truncate(struct pgdbm__check_text *text, const struct pgdbm__c
     if (!in_use(text, table))
         return;
     takes_lock(text, statement, table);
-    if (text_is(tree, statement->node, "behavior", "DROP_CASCADE") && !statement->down)
+    if (pgdbm__check_tree_child_is(tree, statement->node, "behavior", "DROP_CASCADE") && !statement->down)
         pgdbm__check_report(text, &pgdbm__check_rule_truncate_cascade, statement->begin,
                             "TRUNCATE ... CASCADE empties what refers to %s, too", table);
 }
@@ -313,23 +306,15 @@ static void check_update(struct pgdbm__check_text *text, const struct pgdbm__che
                         "every row of %s is changed while this transaction holds the lock of ALTER TABLE", table);
 }
 
-/* The name of a type: the last of a list. */
-static const char *type_of(const struct pgdbm__check_tree *tree, uint32_t list, char name[PGDBM__CHECK_NAME_BYTES])
-{
-    uint32_t last = 0;
-    for (uint32_t item = pgdbm__check_tree_first(tree, list); item != 0; item = pgdbm__check_tree_next(tree, item))
-        last = item;
-    uint32_t string = pgdbm__check_tree_child(tree, last, "String");
-    return pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, string, "sval"), name, PGDBM__CHECK_NAME_BYTES);
-}
-
 /* CREATE TYPE ... AS ENUM and ALTER TYPE ... ADD VALUE. */
 static void check_enum(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
 {
     const struct pgdbm__check_tree *tree = statement->tree;
     char name[PGDBM__CHECK_NAME_BYTES];
     bool create = key_is(statement, "CreateEnumStmt");
-    type_of(tree, pgdbm__check_tree_child(tree, statement->node, "typeName"), name);
+    pgdbm__check_tree_string(
+        tree, pgdbm__check_tree_last_name(tree, pgdbm__check_tree_child(tree, statement->node, "typeName")), name,
+        sizeof name);
     if (create)
         pgdbm__check_know(text, KNOWN_TYPE, name);
     else if (!pgdbm__check_knows(text, KNOWN_TYPE, name) && (!text->no_transaction || statement->down) &&

@@ -91,12 +91,8 @@ static void check_call(struct pgdbm__check_text *text, const struct pgdbm__check
 {
     const struct pgdbm__check_tree *tree = statement->tree;
     char name[PGDBM__CHECK_NAME_BYTES];
-    uint32_t last = 0;
-    uint32_t names = pgdbm__check_tree_child(tree, call, "funcname");
-    for (uint32_t item = pgdbm__check_tree_first(tree, names); item != 0; item = pgdbm__check_tree_next(tree, item))
-        last = item;
-    uint32_t string = pgdbm__check_tree_child(tree, last, "String");
-    if (!pgdbm__check_tree_text_is(tree, pgdbm__check_tree_child(tree, string, "sval"), "set_config"))
+    uint32_t function = pgdbm__check_tree_last_name(tree, pgdbm__check_tree_child(tree, call, "funcname"));
+    if (!pgdbm__check_tree_text_is(tree, function, "set_config"))
         return;
     uint32_t setting = pgdbm__check_tree_first(tree, pgdbm__check_tree_child(tree, call, "args"));
     if (setting == 0 || strcmp(argument(tree, setting, name, sizeof name), "search_path") != 0)

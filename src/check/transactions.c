@@ -27,11 +27,6 @@ bool pgdbm__check_has_option(const struct pgdbm__check_tree *tree, uint32_t list
     return has_option(tree, list, name, false);
 }
 
-static bool text_is(const struct pgdbm__check_tree *tree, uint32_t node, const char *key, const char *text)
-{
-    return pgdbm__check_tree_text_is(tree, pgdbm__check_tree_child(tree, node, key), text);
-}
-
 /* ALTER TABLE ... DETACH PARTITION ... CONCURRENTLY */
 static bool detaches_concurrently(const struct pgdbm__check_tree *tree, uint32_t node)
 {
@@ -45,11 +40,11 @@ static const char *outside_reindex(const struct pgdbm__check_tree *tree, uint32_
 {
     if (has_option(tree, pgdbm__check_tree_child(tree, node, "params"), "concurrently", false))
         return "REINDEX CONCURRENTLY";
-    if (text_is(tree, node, "kind", "REINDEX_OBJECT_SCHEMA"))
+    if (pgdbm__check_tree_child_is(tree, node, "kind", "REINDEX_OBJECT_SCHEMA"))
         return "REINDEX SCHEMA";
-    if (text_is(tree, node, "kind", "REINDEX_OBJECT_SYSTEM"))
+    if (pgdbm__check_tree_child_is(tree, node, "kind", "REINDEX_OBJECT_SYSTEM"))
         return "REINDEX SYSTEM";
-    return text_is(tree, node, "kind", "REINDEX_OBJECT_DATABASE") ? "REINDEX DATABASE" : NULL;
+    return pgdbm__check_tree_child_is(tree, node, "kind", "REINDEX_OBJECT_DATABASE") ? "REINDEX DATABASE" : NULL;
 }
 
 /* Statements that never run in a transaction. */
@@ -84,7 +79,7 @@ static const char *outside(const struct pgdbm__check_tree *tree, uint32_t node)
     if (pgdbm__check_tree_key_is(tree, node, "ClusterStmt"))
         return pgdbm__check_tree_child(tree, node, "relation") == 0 ? "CLUSTER without a table" : NULL;
     if (pgdbm__check_tree_key_is(tree, node, "DiscardStmt"))
-        return text_is(tree, node, "target", "DISCARD_ALL") ? "DISCARD ALL" : NULL;
+        return pgdbm__check_tree_child_is(tree, node, "target", "DISCARD_ALL") ? "DISCARD ALL" : NULL;
     if (pgdbm__check_tree_key_is(tree, node, "AlterTableStmt"))
         return detaches_concurrently(tree, node) ? "ALTER TABLE ... DETACH PARTITION CONCURRENTLY" : NULL;
     if (pgdbm__check_tree_key_is(tree, node, "AlterDatabaseStmt"))

@@ -205,7 +205,20 @@ bool pgdbm__check_tree_text_is(const struct pgdbm__check_tree *tree, uint32_t no
 
 bool pgdbm__check_tree_flag(const struct pgdbm__check_tree *tree, uint32_t node, const char *key)
 {
-    return pgdbm__check_tree_text_is(tree, pgdbm__check_tree_child(tree, node, key), "true");
+    return pgdbm__check_tree_child_is(tree, node, key, "true");
+}
+
+bool pgdbm__check_tree_child_is(const struct pgdbm__check_tree *tree, uint32_t node, const char *key, const char *text)
+{
+    return pgdbm__check_tree_text_is(tree, pgdbm__check_tree_child(tree, node, key), text);
+}
+
+uint32_t pgdbm__check_tree_last_name(const struct pgdbm__check_tree *tree, uint32_t list)
+{
+    uint32_t last = 0;
+    for (uint32_t item = pgdbm__check_tree_first(tree, list); item != 0; item = pgdbm__check_tree_next(tree, item))
+        last = item;
+    return pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, last, "String"), "sval");
 }
 
 size_t pgdbm__check_tree_number(const struct pgdbm__check_tree *tree, uint32_t node, const char *key)

@@ -47,6 +47,12 @@ uint32_t pgdbm__check_tree_next(const struct pgdbm__check_tree *tree, uint32_t n
 bool pgdbm__check_tree_key_is(const struct pgdbm__check_tree *tree, uint32_t node, const char *key);
 bool pgdbm__check_tree_text_is(const struct pgdbm__check_tree *tree, uint32_t node, const char *text);
 
+/* Whether a child is there and this text. */
+bool pgdbm__check_tree_child_is(const struct pgdbm__check_tree *tree, uint32_t node, const char *key, const char *text);
+
+/* The last string of a list of names, int4 of pg_catalog.int4; 0: it has none. */
+uint32_t pgdbm__check_tree_last_name(const struct pgdbm__check_tree *tree, uint32_t list);
+
 /* Whether a child is there and `true`. */
 bool pgdbm__check_tree_flag(const struct pgdbm__check_tree *tree, uint32_t node, const char *key);
 

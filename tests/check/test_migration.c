@@ -3,6 +3,7 @@
 #include "check/findings.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static void a_new_table_may_be_changed_at_will(void **state)
 {
@@ -223,6 +224,24 @@ static void a_migration_makes_no_schema_of_its_own(void **state)
                      "1:29 hard-coded-schema", NULL);
 }
 
+static void what_is_correct_has_no_findings(void **state)
+{
+    (void)state;
+    FILE *file = fopen(PGDBM_TESTS_SOURCE "/tests/check/001_correct.sql", "r");
+    assert_non_null(file);
+    static char text[65536];
+    size_t bytes = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    assert_true(bytes > 5000 && bytes < sizeof text - 1);
+    text[bytes] = '\0';
+    struct pgdbm__check_run *run = findings_begin();
+    struct pgdbm__check_sql sql = {.file = UP, .text = text, .bytes = bytes, .migration = true};
+    assert_true(pgdbm__check_read_sql(run, &sql));
+    char *found = findings_end(run);
+    assert_string_equal(found, "");
+    free(found);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +260,7 @@ int main(void)
         cmocka_unit_test(a_way_back_drops_and_renames),
         cmocka_unit_test(a_new_value_of_an_enum_is_used_in_the_next_file),
         cmocka_unit_test(a_lock_is_waited_for_with_a_limit),
+        cmocka_unit_test(what_is_correct_has_no_findings),
         cmocka_unit_test(a_migration_makes_no_schema_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
