@@ -306,23 +306,27 @@ static void check_update(struct pgdbm__check_text *text, const struct pgdbm__che
                         "every row of %s is changed while this transaction holds the lock of ALTER TABLE", table);
 }
 
-/* CREATE TYPE ... AS ENUM and ALTER TYPE ... ADD VALUE. */
+/* CREATE TYPE ... AS ENUM; ALTER TYPE ... ADD VALUE, and RENAME VALUE. */
 static void check_enum(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
 {
     const struct pgdbm__check_tree *tree = statement->tree;
-    char name[PGDBM__CHECK_NAME_BYTES];
-    bool create = key_is(statement, "CreateEnumStmt");
-    pgdbm__check_tree_string(
-        tree, pgdbm__check_tree_last_name(tree, pgdbm__check_tree_child(tree, statement->node, "typeName")), name,
-        sizeof name);
-    if (create)
-        pgdbm__check_know(text, KNOWN_TYPE, name);
-    else if (!pgdbm__check_knows(text, KNOWN_TYPE, name) && (!text->no_transaction || statement->down) &&
-             pgdbm__check_tree_child(tree, statement->node, "oldVal") == 0) {
-        uint32_t value = pgdbm__check_tree_child(tree, statement->node, "newVal");
-        pgdbm__check_know(text, KNOWN_ENUM_VALUE, pgdbm__check_tree_string(tree, value, name, sizeof name));
-        text->has_enum_values = true;
+    char type[PGDBM__CHECK_NAME_BYTES], value[PGDBM__CHECK_NAME_BYTES];
+    uint32_t names = pgdbm__check_tree_child(tree, statement->node, "typeName");
+    uint32_t old = pgdbm__check_tree_child(tree, statement->node, "oldVal");
+    pgdbm__check_tree_string(tree, pgdbm__check_tree_last_name(tree, names), type, sizeof type);
+    if (key_is(statement, "CreateEnumStmt")) {
+        pgdbm__check_know(text, KNOWN_TYPE, type);
+        return;
     }
+    if (pgdbm__check_knows(text, KNOWN_TYPE, type))
+        return;
+    if (old == 0 && (!text->no_transaction || statement->down)) {
+        pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, statement->node, "newVal"), value, sizeof value);
+        pgdbm__check_know(text, KNOWN_ENUM_VALUE, value);
+        text->has_enum_values = true;
+    } else if (old != 0 && !statement->down)
+        pgdbm__check_report(text, &pgdbm__check_rule_rename, statement->begin, "'%s' of %s is renamed",
+                            pgdbm__check_tree_string(tree, old, value, sizeof value), type);
 }
 
 /* A value that this transaction has added to a type. */

@@ -176,6 +176,9 @@ static void drops_and_renames_are_found(void **state)
     (void)state;
     expect_migration(UP, "DROP TABLE {{tables.a}}", "1:1 drop-table", NULL);
     expect_migration(UP, "ALTER TABLE {{tables.a}} RENAME TO b", "1:1 rename", NULL);
+    expect_migration(UP, "ALTER TYPE {{schema}}.e RENAME VALUE 'a' TO 'b'", "1:1 rename", NULL);
+    expect_migration("1_a.down.sql", "ALTER TYPE {{schema}}.e RENAME VALUE 'a' TO 'b'", NULL);
+    expect_migration(UP, "ALTER SCHEMA {{schema}} RENAME TO b", "1:1 rename", NULL);
     expect_migration(UP, "DROP VIEW {{tables.v}}; DROP FUNCTION f(); ALTER INDEX {{schema}}.i RENAME TO j", NULL);
 }
 
