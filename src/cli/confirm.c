@@ -38,10 +38,21 @@ static int confirm_production(const struct pgdbm__cli_target *target, const char
     return CLI_FAILED;
 }
 
+int pgdbm__cli_confirm_can_ask(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                               const struct pgdbm__cli_target *target, const char *what)
+{
+    char name[64];
+    if (pgdbm__cli_project_is_production(&target->project) || pgdbm__cli_value(command, given, "yes") != NULL ||
+        isatty(STDIN_FILENO))
+        return CLI_FINE;
+    pgdbm__cli_say_error("say --yes if that is meant", "%s: %s", pgdbm__cli_full_name(command, name, sizeof name),
+                         what);
+    return CLI_USAGE;
+}
+
 int pgdbm__cli_confirm(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
                        const struct pgdbm__cli_target *target, const char *database, const char *what)
 {
-    char name[64];
     char line[64];
     struct pgdbm__cli_address address = {0};
     if (pgdbm__cli_project_is_production(&target->project)) {
@@ -53,11 +64,8 @@ int pgdbm__cli_confirm(const struct pgdbm__cli_command *command, const struct pg
     }
     if (pgdbm__cli_value(command, given, "yes") != NULL)
         return CLI_FINE;
-    if (!isatty(STDIN_FILENO)) {
-        pgdbm__cli_say_error("say --yes if that is meant", "%s: %s", pgdbm__cli_full_name(command, name, sizeof name),
-                             what);
+    if (pgdbm__cli_confirm_can_ask(command, given, target, what) != CLI_FINE)
         return CLI_USAGE;
-    }
     fprintf(stderr, "%s. Go on? [yes|no] ", what);
     if (read_line(line, sizeof line) && (strcasecmp(line, "yes") == 0 || strcasecmp(line, "y") == 0))
         return CLI_FINE;

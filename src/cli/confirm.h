@@ -17,4 +17,9 @@
 int pgdbm__cli_confirm(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
                        const struct pgdbm__cli_target *target, const char *database, const char *what);
 
+/* For commands that look at the database before they ask: CLI_USAGE, after having said that --yes is missing, where
+ * pgdbm__cli_confirm could ask nobody. */
+int pgdbm__cli_confirm_can_ask(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                               const struct pgdbm__cli_target *target, const char *what);
+
 #endif

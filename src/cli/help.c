@@ -19,7 +19,7 @@ static void list_commands(const char *group)
         const struct pgdbm__cli_command *command = pgdbm__cli_commands[i];
         char name[64];
         if (group == NULL || (command->group != NULL && strcmp(command->group, group) == 0))
-            printf("  %-16s  %s\n", pgdbm__cli_full_name(command, name, sizeof name), command->summary);
+            printf("  %-18s  %s\n", pgdbm__cli_full_name(command, name, sizeof name), command->summary);
     }
 }
 
@@ -75,7 +75,7 @@ void pgdbm__cli_help_program(void)
     printf("  pgdbm COMMAND [OPTIONS]\n");
     heading("Commands");
     list_commands(NULL);
-    printf("  %-16s  %s\n", "help [COMMAND]", "This text, or a command's");
+    printf("  %-18s  %s\n", "help [COMMAND]", "This text, or a command's");
     heading("Options");
     list_options(pgdbm__cli_common_options, SIZE_MAX);
     printf("  %-26s  The version\n  %-26s  This text\n", "--version", "--help");

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/* `pgdbm db`: databases that come, go and are looked at. Each test has a name for one that is not there yet. */
+#include "cli/tool.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char name[64], role[64];
+
+/* The server's URL with another database and user. */
+static const char *url_of(const char *user, const char *database)
+{
+    const char *host = strstr(test_server_url(), "?host=");
+    assert_non_null(host);
+    return test_format("postgresql://%s@/%s%s", user, database, host);
+}
+
+static int setup(void **state)
+{
+    tool_setup(state);
+    struct tool *tool = *state;
+    snprintf(name, sizeof name, "%s", test_name("cli_db"));
+    snprintf(role, sizeof role, "%s", test_name("cli_role"));
+    snprintf(tool->url, sizeof tool->url, "%s", url_of("postgres", name));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    test_psql(test_server_url(), test_format("DROP DATABASE IF EXISTS %s WITH (FORCE)", name));
+    test_psql(test_server_url(), test_format("DROP ROLE IF EXISTS %s", role));
+    return tool_teardown(state);
+}
+
+static void expect_server(const char *condition)
+{
+    test_psql(test_server_url(), test_format("SELECT 1 / (%s)::int", condition));
+}
+
+static const char *database_exists(void)
+{
+    return test_format("EXISTS (SELECT FROM pg_database WHERE datname = '%s')", name);
+}
+
+static const char *database_missing(void)
+{
+    return test_format("NOT %s", database_exists());
+}
+
+static bool flag(const struct tool *tool, const char *key)
+{
+    json_t *answer = json_loads(tool->out, 0, NULL);
+    if (answer == NULL)
+        fail_msg("expected one JSON value, came\n%s", tool->out);
+    const json_t *value = json_object_get(answer, key);
+    if (!json_is_boolean(value))
+        fail_msg("expected %s to be true or false, came\n%s", key, tool->out);
+    bool is_true = json_is_true(value);
+    json_decref(answer);
+    return is_true;
+}
+
+static void a_database_is_created_once(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "db create");
+    assert_code(tool, 0);
+    assert_contains(tool->out, "created");
+    expect_server(database_exists());
+    tool_run(tool, "db create");
+    assert_code(tool, 1);
+    assert_contains(tool->err, "is there already");
+    assert_contains(tool->err, "--if-not-exists");
+    tool_run(tool, "db create --if-not-exists --json");
+    assert_code(tool, 0);
+    assert_false(flag(tool, "created"));
+}
+
+static void a_database_is_created_as_the_options_say(void **state)
+{
+    struct tool *tool = *state;
+    test_psql(test_server_url(), test_format("CREATE ROLE %s", role));
+    tool_run(tool, "db create --owner %s --template template0 --encoding SQL_ASCII --json", role);
+    assert_code(tool, 0);
+    assert_true(flag(tool, "created"));
+    expect_server(test_format("(SELECT pg_get_userbyid(datdba) = '%s' AND encoding = 0 FROM pg_database"
+                              " WHERE datname = '%s')",
+                              role, name));
+    tool_run(tool, "db drop --yes --quiet");
+    assert_code(tool, 0);
+    assert_string_equal(tool->out, "");
+    assert_string_equal(tool->err, "");
+    expect_server(database_missing());
+    tool_run(tool, "db create --owner nobody_of_this_name");
+    assert_code(tool, 1);
+    assert_contains(tool->err, "nobody_of_this_name");
+}
+
+static void names_are_quoted_and_checked(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const wrong[] = {
+        "db create ''",
+        "db create a/b",
+        "db create \"$(printf 'a\\tb')\"",
+        "db create 1234567890123456789012345678901234567890123456789012345678901234",
+        "db drop --yes postgresql://me:secret@host/x",
+        "db drop --yes postgres",
+        "db reset --yes template1",
+        "db drop --yes template0",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        tool_run(tool, "%s", wrong[i]);
+        assert_code(tool, 2);
+        assert_contains(tool->err, "hint: ");
+        assert_null(strstr(tool->err, "secret"));
+    }
+    snprintf(tool->url, sizeof tool->url, "%s", test_server_url());
+    for (int turn = 0; turn < 2; turn++) {
+        tool_run(tool, "db %s '%s \"A\"; {{x}}'", turn == 0 ? "create" : "drop --yes", name);
+        assert_code(tool, 0);
+        expect_server(test_format("%s EXISTS (SELECT FROM pg_database WHERE datname = '%s \"A\"; {{x}}')",
+                                  turn == 0 ? "" : "NOT", name));
+    }
+}
+
+static void a_database_is_dropped_only_when_that_is_meant(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "db create");
+    tool_run(tool, "db drop");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "--yes");
+    expect_server(database_exists());
+    setenv("DATABASE_URL", tool->url, 1);
+    tool_shell(tool, "printf 'no\\n' | script -qec \"'$PGDBM' db drop\" /dev/null >out; test $? -eq 1");
+    expect_server(database_exists());
+    tool_shell(tool, "printf 'yes\\n' | script -qec \"'$PGDBM' db drop\" /dev/null >out && grep -q 'Go on?' out");
+    unsetenv("DATABASE_URL");
+    expect_server(database_missing());
+    tool_run(tool, "db drop --yes");
+    assert_code(tool, 1);
+    assert_contains(tool->err, "there is no database");
+    tool_run(tool, "db drop --yes --if-exists --json");
+    assert_code(tool, 0);
+    assert_false(flag(tool, "dropped"));
+}
+
+static void production_wants_the_name_of_the_database_that_goes(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "db create");
+    tool_write(tool, "pgdbm.conf",
+               test_format("[environments.prod]\nurl = %s\n", url_of("postgres", "some_other_database")));
+    tool->answers = "some_other_database\n";
+    tool_run(tool, "db drop %s --yes --env prod", name);
+    assert_code(tool, 1);
+    tool->answers = NULL;
+    tool_run(tool, "db drop %s --yes --env prod", name);
+    assert_code(tool, 2);
+    expect_server(database_exists());
+    tool->answers = test_format("%s\n", name);
+    tool_run(tool, "db drop %s --env prod", name);
+    assert_code(tool, 0);
+    expect_server(database_missing());
+}
+
+static void sessions_that_are_connected_are_counted_and_kept(void **state)
+{
+    struct tool *tool = *state;
+    pgdbm_error err = {0};
+    pgdbm_db *db = NULL;
+    tool_run(tool, "db create");
+    assert_code(tool, 0);
+    const pgdbm_config config = {.connection_string = tool->url, .min_connections = 2, .max_connections = 2};
+    assert_ok(pgdbm_open(&config, &db, &err));
+    static const char *const verbs[] = {"drop", "reset"};
+    for (size_t i = 0; i < 2; i++) {
+        tool_run(tool, "db %s --yes", verbs[i]);
+        assert_code(tool, 1);
+        assert_contains(tool->err, "2 sessions are connected");
+        assert_contains(tool->err, "--force");
+        expect_server(database_exists());
+    }
+    assert_ok(pgdbm_execute(db, "CREATE TABLE kept ()", pgdbm_no_args, NULL, &err));
+    tool_run(tool, "db reset --yes --force");
+    assert_code(tool, 0);
+    test_psql(tool->url, "SELECT 1 / (to_regclass('kept') IS NULL)::int");
+    tool_run(tool, "db drop --yes --force");
+    pgdbm_close(db);
+    assert_code(tool, 0);
+    expect_server(database_missing());
+}
+
+static void a_reset_keeps_owner_encoding_and_locale(void **state)
+{
+    struct tool *tool = *state;
+    test_psql(test_server_url(), test_format("CREATE ROLE %s", role));
+    test_psql(test_server_url(), test_format("CREATE DATABASE %s OWNER %s TEMPLATE template0 ENCODING 'SQL_ASCII'"
+                                             " LC_COLLATE 'C' LC_CTYPE 'C'",
+                                             name, role));
+    test_psql(tool->url, "CREATE TABLE goes ()");
+    tool_run(tool, "db reset --yes --json");
+    assert_code(tool, 0);
+    assert_true(flag(tool, "created"));
+    test_psql(tool->url, test_format("SELECT 1 / (pg_get_userbyid(datdba) = '%s' AND encoding = 0 AND datcollate = 'C'"
+                                     " AND to_regclass('goes') IS NULL)::int"
+                                     " FROM pg_database WHERE datname = current_database()",
+                                     role));
+    tool_run(tool, "db drop --yes");
+    tool_run(tool, "db reset --yes");
+    assert_code(tool, 0);
+    expect_server(database_exists());
+}
+
+static void a_role_without_rights_loses_nothing(void **state)
+{
+    struct tool *tool = *state;
+    test_psql(test_server_url(), test_format("CREATE ROLE %s LOGIN", role));
+    snprintf(tool->url, sizeof tool->url, "%s", url_of(role, name));
+    tool_run(tool, "db create");
+    assert_code(tool, 1);
+    assert_contains(tool->err, "permission denied");
+    test_psql(test_server_url(), test_format("CREATE DATABASE %s OWNER %s", name, role));
+    tool_run(tool, "db reset --yes");
+    assert_code(tool, 1);
+    assert_contains(tool->err, "CREATEDB");
+    assert_contains(tool->err, "nothing was dropped");
+    expect_server(database_exists());
+    tool_run(tool, "db drop --yes");
+    assert_code(tool, 0);
+    expect_server(database_missing());
+}
+
+static void a_connection_is_described_without_its_password(void **state)
+{
+    struct tool *tool = *state;
+    const char *host = strstr(test_server_url(), "?host=");
+    tool_run(tool, "db create");
+    snprintf(tool->url, sizeof tool->url, "postgresql://postgres:sec%%72et@/%s%s", name, host);
+    tool_run(tool, "db test-connection");
+    assert_code(tool, 0);
+    assert_contains(tool->out, "PostgreSQL");
+    assert_contains(tool->out, name);
+    assert_contains(tool->out, "round trip");
+    assert_null(strstr(tool->out, "sec"));
+    tool_run(tool, "db test-connection --json");
+    assert_code(tool, 0);
+    assert_true(flag(tool, "connected"));
+    assert_false(flag(tool, "tls"));
+    assert_null(strstr(tool->out, "sec"));
+}
+
+static void a_server_that_is_not_there_is_four_and_no_password_is_printed(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const commands[] = {"db create", "db drop --yes", "db reset --yes", "db test-connection",
+                                           "db info"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        tool_run(tool, "%s --json --url 'postgresql://me:secret@127.0.0.1:1/x'", commands[i]);
+        assert_code(tool, 4);
+        assert_contains(tool->out, "\"error\"");
+        assert_null(strstr(tool->out, "secret"));
+        assert_null(strstr(tool->err, "secret"));
+        tool_run(tool, "%s --url 'postgresql://me:se%%cret@/x'", commands[i]);
+        assert_code(tool, 2);
+        assert_null(strstr(tool->err, "cret"));
+        tool_run(tool, "%s --env nowhere", commands[i]);
+        assert_code(tool, 2);
+    }
+    tool_run(tool, "db test-connection"); /* the server is there, the database is not */
+    assert_code(tool, 4);
+    assert_contains(tool->err, name);
+}
+
+static void info_tells_what_the_database_holds(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "db create");
+    tool_write(tool, "migrations/001_first.sql", "CREATE TABLE {{tables.first}} (id int);\n");
+    tool_write(tool, "migrations/002_second.sql", "SELECT 1;\n");
+    tool_run(tool, "migrate apply --module shop --schema s");
+    assert_code(tool, 0);
+    tool_run(tool, "db info");
+    assert_code(tool, 0);
+    assert_contains(tool->out, name);
+    assert_contains(tool->out, "connections");
+    assert_contains(tool->out, "plpgsql");
+    assert_contains(tool->out, "002_second.sql");
+    tool_run(tool, "db info --json");
+    assert_code(tool, 0);
+    json_t *answer = json_loads(tool->out, 0, NULL);
+    const char *module = NULL, *head = NULL;
+    int migrations = 0, schemas = 0;
+    assert_int_equal(json_unpack(answer, "{s:[{s:s, s:s, s:i}]}", "modules", "module", &module, "head", &head,
+                                 "migrations", &migrations),
+                     0);
+    assert_string_equal(module, "shop");
+    assert_string_equal(head, "002_second.sql");
+    assert_int_equal(migrations, 2);
+    schemas = (int)json_array_size(json_object_get(answer, "schemas"));
+    assert_int_equal(schemas, 2);
+    json_decref(answer);
+    setenv("DATABASE_URL", tool->url, 1);
+    tool_shell(tool, "{ $PGDBM db info >/dev/full 2>err; test $? = 1; } && grep -q 'could not write the answer' err");
+    tool_shell(tool, "$PGDBM db info | head -1 | grep -q database");
+    unsetenv("DATABASE_URL");
+}
+
+static void info_does_not_wait_for_tables_that_are_locked(void **state)
+{
+    struct tool *tool = *state;
+    pgdbm_error err = {0};
+    pgdbm_db *db = NULL, *tx = NULL;
+    tool_run(tool, "db create");
+    const pgdbm_config config = {.connection_string = tool->url, .max_connections = 1};
+    assert_ok(pgdbm_open(&config, &db, &err));
+    assert_ok(pgdbm_execute(db, "CREATE TABLE locked (id int)", pgdbm_no_args, NULL, &err));
+    assert_ok(pgdbm_begin(db, NULL, &tx, &err));
+    assert_ok(pgdbm_execute(tx, "LOCK TABLE locked", pgdbm_no_args, NULL, &err));
+    tool_run(tool, "db info");
+    pgdbm_close(tx);
+    pgdbm_close(db);
+    assert_code(tool, 0);
+    assert_contains(tool->err, "1 tables that are locked");
+}
+
+int main(void)
+{
+#define WITH_NAME(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_NAME(a_database_is_created_once),
+        WITH_NAME(a_database_is_created_as_the_options_say),
+        WITH_NAME(names_are_quoted_and_checked),
+        WITH_NAME(a_database_is_dropped_only_when_that_is_meant),
+        WITH_NAME(production_wants_the_name_of_the_database_that_goes),
+        WITH_NAME(sessions_that_are_connected_are_counted_and_kept),
+        WITH_NAME(a_reset_keeps_owner_encoding_and_locale),
+        WITH_NAME(a_role_without_rights_loses_nothing),
+        WITH_NAME(a_connection_is_described_without_its_password),
+        WITH_NAME(a_server_that_is_not_there_is_four_and_no_password_is_printed),
+        WITH_NAME(info_tells_what_the_database_holds),
+        WITH_NAME(info_does_not_wait_for_tables_that_are_locked),
+    };
+    return cmocka_run_group_tests_name("cli_db", tests, NULL, NULL);
+}
