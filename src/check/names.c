@@ -164,7 +164,8 @@ static bool report(struct pgdbm__check_names *names, struct pgdbm__check_run *ru
         if (pgdbm__check_set_find(&names->known, KNOWN_EXTENSION_SCHEMA, reference->schema) != NULL)
             return true;
         return pgdbm__check_add(run, &pgdbm__check_rule_hard_coded_schema, reference->file, reference->place,
-                                "the schema of %s.%s is written into the statement", reference->schema, table);
+                                "the schema %s is written into the statement%s%s", reference->schema,
+                                table[0] != '\0' ? ", for " : "", table);
     }
     if (pgdbm__check_set_find(&names->known, KNOWN_TEMPORARY, table) != NULL)
         return true;

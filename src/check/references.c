@@ -131,9 +131,24 @@ static void refuse_schema(struct pgdbm__check_text *text, const struct pgdbm__ch
     char schema[PGDBM__CHECK_NAME_BYTES];
     pgdbm__check_tree_string(statement->tree, name, schema, sizeof schema);
     if (schema[0] != '\0' && !is_common_schema(schema))
-        pgdbm__check_report(text, &pgdbm__check_rule_hard_coded_schema,
-                            pgdbm__check_find_word(text, statement->begin, statement->end, schema),
-                            "the schema %s is written into the statement", schema);
+        pgdbm__check_names_qualified(text, schema, "",
+                                     pgdbm__check_find_word(text, statement->begin, statement->end, schema));
+}
+
+/* GRANT and REVOKE on schemas, or on all that is in them. What everybody may do in public is the database's matter. */
+static void check_grant(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    uint32_t node = statement->node;
+    if (!pgdbm__check_tree_child_is(tree, node, "objtype", "OBJECT_SCHEMA") &&
+        !pgdbm__check_tree_child_is(tree, node, "targtype", "ACL_TARGET_ALL_IN_SCHEMA"))
+        return;
+    uint32_t objects = pgdbm__check_tree_child(tree, node, "objects");
+    for (uint32_t item = pgdbm__check_tree_first(tree, objects); item != 0; item = pgdbm__check_tree_next(tree, item)) {
+        uint32_t name = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, item, "String"), "sval");
+        if (!pgdbm__check_tree_text_is(tree, name, "public"))
+            refuse_schema(text, statement, name);
+    }
 }
 
 /* CREATE EXTENSION: its tables are where it is told, or in a schema of its name. */
@@ -175,6 +190,8 @@ static void refer_named(struct pgdbm__check_text *text, const struct pgdbm__chec
         refuse_schema(text, statement, pgdbm__check_tree_child(tree, node, "newschema"));
     else if (pgdbm__check_tree_key_is(tree, node, "CreateSchemaStmt") && text->sql->migration)
         refuse_schema(text, statement, pgdbm__check_tree_child(tree, node, "schemaname"));
+    else if (pgdbm__check_tree_key_is(tree, node, "GrantStmt") && text->sql->migration)
+        check_grant(text, statement);
     else if (pgdbm__check_tree_key_is(tree, node, "CreateExtensionStmt"))
         know_extension(text, statement);
 }

@@ -78,6 +78,7 @@ size_t pgdbm__check_skip_blank(const char *text, size_t at, size_t end);
 /* names.c: collects references whose worth is known only when everything has been read. */
 void pgdbm__check_names_templated(struct pgdbm__check_text *text, const char *table, size_t offset);
 void pgdbm__check_names_bare(struct pgdbm__check_text *text, const char *table, size_t offset);
+/* `table` is "" where only the schema is named. */
 void pgdbm__check_names_qualified(struct pgdbm__check_text *text, const char *schema, const char *table, size_t offset);
 void pgdbm__check_names_know(struct pgdbm__check_text *text, enum pgdbm__check_kind kind, const char *name);
 

@@ -225,6 +225,11 @@ static void a_migration_makes_no_schema_of_its_own(void **state)
     (void)state;
     expect_migration(UP, "CREATE SCHEMA IF NOT EXISTS app; CREATE SCHEMA IF NOT EXISTS {{schema}}",
                      "1:29 hard-coded-schema", NULL);
+    expect_migration(UP, "CREATE SCHEMA gis; CREATE EXTENSION postgis SCHEMA gis; GRANT USAGE ON SCHEMA gis TO PUBLIC",
+                     NULL);
+    expect_migration(UP, "GRANT USAGE ON SCHEMA app TO a; GRANT SELECT ON ALL TABLES IN SCHEMA app TO a",
+                     "1:23 hard-coded-schema", "1:70 hard-coded-schema", NULL);
+    expect_migration(UP, "REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA {{schema}} TO a", NULL);
 }
 
 static void what_is_correct_has_no_findings(void **state)
