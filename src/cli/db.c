@@ -317,7 +317,7 @@ const struct pgdbm__cli_command pgdbm__cli_db_create = {
                    "database postgres, else template1. One that is there already is an error, unless "
                    "--if-not-exists. No schema is made: that is for migrations.",
     .example = "pgdbm db create && pgdbm migrate apply --all",
-    .argument = "NAME",
+    .argument = "[NAME]",
     .max_arguments = 1,
     .arguments_optional = true,
     .options = create_options,
@@ -333,7 +333,7 @@ const struct pgdbm__cli_command pgdbm__cli_db_drop = {
                    "are connected it refuses, unless --force, which ends them. The server's own databases are left "
                    "alone.",
     .example = "pgdbm db drop shop_old --yes",
-    .argument = "NAME",
+    .argument = "[NAME]",
     .max_arguments = 1,
     .arguments_optional = true,
     .options = drop_options,
@@ -350,7 +350,7 @@ const struct pgdbm__cli_command pgdbm__cli_db_reset = {
         "SET) are gone. It asks first, and looks whether the role may do both before it drops. One that is "
         "not there is created.",
     .example = "pgdbm db reset --force --yes && pgdbm migrate apply --all",
-    .argument = "NAME",
+    .argument = "[NAME]",
     .max_arguments = 1,
     .arguments_optional = true,
     .options = reset_options,

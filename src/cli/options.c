@@ -42,7 +42,11 @@ static int say_usage(const struct pgdbm__cli_command *command, const char *messa
         snprintf(hint, sizeof hint, "did you mean %s%s?  (%s%s --help)", dashes, suggestion, program, name);
     else
         snprintf(hint, sizeof hint, "%s%s --help lists what it takes", program, name);
-    pgdbm__cli_say_error(hint, "%s: %s: %.200s", name, message, word);
+    /* An address at the wrong place may have a password in it. */
+    const char *address = strstr(word, "://");
+    int bytes = address != NULL ? (int)(address - word) + 3 : 200;
+    pgdbm__cli_say_error(hint, "%s: %s: %.*s%s", name, message, bytes < 200 ? bytes : 200, word,
+                         address != NULL ? "..." : "");
     return CLI_USAGE;
 }
 

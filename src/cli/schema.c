@@ -247,7 +247,7 @@ const struct pgdbm__cli_command pgdbm__cli_schema_create = {
     .description = "What is there already is passed over. Migrations make their schema themselves: this is for a role "
                    "that may do more than theirs.",
     .example = "pgdbm schema create --all",
-    .argument = "NAME...",
+    .argument = "[NAME...]",
     .max_arguments = SIZE_MAX,
     .arguments_optional = true,
     .options = create_options,

@@ -298,7 +298,7 @@ const struct pgdbm__cli_command pgdbm__cli_schema_clean = {
         "default privileges of the schema stay, and so do extensions. It asks first, and refuses when "
         "something in another schema depends on what would go, unless --cascade.",
     .example = "pgdbm schema clean --module orders --yes && pgdbm migrate apply --module orders",
-    .argument = "NAME",
+    .argument = "[NAME]",
     .max_arguments = 1,
     .arguments_optional = true,
     .options = options,

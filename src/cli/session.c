@@ -29,9 +29,9 @@ void pgdbm__cli_session_be_patient(struct pgdbm__cli_session *session)
         config->statement_timeout_ms = -1;
 }
 
-static int open_pool(struct pgdbm__cli_session *session, pgdbm_error *err)
+static int open_pool(struct pgdbm__cli_session *session, int max_connections, pgdbm_error *err)
 {
-    int code = pgdbm__cli_open_pool(&session->target, 2, &session->pool, err);
+    int code = pgdbm__cli_open_pool(&session->target, max_connections, &session->pool, err);
     if (code == CLI_FINE && pgdbm_attach(session->pool, NULL, &session->db, err) != PGDBM_OK)
         code = pgdbm__cli_exit_code(err, false);
     return code;
@@ -40,10 +40,10 @@ static int open_pool(struct pgdbm__cli_session *session, pgdbm_error *err)
 int pgdbm__cli_session_open(struct pgdbm__cli_session *session)
 {
     pgdbm_error err = {0};
-    return open_pool(session, &err) == CLI_FINE ? CLI_FINE : pgdbm__cli_session_fail(session, &err, true);
+    return open_pool(session, 2, &err) == CLI_FINE ? CLI_FINE : pgdbm__cli_session_fail(session, &err, true);
 }
 
-/* Opens another database of the target's server. */
+/* Opens another database of the target's server; once, because nobody else may be connected to what is copied. */
 static int open_database(struct pgdbm__cli_session *session, const char *name, pgdbm_error *err)
 {
     struct pgdbm__cli_address address = {0};
@@ -55,7 +55,7 @@ static int open_database(struct pgdbm__cli_session *session, const char *name, p
         config->connection_string = address.connection_string;
         config->host = config->database = config->user = config->password = NULL;
         config->port = 0;
-        code = open_pool(session, err);
+        code = open_pool(session, 1, err);
     }
     session->target.config = before;
     pgdbm__cli_address_free(&address);
@@ -136,7 +136,8 @@ int pgdbm__cli_name_check(const struct pgdbm__cli_session *session, const char *
     bool control = false;
     for (const char *at = name; *at != '\0'; at++)
         control = control || iscntrl((unsigned char)*at);
-    if (strstr(name, "://") != NULL) /* not repeated: it may have a password in it */
+    if (strstr(name, "://") != NULL ||
+        strstr(name, "password=") != NULL) /* not repeated: it may have a password in it */
         return pgdbm__cli_session_refuse(session, CLI_USAGE, "an address is given with --url",
                                          "a %s's name is wanted, not an address", what);
     if (name[0] == '\0')

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `pgdbm db`: databases that come, go and are looked at. Each test has a name for one that is not there yet. */
+/* `pgdbm db`, on a server of the test's own: databases that come, go and are looked at. Each test has a name for one that is not there yet. */
 #include "cli/tool.h"
 
 #include <jansson.h>
@@ -107,6 +107,9 @@ static void names_are_quoted_and_checked(void **state)
         "db create \"$(printf 'a\\tb')\"",
         "db create 1234567890123456789012345678901234567890123456789012345678901234",
         "db drop --yes postgresql://me:secret@host/x",
+        "db create 'dbname=x password=secret'",
+        "db create a postgresql://me:secret@host/x",
+        "db create --ur=postgresql://me:secret@host/x",
         "db drop --yes postgres",
         "db reset --yes template1",
         "db drop --yes template0",
@@ -234,6 +237,43 @@ static void a_role_without_rights_loses_nothing(void **state)
     expect_server(database_missing());
 }
 
+/* CREATE DATABASE copies template1, where nobody else may be connected. */
+static void a_reset_that_stops_half_way_says_so(void **state)
+{
+    struct tool *tool = *state;
+    pgdbm_error err = {0};
+    pgdbm_db *db = NULL;
+    const pgdbm_config config = {.connection_string = url_of("postgres", "template1"), .max_connections = 1};
+    tool_run(tool, "db create");
+    assert_code(tool, 0);
+    assert_ok(pgdbm_open(&config, &db, &err));
+    tool_run(tool, "db reset --yes --json");
+    pgdbm_close(db);
+    assert_code(tool, 1);
+    assert_contains(tool->err, "was dropped and could not be made again: it is not there now");
+    assert_contains(tool->err, "template1");
+    assert_contains(tool->err, "pgdbm db create");
+    assert_contains(tool->out, "\"error\"");
+    expect_server(database_missing());
+}
+
+static void a_server_without_its_database_postgres_is_reached_through_template1(void **state)
+{
+    struct tool *tool = *state;
+    const char *template1 = url_of("postgres", "template1");
+    static const char *const verbs[] = {"create", "reset --yes", "drop --yes"};
+    int codes[3];
+    test_psql(template1, "ALTER DATABASE postgres RENAME TO elsewhere");
+    for (size_t i = 0; i < 3; i++) {
+        tool_run(tool, "db %s", verbs[i]);
+        codes[i] = tool->code;
+    }
+    test_psql(template1, "ALTER DATABASE elsewhere RENAME TO postgres");
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(codes[i], 0);
+    expect_server(database_missing());
+}
+
 static void a_connection_is_described_without_its_password(void **state)
 {
     struct tool *tool = *state;
@@ -251,6 +291,18 @@ static void a_connection_is_described_without_its_password(void **state)
     assert_true(flag(tool, "connected"));
     assert_false(flag(tool, "tls"));
     assert_null(strstr(tool->out, "sec"));
+}
+
+static void a_connection_over_tls_is_told_as_one(void **state)
+{
+    struct tool *tool = *state;
+    const char *url = pgdbm_testserver_tcp_url(test_server());
+    assert_non_null(url);
+    tool_run(tool, "db test-connection --url '%s?sslmode=require'", url);
+    assert_code(tool, 0);
+    assert_contains(tool->out, "TLS         TLSv1");
+    tool_run(tool, "db test-connection --json --url '%s?sslmode=require'", url);
+    assert_true(flag(tool, "tls"));
 }
 
 static void a_server_that_is_not_there_is_four_and_no_password_is_printed(void **state)
@@ -303,6 +355,10 @@ static void info_tells_what_the_database_holds(void **state)
     schemas = (int)json_array_size(json_object_get(answer, "schemas"));
     assert_int_equal(schemas, 2);
     json_decref(answer);
+    test_psql(test_server_url(), test_format("CREATE ROLE %s LOGIN", role));
+    tool_run(tool, "db info --json --url '%s'", url_of(role, name));
+    assert_code(tool, 0); /* may read no history, and says what it may see */
+    assert_contains(tool->out, "\"modules\": []");
     setenv("DATABASE_URL", tool->url, 1);
     tool_shell(tool, "{ $PGDBM db info >/dev/full 2>err; test $? = 1; } && grep -q 'could not write the answer' err");
     tool_shell(tool, "$PGDBM db info | head -1 | grep -q database");
@@ -339,10 +395,15 @@ int main(void)
         WITH_NAME(sessions_that_are_connected_are_counted_and_kept),
         WITH_NAME(a_reset_keeps_owner_encoding_and_locale),
         WITH_NAME(a_role_without_rights_loses_nothing),
+        WITH_NAME(a_reset_that_stops_half_way_says_so),
+        WITH_NAME(a_server_without_its_database_postgres_is_reached_through_template1),
         WITH_NAME(a_connection_is_described_without_its_password),
+        WITH_NAME(a_connection_over_tls_is_told_as_one),
         WITH_NAME(a_server_that_is_not_there_is_four_and_no_password_is_printed),
         WITH_NAME(info_tells_what_the_database_holds),
         WITH_NAME(info_does_not_wait_for_tables_that_are_locked),
     };
+    static const pgdbm_testserver_options options = {.tls = true};
+    test_server_own(&options); /* its templates are used, and its database postgres is renamed */
     return cmocka_run_group_tests_name("cli_db", tests, NULL, NULL);
 }

@@ -374,22 +374,43 @@ static void a_lock_that_is_not_to_be_had_changes_nothing(void **state)
     expect_true(tool, "to_regclass('users.a') IS NOT NULL AND to_regclass('users.b') IS NOT NULL");
 }
 
+static void await_waiter(const struct tool *tool)
+{
+    test_psql(tool->url, "DO $$ BEGIN FOR turn IN 1..3000 LOOP "
+                         "  PERFORM FROM " TEST_LOCKS " WHERE NOT granted; IF FOUND THEN RETURN; END IF; "
+                         "  PERFORM pg_sleep(0.02); PERFORM pg_stat_clear_snapshot(); "
+                         "END LOOP; RAISE 'nobody waits'; END $$");
+}
+
 static void an_interrupt_changes_nothing(void **state)
 {
     struct tool *tool = *state;
     pgdbm_db *tx = NULL;
     pgdbm_db *db = hold(tool, &tx);
     pid_t child = tool_start(tool, "schema clean users --yes --lock-timeout off");
-    test_psql(tool->url, "DO $$ BEGIN FOR turn IN 1..3000 LOOP "
-                         "  PERFORM FROM " TEST_LOCKS " WHERE NOT granted; IF FOUND THEN RETURN; END IF; "
-                         "  PERFORM pg_sleep(0.02); PERFORM pg_stat_clear_snapshot(); "
-                         "END LOOP; RAISE 'nobody waits'; END $$");
+    await_waiter(tool);
     assert_int_equal(kill(child, SIGINT), 0);
     tool_wait(tool, child);
     pgdbm_close(tx);
     pgdbm_close(db);
     assert_code(tool, 130);
     assert_contains(tool->err, "interrupted");
+    expect_true(tool, "to_regclass('users.a') IS NOT NULL AND to_regclass('users.b') IS NOT NULL");
+}
+
+static void a_connection_that_is_lost_changes_nothing(void **state)
+{
+    struct tool *tool = *state;
+    pgdbm_db *tx = NULL;
+    pgdbm_db *db = hold(tool, &tx);
+    pid_t child = tool_start(tool, "schema clean users --yes --lock-timeout off --json");
+    await_waiter(tool);
+    test_psql(tool->url, "SELECT pg_terminate_backend(pid) FROM " TEST_LOCKS " WHERE NOT granted");
+    tool_wait(tool, child);
+    pgdbm_close(tx);
+    pgdbm_close(db);
+    assert_code(tool, 1);
+    assert_contains(tool->out, "\"error\"");
     expect_true(tool, "to_regclass('users.a') IS NOT NULL AND to_regclass('users.b') IS NOT NULL");
 }
 
@@ -431,6 +452,7 @@ int main(void)
         WITH_DATABASE(the_question_says_what_would_go),
         WITH_DATABASE(a_lock_that_is_not_to_be_had_changes_nothing),
         WITH_DATABASE(an_interrupt_changes_nothing),
+        WITH_DATABASE(a_connection_that_is_lost_changes_nothing),
         WITH_DATABASE(a_server_that_is_not_there_is_four_and_answers_must_arrive),
     };
     return cmocka_run_group_tests_name("cli_schema", tests, NULL, NULL);
