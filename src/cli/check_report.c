@@ -84,8 +84,10 @@ static void print_line(struct shown *shown, const struct pgdbm__check_finding *f
         return;
     bytes = bytes < LONGEST_LINE ? bytes : LONGEST_LINE;
     fputs("    ", stdout);
-    for (size_t i = 0; i < bytes; i++)
-        putchar((unsigned char)line[i] < ' ' || line[i] == 0x7F ? ' ' : line[i]);
+    char shown_line[LONGEST_LINE];
+    for (size_t i = 0; i < bytes; i++) /* a tab as wide as the blank above the caret */
+        shown_line[i] = line[i] == '\t' || line[i] == '\r' ? ' ' : line[i];
+    pgdbm__cli_put_text(stdout, shown_line, bytes, false);
     fputs("\n    ", stdout);
     for (size_t i = 0; i < caret; i++)
         if (((unsigned char)line[i] & 0xC0) != 0x80)
@@ -96,10 +98,13 @@ static void print_line(struct shown *shown, const struct pgdbm__check_finding *f
 static void print_finding(struct shown *shown, const struct pgdbm__check_finding *finding)
 {
     const struct pgdbm__check_rule *rule = finding->rule;
-    printf("%s%s:%zu:%zu:%s %s%s:%s %s [%s]\n", pgdbm__cli_style_on(stdout, CLI_BOLD), finding->file,
-           finding->place.line, finding->place.column, pgdbm__cli_style_off(stdout),
+    fputs(pgdbm__cli_style_on(stdout, CLI_BOLD), stdout);
+    pgdbm__cli_put_text(stdout, finding->file, strlen(finding->file), false);
+    printf(":%zu:%zu:%s %s%s:%s ", finding->place.line, finding->place.column, pgdbm__cli_style_off(stdout),
            pgdbm__cli_style_on(stdout, rule->severity == CHECK_ERROR ? CLI_RED : CLI_YELLOW), severity_name(rule),
-           pgdbm__cli_style_off(stdout), finding->message, rule->id);
+           pgdbm__cli_style_off(stdout));
+    pgdbm__cli_put_text(stdout, finding->message, strlen(finding->message), false);
+    printf(" [%s]\n", rule->id);
     print_line(shown, finding);
     char text[1024];
     snprintf(text, sizeof text, "why: %s", rule->why);

@@ -74,10 +74,26 @@ static size_t columns_of(const char *text)
     return columns;
 }
 
+void pgdbm__cli_put_text(FILE *stream, const char *text, size_t bytes, bool lines)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        unsigned char letter = (unsigned char)text[i];
+        bool keep = lines && (letter == '\n' || letter == '\t');
+        /* U+0080 to U+009F are control characters of two bytes. */
+        bool second =
+            letter == 0xC2 && i + 1 < bytes && (unsigned char)text[i + 1] >= 0x80 && (unsigned char)text[i + 1] < 0xA0;
+        bool control = letter < ' ' || letter == 0x7F || second;
+        putc(control && !keep ? '?' : letter, stream);
+        i += second;
+    }
+}
+
 static void print_cell(const char *text, enum pgdbm__cli_style style, size_t padding)
 {
     const char *off = style != CLI_PLAIN ? pgdbm__cli_style_off(stdout) : "";
-    printf("%s%s%s%*s", pgdbm__cli_style_on(stdout, style), text != NULL ? text : "", off, (int)padding, "");
+    fputs(pgdbm__cli_style_on(stdout, style), stdout);
+    pgdbm__cli_put_text(stdout, text != NULL ? text : "", text != NULL ? strlen(text) : 0, false);
+    printf("%s%*s", off, (int)padding, "");
 }
 
 void pgdbm__cli_print_table(const char *const *headings, size_t n_columns, const struct pgdbm__cli_cell *cells,
@@ -103,19 +119,27 @@ void pgdbm__cli_print_table(const char *const *headings, size_t n_columns, const
     }
 }
 
+static void say_part(const char *name, const char *text)
+{
+    if (text == NULL || text[0] == '\0')
+        return;
+    fprintf(stderr, "  %s: ", name);
+    pgdbm__cli_put_text(stderr, text, strlen(text), true);
+    putc('\n', stderr);
+}
+
 static void say(const char *message, const char *excerpt, const char *detail, const char *statement, const char *hint)
 {
     /* Answers that were written before the error come before it on a terminal too. */
     fflush(stdout);
-    fprintf(stderr, "%spgdbm:%s %s\n", pgdbm__cli_style_on(stderr, CLI_RED), pgdbm__cli_style_off(stderr), message);
+    fprintf(stderr, "%spgdbm:%s ", pgdbm__cli_style_on(stderr, CLI_RED), pgdbm__cli_style_off(stderr));
+    pgdbm__cli_put_text(stderr, message, strlen(message), true);
+    putc('\n', stderr);
     if (excerpt != NULL)
         fputs(excerpt, stderr);
-    if (detail != NULL && detail[0] != '\0')
-        fprintf(stderr, "  detail: %s\n", detail);
-    if (statement != NULL && statement[0] != '\0')
-        fprintf(stderr, "  statement: %s\n", statement);
-    if (hint != NULL && hint[0] != '\0')
-        fprintf(stderr, "  hint: %s\n", hint);
+    say_part("detail", detail);
+    say_part("statement", statement);
+    say_part("hint", hint);
 }
 
 void pgdbm__cli_say_error(const char *hint, const char *format, ...)

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <pgdbm/error.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 enum pgdbm__cli_style { CLI_PLAIN = 0, CLI_BOLD, CLI_DIM, CLI_GREEN, CLI_YELLOW, CLI_RED };
@@ -19,6 +20,10 @@ void pgdbm__cli_print_wrapped(const char *text, int indent, int width);
 
 /* Prints lines of text to standard output, each behind `indent` spaces. */
 void pgdbm__cli_print_indented(const char *text, int indent);
+
+/* Prints text that somebody else wrote: control characters, which a terminal would obey, become question marks; `lines`: but for
+ * new lines and tabs. */
+void pgdbm__cli_put_text(FILE *stream, const char *text, size_t bytes, bool lines);
 
 struct pgdbm__cli_cell {
     const char *text; /* NULL prints nothing */

@@ -153,6 +153,22 @@ static void quiet_leaves_errors_and_what_was_asked_for(void **state)
     assert_contains(tool->err, "003_wrong.sql");
 }
 
+static void names_cannot_give_orders_to_a_terminal(void **state)
+{
+    struct tool *tool = *state;
+    tool_write(tool, "migrations/002_odd.sql", "SELECT 1 FROM \"\033[31mnowhere\";\n");
+    tool_run(tool, "migrate apply --module m --schema s");
+    assert_code(tool, 1);
+    assert_contains(tool->err, "?[31mnowhere");
+    assert_null(strchr(tool->err, '\033'));
+    test_psql(tool->url, "CREATE SCHEMA \"odd\033[2J\xC2\x9B\"");
+    tool_run(tool, "schema list");
+    assert_contains(tool->out, "odd?[2J?");
+    assert_null(strchr(tool->out, '\033'));
+    tool_run(tool, "check migrations");
+    assert_null(strchr(tool->out, '\033'));
+}
+
 int main(void)
 {
 #define WITH_DATABASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -163,6 +179,7 @@ int main(void)
         WITH_DATABASE(a_signal_that_was_ignored_stays_so),
         WITH_DATABASE(progress_is_shown_on_a_terminal_and_wiped_away),
         WITH_DATABASE(progress_and_colour_are_for_terminals_only),
+        WITH_DATABASE(names_cannot_give_orders_to_a_terminal),
         WITH_DATABASE(quiet_leaves_errors_and_what_was_asked_for),
     };
     return cmocka_run_group_tests_name("manners", tests, NULL, NULL);
