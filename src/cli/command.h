@@ -103,6 +103,9 @@ const char *pgdbm__cli_full_name(const struct pgdbm__cli_command *command, char 
 int pgdbm__cli_parse(const struct pgdbm__cli_command *command, int argc, char **argv, struct pgdbm__cli_given *given,
                      bool *help);
 
+/* How many bytes of a word that is out of place may be repeated: an address may have a password in it. */
+int pgdbm__cli_showable(const char *word);
+
 /* Takes an option that every command has at argv[*at], *at behind it. False: it is none. `*code` is CLI_USAGE after having said
  * what is wrong. */
 bool pgdbm__cli_take_setting(int argc, char **argv, int *at, int *code);

@@ -74,7 +74,7 @@ static int unknown_command(const char *group, const char *word)
         snprintf(hint, sizeof hint, "did you mean pgdbm %s%s%s?", group, space, suggestion);
     else
         snprintf(hint, sizeof hint, "pgdbm %s%s--help lists the commands", group, space);
-    pgdbm__cli_say_error(hint, "unknown command: %s%s%.200s", group, space, word);
+    pgdbm__cli_say_error(hint, "unknown command: %s%s%.*s", group, space, pgdbm__cli_showable(word), word);
     return CLI_USAGE;
 }
 

@@ -31,6 +31,19 @@ const char *pgdbm__cli_full_name(const struct pgdbm__cli_command *command, char 
     return text;
 }
 
+int pgdbm__cli_showable(const char *word)
+{
+    enum { MOST = 200 };
+    const char *address = strstr(word, "://");
+    const char *password = strcasestr(word, "password");
+    size_t bytes = strnlen(word, MOST);
+    if (address != NULL && (size_t)(address - word) + 3 < bytes)
+        bytes = (size_t)(address - word) + 3;
+    if (password != NULL && strchr(password, '=') != NULL && (size_t)(password - word) < bytes)
+        bytes = (size_t)(password - word);
+    return (int)bytes;
+}
+
 static int say_usage(const struct pgdbm__cli_command *command, const char *message, const char *word,
                      const char *suggestion, const char *dashes)
 {
@@ -42,11 +55,7 @@ static int say_usage(const struct pgdbm__cli_command *command, const char *messa
         snprintf(hint, sizeof hint, "did you mean %s%s?  (%s%s --help)", dashes, suggestion, program, name);
     else
         snprintf(hint, sizeof hint, "%s%s --help lists what it takes", program, name);
-    /* An address at the wrong place may have a password in it. */
-    const char *address = strstr(word, "://");
-    int bytes = address != NULL ? (int)(address - word) + 3 : 200;
-    pgdbm__cli_say_error(hint, "%s: %s: %.*s%s", name, message, bytes < 200 ? bytes : 200, word,
-                         address != NULL ? "..." : "");
+    pgdbm__cli_say_error(hint, "%s: %s: %.*s", name, message, pgdbm__cli_showable(word), word);
     return CLI_USAGE;
 }
 

@@ -228,6 +228,26 @@ static void choose_prints_pattern_reason_and_code_for_people(void **state)
     assert_null(strstr(tool->out, "Why"));
 }
 
+static void a_password_at_the_wrong_place_is_not_repeated(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const wrong[] = {
+        "postgresql://me:geheim@host/x",
+        "migrate postgresql://me:geheim@host/x",
+        "migrate apply postgresql://me:geheim@host/x",
+        "migrate apply 'host=h password=geheim'",
+        "'host=h password=geheim'",
+        "migrate apply --postgresql://me:geheim@host/x",
+        "migrate apply --ulr=postgresql://me:geheim@host/x",
+        "db drop postgresql://me:geheim@host/x --yes",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        tool_run(tool, "%s", wrong[i]);
+        if (tool->code != 2 || tool->err[0] == '\0' || strstr(tool->err, "geheim") != NULL)
+            fail_msg("pgdbm %s: expected exit code 2 and no password, came %d and %s", wrong[i], tool->code, tool->err);
+    }
+}
+
 int main(void)
 {
 #define WITH_TOOL(test) cmocka_unit_test_setup_teardown(test, tool_setup, tool_teardown)
@@ -236,6 +256,7 @@ int main(void)
         WITH_TOOL(every_command_has_a_help_of_its_own_with_an_example),
         WITH_TOOL(an_unknown_word_in_a_long_list_of_commands_is_answered),
         WITH_TOOL(the_version_is_printed),
+        WITH_TOOL(a_password_at_the_wrong_place_is_not_repeated),
         WITH_TOOL(mistyped_words_are_answered_with_what_was_meant),
         WITH_TOOL(wrong_usage_is_two_and_nothing_is_contacted),
         WITH_TOOL(choose_finds_the_pattern_by_flags),
