@@ -11,6 +11,7 @@
 #include <pgdbm/testkit.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,23 +59,46 @@ static pgdbm_status make_home(const char *directory, pgdbm_error *err)
     return status;
 }
 
-pgdbm_status pgdbm__cli_private_start(const char *directory, char **url, bool *started, pgdbm_error *err)
+/* One starts it, whoever comes meanwhile waits. -1: without a lock, for which there may be no room; then two who start at once may
+ * be in each other's way. */
+static int lock_home(const char *directory)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%.*s/lock", (int)(strrchr(directory, '/') - directory), directory) < 0)
+        return -1;
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    free(path);
+    if (lock >= 0 && flock(lock, LOCK_EX) != 0) {
+        close(lock);
+        lock = -1;
+    }
+    return lock;
+}
+
+static pgdbm_status start(const char *directory, char **url, bool *started, pgdbm_error *err)
 {
     pgdbm_testserver *server = NULL;
-    *started = false;
-    pgdbm_status status = make_home(directory, err);
-    if (status == PGDBM_OK)
-        status = pgdbm_testserver_find(directory, url, err);
-    if (status != PGDBM_OK || *url != NULL)
-        return status;
     const pgdbm_testserver_options how = {.directory = directory, .detached = true, .durable = true};
     pgdbm__cli_progress_say(0, 0, "starting a private PostgreSQL server");
-    status = pgdbm_testserver_start(&how, &server, err);
+    pgdbm_status status = pgdbm_testserver_start(&how, &server, err);
     pgdbm__cli_progress_end();
-    if (status == PGDBM_OK) {
-        *started = true;
+    *started = status == PGDBM_OK;
+    if (status == PGDBM_OK)
         status = pgdbm_testserver_find(directory, url, err);
-    }
     pgdbm_testserver_stop(server);
+    return status;
+}
+
+pgdbm_status pgdbm__cli_private_start(const char *directory, char **url, bool *started, pgdbm_error *err)
+{
+    *started = false;
+    pgdbm_status status = make_home(directory, err);
+    int lock = status == PGDBM_OK ? lock_home(directory) : -1;
+    if (status == PGDBM_OK)
+        status = pgdbm_testserver_find(directory, url, err);
+    if (status == PGDBM_OK && *url == NULL)
+        status = start(directory, url, started, err);
+    if (lock >= 0)
+        close(lock);
     return status;
 }

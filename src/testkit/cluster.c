@@ -174,10 +174,10 @@ pgdbm_status pgdbm__cluster_configure(const struct pgdbm__cluster_plan *plan, pg
 }
 
 /* postgresql.conf reads ours last, so that ours wins. */
-static pgdbm_status include_settings(const struct pgdbm__cluster_plan *plan, pgdbm_error *err)
+static pgdbm_status include_settings(const char *data, pgdbm_error *err)
 {
-    char path[PGDBM__PATH_BYTES + 32];
-    snprintf(path, sizeof path, "%s/postgresql.conf", plan->data);
+    char path[PGDBM__PATH_BYTES + 48];
+    snprintf(path, sizeof path, "%s/postgresql.conf", data);
     FILE *file = fopen(path, "ae");
     bool written = file != NULL && fputs("\ninclude_if_exists = 'pgdbm.conf'\n", file) >= 0;
     if (file != NULL)
@@ -185,26 +185,38 @@ static pgdbm_status include_settings(const struct pgdbm__cluster_plan *plan, pgd
     return written ? PGDBM_OK : pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot write %.300s: %s", path, strerror(errno));
 }
 
+static pgdbm_status copy_cached(const struct pgdbm__cluster_plan *plan, const char *cached, const char *data,
+                                pgdbm_error *err)
+{
+    const char *const copy[] = {"cp", "-Rp", "--", cached, data, NULL};
+    int outcome = pgdbm__run_program(plan->identity, copy, plan->log);
+    if (outcome == 0)
+        return PGDBM_OK;
+    char tail[300];
+    pgdbm__log_tail(plan->log, tail, sizeof tail);
+    pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot copy the cached cluster to %.200s (exit status %d)", data, outcome);
+    pgdbm__error_detail(err, "%s", tail);
+    return PGDBM_ERR_TESTDB;
+}
+
+/* Made under another name and renamed when it is whole: a directory that is kept must not be left half-made by a process that
+ * was killed meanwhile. */
 pgdbm_status pgdbm__cluster_make(const struct pgdbm__cluster_plan *plan, pgdbm_error *err)
 {
     char cached[PGDBM__PATH_BYTES];
+    char partial[PGDBM__PATH_BYTES + 16];
+    const char *const removal[] = {"rm", "-rf", "--", partial, NULL};
+    snprintf(partial, sizeof partial, "%s.partial", plan->data);
     pgdbm_status status = cached_cluster(plan, cached, err);
     if (status != PGDBM_OK)
         return status;
-    if (cached[0] == '\0')
-        status = run_initdb(plan, plan->data, err);
-    else {
-        const char *const copy[] = {"cp", "-Rp", "--", cached, plan->data, NULL};
-        int outcome = pgdbm__run_program(plan->identity, copy, plan->log);
-        if (outcome != 0) {
-            char tail[300];
-            pgdbm__log_tail(plan->log, tail, sizeof tail);
-            status = pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot copy the cached cluster to %.200s (exit status %d)",
-                                 plan->data, outcome);
-            pgdbm__error_detail(err, "%s", tail);
-        }
-    }
+    pgdbm__run_program(plan->identity, removal, plan->log);
+    status = cached[0] == '\0' ? run_initdb(plan, partial, err) : copy_cached(plan, cached, partial, err);
     if (status == PGDBM_OK)
-        status = include_settings(plan, err);
+        status = include_settings(partial, err);
+    if (status == PGDBM_OK && rename(partial, plan->data) != 0)
+        status = pgdbm__fail(err, PGDBM_ERR_TESTDB, "cannot rename %.200s: %s", partial, strerror(errno));
+    if (status != PGDBM_OK)
+        pgdbm__run_program(plan->identity, removal, plan->log);
     return status;
 }

@@ -57,11 +57,35 @@ static void stopping_what_does_not_run_is_fine(void **state)
     assert_code(tool, 0);
 }
 
+static void whoever_comes_while_the_server_starts_gets_the_same(void **state)
+{
+    struct tool *tool = *state;
+    tool_shell(
+        tool, "{ $PGDBM dev start >one 2>err1; echo $? >code1; } & { $PGDBM dev start >two 2>err2; echo $? >code2; } & "
+              "{ $PGDBM dev start >three 2>err3; echo $? >code3; } & wait; "
+              "cat err1 err2 err3 >&2; "
+              "test \"$(cat code1 code2 code3 | tr -d '\\n')\" = 000 && cmp one two && cmp one three && test -s one");
+}
+
+/* What a killed start has left is no cluster, and is in nobody's way. */
+static void a_start_that_was_killed_is_started_anew(void **state)
+{
+    struct tool *tool = *state;
+    tool_shell(tool, "mkdir -p .pgdbm/server && chmod 755 . .pgdbm && chmod 777 .pgdbm/server && "
+                     "mkdir -p .pgdbm/server/data.partial && echo half >.pgdbm/server/data.partial/PG_VERSION && "
+                     "chmod -R a+rwX .pgdbm/server/data.partial");
+    tool_run(tool, "dev start");
+    assert_code(tool, 0);
+    assert_contains(tool->out, "postgresql://");
+}
+
 int main(void)
 {
 #define WITH_TOOL(test) cmocka_unit_test_setup_teardown(test, tool_setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_TOOL(start_prints_a_url_that_answers_and_stop_ends_it),
+        WITH_TOOL(whoever_comes_while_the_server_starts_gets_the_same),
+        WITH_TOOL(a_start_that_was_killed_is_started_anew),
         WITH_TOOL(without_a_server_url_says_how_to_start_one),
         WITH_TOOL(stopping_what_does_not_run_is_fine),
     };
