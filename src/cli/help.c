@@ -50,7 +50,7 @@ const struct pgdbm__cli_note pgdbm__cli_exit_codes[] = {
     {"1", "failed"},
     {"2", "wrong usage or configuration, nothing was contacted"},
     {"3", "something is to be done: migrations are pending or changed, tenants are behind or differ,\n"
-          "databases are to be dropped"},
+          "databases are to be dropped, something was found"},
     {"4", "the server could not be reached"},
     {"130", "interrupted: what was under way was cancelled"},
     {0}};

@@ -3,6 +3,7 @@
 #include "output.h"
 
 #include "command.h"
+#include "interrupt.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -156,7 +157,12 @@ void pgdbm__cli_say_error_with(const pgdbm_error *err, const char *excerpt)
 {
     char message[sizeof err->message + 16];
     snprintf(message, sizeof message, err->sqlstate[0] != '\0' ? "%s [%s]" : "%s", err->message, err->sqlstate);
-    say(message, excerpt, err->detail, excerpt == NULL ? err->statement : NULL, err->hint);
+    const char *hint = err->hint;
+    if (pgdbm__cli_interrupted())
+        hint = NULL; /* the library's is for programs; what an interrupt means is said at the end */
+    else if (hint[0] == '\0' && strcmp(err->sqlstate, "42501") == 0)
+        hint = "the role that connects lacks a right: let its owner grant it, or connect as another role";
+    say(message, excerpt, err->detail, excerpt == NULL ? err->statement : NULL, hint);
 }
 
 void pgdbm__cli_say_library_error(const pgdbm_error *err)
