@@ -72,3 +72,13 @@ int pgdbm__cli_confirm(const struct pgdbm__cli_command *command, const struct pg
     pgdbm__cli_say_error(NULL, "nothing was done");
     return CLI_FAILED;
 }
+
+int pgdbm__cli_refuse_production(const struct pgdbm__cli_command *command, const struct pgdbm__cli_target *target)
+{
+    char name[64];
+    if (!pgdbm__cli_project_is_production(&target->project))
+        return CLI_FINE;
+    pgdbm__cli_say_error("it is for development; pgdbm migrate is for production", "%s: refused in the environment %s",
+                         pgdbm__cli_full_name(command, name, sizeof name), target->project.environment->name);
+    return CLI_USAGE;
+}

@@ -22,4 +22,7 @@ int pgdbm__cli_confirm(const struct pgdbm__cli_command *command, const struct pg
 int pgdbm__cli_confirm_can_ask(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
                                const struct pgdbm__cli_target *target, const char *what);
 
+/* CLI_USAGE after having said that the command is none for production, where the environment is one. */
+int pgdbm__cli_refuse_production(const struct pgdbm__cli_command *command, const struct pgdbm__cli_target *target);
+
 #endif

@@ -154,10 +154,15 @@ static pgdbm_status take_private_server(struct pgdbm__cli_target *target, pgdbm_
     return status;
 }
 
+bool pgdbm__cli_target_is_private(const struct pgdbm__cli_target *target)
+{
+    return target->private_url != NULL || (!target->named && !names_a_database(&target->config));
+}
+
 int pgdbm__cli_target_locate(struct pgdbm__cli_target *target, pgdbm_error *err)
 {
     pgdbm_status status = PGDBM_OK;
-    if (!target->named && !names_a_database(&target->config))
+    if (pgdbm__cli_target_is_private(target) && target->private_url == NULL)
         status = take_private_server(target, err);
     return status == PGDBM_OK ? CLI_FINE : pgdbm__cli_exit_code(err, true);
 }

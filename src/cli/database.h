@@ -25,6 +25,14 @@
     {                                                                                                                  \
         "module", "NAME", NULL, "Whose migrations they are; recorded in the history"                                   \
     }
+#define CLI_OPTION_SCHEMA                                                                                              \
+    {                                                                                                                  \
+        "schema", "NAME", NULL, "The schema to work on (default: PGDBM_SCHEMA, else public)"                           \
+    }
+#define CLI_OPTION_PER_SCHEMA                                                                                          \
+    {                                                                                                                  \
+        "per-schema", NULL, NULL, "The module lives in several schemas: recorded as NAME_SCHEMA"                       \
+    }
 #define CLI_OPTION_TABLE                                                                                               \
     {                                                                                                                  \
         "table", "NAME", NULL, "The history's table (default: the project's, else schema_migrations)"                  \
@@ -53,6 +61,9 @@ struct pgdbm__cli_target {
 int pgdbm__cli_target_read(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
                            struct pgdbm__cli_target *target);
 void pgdbm__cli_target_free(struct pgdbm__cli_target *target);
+
+/* Whether it is the project's private server, started or not. */
+bool pgdbm__cli_target_is_private(const struct pgdbm__cli_target *target);
 
 /* Makes target->config one that can be opened: starts the private server where nothing names a database. The exit code; the
  * error is not said yet. pgdbm__cli_open and pgdbm__cli_open_pool do it themselves. */

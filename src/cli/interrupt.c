@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -37,15 +38,13 @@ static void note(int signal_number)
     errno = kept;
 }
 
-/* Ends when the pipe's other end is closed. */
+/* Ends when the pipe's other end is closed. What the handler writes stays in the pipe, for others that wait for it. */
 static void *watch(void *unused)
 {
-    char byte;
-    ssize_t got;
-    do
-        got = read(pipe_ends[0], &byte, 1);
-    while (got < 0 && errno == EINTR);
-    if (got == 1)
+    struct pollfd end = {.fd = pipe_ends[0], .events = POLLIN};
+    while (poll(&end, 1, -1) < 0 && errno == EINTR)
+        continue;
+    if ((end.revents & POLLIN) != 0)
         pgdbm_pool_close(pool);
     return unused;
 }
@@ -76,6 +75,11 @@ void pgdbm__cli_interrupt_watch(pgdbm_pool *watched)
 void pgdbm__cli_interrupt_gently(void)
 {
     patience = 1;
+}
+
+int pgdbm__cli_interrupt_descriptor(void)
+{
+    return wake >= 0 ? pipe_ends[0] : -1;
 }
 
 bool pgdbm__cli_interrupted(void)

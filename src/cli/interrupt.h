@@ -14,6 +14,9 @@ void pgdbm__cli_interrupt_watch(pgdbm_pool *pool);
  * cancels. */
 void pgdbm__cli_interrupt_gently(void);
 
+/* Readable from the moment when a signal cancels, for poll; -1 while nothing is watched. The thread that runs the command. */
+int pgdbm__cli_interrupt_descriptor(void);
+
 /* Whether a signal came. Any thread. */
 bool pgdbm__cli_interrupted(void);
 

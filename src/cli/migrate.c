@@ -10,14 +10,6 @@
 
 #include <string.h>
 
-#define OPTION_SCHEMA                                                                                                  \
-    {                                                                                                                  \
-        "schema", "NAME", NULL, "The schema to work on (default: PGDBM_SCHEMA, else public)"                           \
-    }
-#define OPTION_PER_SCHEMA                                                                                              \
-    {                                                                                                                  \
-        "per-schema", NULL, NULL, "The module lives in several schemas: recorded as NAME_SCHEMA"                       \
-    }
 #define OPTION_WAIT                                                                                                    \
     {                                                                                                                  \
         "wait", "TIME", NULL, "For another process that migrates the module, or off (default: 5min)"                   \
@@ -35,7 +27,7 @@
         "allow-missing", NULL, NULL, "Go on though an applied file is gone"                                            \
     }
 #define DATABASE_OPTIONS                                                                                               \
-    CLI_OPTION_URL, CLI_OPTION_MODULE, OPTION_SCHEMA, OPTION_PER_SCHEMA, CLI_OPTION_TABLE, CLI_OPTION_JSON
+    CLI_OPTION_URL, CLI_OPTION_MODULE, CLI_OPTION_SCHEMA, CLI_OPTION_PER_SCHEMA, CLI_OPTION_TABLE, CLI_OPTION_JSON
 #define COMMON_OPTIONS DATABASE_OPTIONS, CLI_OPTION_DIRECTORY
 #define OPTION_ALL                                                                                                     \
     {                                                                                                                  \

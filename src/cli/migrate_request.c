@@ -42,11 +42,12 @@ static int read_options(const struct pgdbm__cli_command *command, const struct p
 /* An option that only makes sense for one module. */
 static int refuse_with_all(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
+    char name[64];
     static const char *const of_one[] = {"module", "dir", "schema", "target", "min", "max"};
     for (size_t i = 0; i < sizeof of_one / sizeof of_one[0]; i++)
         if (pgdbm__cli_value(command, given, of_one[i]) != NULL) {
-            pgdbm__cli_say_error("it is one module's: give --module NAME instead", "migrate %s: --%s with %s",
-                                 command->name, of_one[i],
+            pgdbm__cli_say_error("it is one module's: give --module NAME instead", "%s: --%s with %s",
+                                 pgdbm__cli_full_name(command, name, sizeof name), of_one[i],
                                  pgdbm__cli_value(command, given, "all") != NULL ? "--all" : "all modules");
             return CLI_USAGE;
         }

@@ -55,4 +55,7 @@ pgdbm_status pgdbm__cli_check_dependencies(const struct pgdbm__cli_request *requ
 bool pgdbm__cli_print_request(enum pgdbm__cli_verb verb, const struct pgdbm__cli_request *request,
                               const pgdbm_error *err);
 
+/* Says the error, with the line of the file it is about, and those of single modules. */
+void pgdbm__cli_say_request_error(const struct pgdbm__cli_request *request, const pgdbm_error *err);
+
 #endif

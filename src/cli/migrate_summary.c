@@ -142,6 +142,20 @@ static void say_untouched(const struct pgdbm__cli_request *request)
         pgdbm__cli_remark("not touched: %s", names);
 }
 
+void pgdbm__cli_say_request_error(const struct pgdbm__cli_request *request, const pgdbm_error *err)
+{
+    const char *directory = request->all ? NULL : request->parts[0].chosen.directory;
+    for (size_t i = 0; request->all && i < request->n_parts; i++)
+        if (request->parts[i].err.status != PGDBM_OK && strcmp(request->parts[i].err.message, err->message) == 0)
+            directory = request->parts[i].chosen.directory;
+    pgdbm__cli_say_sql_error(err, directory);
+    for (size_t i = 0; i < request->n_parts; i++) {
+        const pgdbm_error *its = &request->parts[i].err;
+        if (its->status != PGDBM_OK && strcmp(its->message, err->message) != 0)
+            pgdbm__cli_say_sql_error(its, request->parts[i].chosen.directory);
+    }
+}
+
 bool pgdbm__cli_print_request(enum pgdbm__cli_verb verb, const struct pgdbm__cli_request *request,
                               const pgdbm_error *err)
 {
@@ -158,16 +172,7 @@ bool pgdbm__cli_print_request(enum pgdbm__cli_verb verb, const struct pgdbm__cli
         printed = pgdbm__cli_print_report(verb, one->report, request->dry_run, err != NULL);
     if (err == NULL)
         return printed;
-    const char *directory = request->all ? NULL : one->chosen.directory;
-    for (size_t i = 0; request->all && i < request->n_parts; i++)
-        if (request->parts[i].err.status != PGDBM_OK && strcmp(request->parts[i].err.message, err->message) == 0)
-            directory = request->parts[i].chosen.directory;
-    pgdbm__cli_say_sql_error(err, directory);
-    for (size_t i = 0; i < request->n_parts; i++) {
-        const pgdbm_error *its = &request->parts[i].err;
-        if (its->status != PGDBM_OK && strcmp(its->message, err->message) != 0)
-            pgdbm__cli_say_sql_error(its, request->parts[i].chosen.directory);
-    }
+    pgdbm__cli_say_request_error(request, err);
     if (request->all && !looked)
         say_untouched(request);
     return printed;

@@ -10,12 +10,13 @@ static void help_names_every_command_and_exit_code(void **state)
 {
     struct tool *tool = *state;
     static const char *const pieces[] = {
-        "migrate apply",  "migrate status",  "migrate rollback", "migrate baseline",   "migrate repair",
-        "migrate verify", "migrate history", "migrate check",    "migrate create",     "dev start",
-        "dev stop",       "dev url",         "dev psql",         "dev export-schema",  "choose",
-        "new dual-mode",  "DATABASE_URL",    "Exit codes",       "4    the server",    "130  interrupted",
-        "db create",      "db drop",         "db reset",         "db test-connection", "db info",
-        "schema list",    "schema create",   "schema deps",      "schema clean"};
+        "migrate apply",      "migrate status",   "migrate rollback", "migrate baseline", "migrate repair",
+        "migrate verify",     "migrate history",  "migrate check",    "migrate create",   "dev start",
+        "dev stop",           "dev url",          "dev psql",         "dev watch",        "dev reset",
+        "dev export-schema",  "choose",           "new dual-mode",    "DATABASE_URL",     "Exit codes",
+        "4    the server",    "130  interrupted", "db create",        "db drop",          "db reset",
+        "db test-connection", "db info",          "schema list",      "schema create",    "schema deps",
+        "schema clean"};
     tool_run(tool, "help");
     assert_code(tool, 0);
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
