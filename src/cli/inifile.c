@@ -58,18 +58,27 @@ static bool is_name(const char *text, size_t bytes)
     return bytes > 0 && bytes <= LONGEST_NAME;
 }
 
-/* `[name]`, and nothing behind it but a comment. */
+/* `[name]`, and nothing behind it but a comment. Like all that is wrong here it is not repeated: a line that is not what it should
+ * be may be a password. */
 static bool check_section(const struct pgdbm__cli_ini_place *place, const char *line)
 {
     const char *end = strchr(line, ']');
     if (line[1] == '[')
         return pgdbm__cli_ini_wrong(place, "write one [section] for each", "arrays of tables are not read");
     if (end == NULL || !is_end(end + 1))
-        return pgdbm__cli_ini_wrong(place, "a section is written [name]", "malformed section: %.60s", line);
+        return pgdbm__cli_ini_wrong(place, "a section is written [name]", "malformed section");
     if (!is_name(line + 1, (size_t)(end - line) - 1))
         return pgdbm__cli_ini_wrong(place, "names have letters, digits, _ and -, 48 at most",
-                                    "malformed name of a section: %.60s", line);
+                                    "malformed name of a section");
     return true;
+}
+
+/* Answers in JSON could not have it otherwise. */
+static bool is_utf8(const char *text)
+{
+    json_t *probe = json_string(text);
+    json_decref(probe);
+    return probe != NULL;
 }
 
 /* The next line in a form that inih understands: `[section]`, `key = value` with a stand-in for the value, or nothing. */
@@ -84,12 +93,22 @@ static char *next_line(char *buffer, int bytes, void *stream)
         reading->failed = !pgdbm__cli_ini_wrong(&reading->place, "it must be a text file", "a NUL byte");
         return NULL;
     }
-    reading->line[strcspn(reading->line, "\r\n")] = '\0';
+    reading->line[strcspn(reading->line, "\n")] = '\0';
+    size_t end = strcspn(reading->line, "\r");
+    if (reading->line[end] != '\0' && reading->line[end + 1] != '\0') {
+        reading->failed = !pgdbm__cli_ini_wrong(&reading->place, "end lines with LF or CR LF", "a CR inside of a line");
+        return NULL;
+    }
+    reading->line[end] = '\0';
     const char *line = skip_space(reading->line);
     if (reading->place.line == 1 && strncmp(line, "\xEF\xBB\xBF", 3) == 0)
         line = skip_space(line + 3);
     const char *equals = strchr(line, '=');
     buffer[0] = '\0';
+    if (!is_end(line) && !is_utf8(line)) {
+        reading->failed = !pgdbm__cli_ini_wrong(&reading->place, "save the file as UTF-8", "text that is not UTF-8");
+        return NULL;
+    }
     if (*line == '[') {
         reading->failed = !check_section(&reading->place, line);
         if (!reading->failed) {
@@ -105,11 +124,11 @@ static char *next_line(char *buffer, int bytes, void *stream)
             name_bytes--;
         if (equals == NULL)
             reading->failed = !pgdbm__cli_ini_wrong(&reading->place, "a line is key = value, [section] or # comment",
-                                                    "malformed line: %.60s", line);
+                                                    "malformed line");
         else if (!is_name(line, name_bytes) || memchr(line, '.', name_bytes) != NULL)
-            reading->failed =
-                !pgdbm__cli_ini_wrong(&reading->place, "dotted and quoted keys of TOML are not read",
-                                      "malformed key: %.*s", (int)(name_bytes < 60 ? name_bytes : 60), line);
+            reading->failed = !pgdbm__cli_ini_wrong(
+                &reading->place, "keys have letters, digits, _ and -, 48 at most, no quotes and no dots",
+                "malformed key");
         else
             snprintf(buffer, (size_t)bytes, "%.*s = v", (int)name_bytes, line);
         reading->value = equals != NULL ? skip_space(equals + 1) : NULL;
@@ -190,7 +209,7 @@ static bool read_items(const struct pgdbm__cli_ini_place *place, const char *at,
             return pgdbm__cli_ini_wrong(place, "divide by commas", "malformed list");
     }
     if (!is_end(at + 1))
-        return pgdbm__cli_ini_wrong(place, NULL, "something behind a list: %.40s", at + 1);
+        return pgdbm__cli_ini_wrong(place, NULL, "something behind a list");
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const file_names[] = {"pgdbm.conf", "pgdbm.toml"};
@@ -33,8 +34,9 @@ static bool look_into(struct pgdbm__cli_project *project, const char *path, size
             project->file = NULL;
             return out_of_memory();
         }
-        /* One that cannot be read is one: passing it over would work on another database. */
-        if (access(project->file, F_OK) != 0) {
+        /* One that cannot be read is one, a link that leads nowhere too: passing it over would work on another database. */
+        struct stat found;
+        if (lstat(project->file, &found) != 0) {
             free(project->file);
             project->file = NULL;
         }
@@ -129,6 +131,13 @@ static bool choose_environment(struct pgdbm__cli_project *project)
 
 static bool read_file(struct pgdbm__cli_project *project)
 {
+    /* A pipe that nobody writes to would be waited for; one that was asked for by name may be meant (`<(...)`). */
+    struct stat about;
+    bool asked = setting(pgdbm__cli_settings.config, "PGDBM_CONFIG") != NULL;
+    if (!asked && stat(project->file, &about) == 0 && S_ISFIFO(about.st_mode)) {
+        pgdbm__cli_say_error("name it with --config if that is meant", "cannot read %s: it is a pipe", project->file);
+        return false;
+    }
     FILE *file = fopen(project->file, "re");
     if (file == NULL) {
         pgdbm__cli_say_error("the file must be readable, or be left out", "cannot read %s: %s", project->file,

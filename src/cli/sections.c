@@ -78,6 +78,8 @@ static void *grow(void *array, size_t n, size_t bytes)
     return longer;
 }
 
+#define NAME_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+
 /* "${NAME}" replaced by the environment's values; the caller's, NULL after having said what is wrong. */
 static char *expand(const char *text, const struct pgdbm__cli_ini_place *place)
 {
@@ -97,6 +99,9 @@ static char *expand(const char *text, const struct pgdbm__cli_ini_place *place)
         const char *value = length > 0 && length < sizeof name ? getenv(name) : NULL;
         if (end == NULL)
             fine = pgdbm__cli_ini_wrong(place, "write ${NAME}", "a ${ without its }");
+        else if (strspn(text + 2, NAME_LETTERS) != length || length == 0)
+            /* Not repeated: what stands there may be half of a password. */
+            fine = pgdbm__cli_ini_wrong(place, "write ${NAME}, of letters, digits and _", "a ${} without a name");
         else if (value == NULL)
             fine = pgdbm__cli_ini_wrong(place, "set it, or write the value itself",
                                         "the environment has no variable %s", name);
@@ -167,7 +172,11 @@ static bool take_value(struct filling *filling, const struct key *key, const str
     if (value->list || value->n_items != 1 || !fits(key->kind, value->items[0]))
         return wrong_kind(key->kind, key->name, place);
     if (*text != NULL)
-        return pgdbm__cli_ini_wrong(place, "url and connection_string are one", "%s is there twice", key->name);
+        return pgdbm__cli_ini_wrong(place,
+                                    filling->keys == environment_keys && key->offset == ENVIRONMENT(url)
+                                        ? "url and connection_string are one"
+                                        : "keep one of the two lines",
+                                    "%s is there twice", key->name);
     if (filling->keys == environment_keys)
         ((struct pgdbm__cli_environment *)(void *)filling->into)->lines[key - environment_keys] = place->line;
     /* The variables of environments that are not chosen need not be there: those of production are not, elsewhere. */

@@ -36,6 +36,11 @@ static void what_is_wrong_in_a_file_is_told_with_its_line(void **state)
         {"[project]\nname = a\nname = b\n", "pgdbm.conf:3:", "there twice"},
         {"name = a\n", "pgdbm.conf:1:", "before any section"},
         {"[project]\nname\n", "pgdbm.conf:2:", "malformed line"},
+        {"[project]\nname = a\rname = b\n", "pgdbm.conf:2:", "a CR inside of a line"},
+        {"[project]\r[modules.a]\rschema = a\r", "pgdbm.conf:1:", "a CR inside of a line"},
+        {"[modules.a]\nschema = \"\xff\"\n", "pgdbm.conf:2:", "not UTF-8"},
+        {"[modules.a]\nschema = ${}\n", "pgdbm.conf:2:", "a ${} without a name"},
+        {"[modules.a]\nschema = a\nschema = b\n", "pgdbm.conf:3:", "keep one of the two lines"},
         {"[project]\nname =\n", "pgdbm.conf:2:", "without a value"},
         {"[project]\nname = \"a\n", "pgdbm.conf:2:", "without its end"},
         {"[project]\nname = \"a\" b\n", "pgdbm.conf:2:", "behind a value"},
@@ -65,6 +70,46 @@ static void what_is_wrong_in_a_file_is_told_with_its_line(void **state)
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         refuse(tool, wrong[i].text, wrong[i].where, wrong[i].why);
+}
+
+static void a_line_that_is_wrong_is_not_repeated_because_it_may_be_a_password(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const lines[] = {
+        "url: postgresql://me:s3cret@h/x",
+        "password s3cret",
+        "password s3cret = x",
+        "postgresql://me:s3cret@h/x?sslmode=disable",
+        "password = [a] s3cret",
+        "password = \"a\" s3cret",
+        "host = h\npassword = a${s3cret@b}",
+        "[s3cret",
+        "[s3cret, x]",
+        "port = s3cret",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "[environments.dev]\n%s\n", lines[i]);
+        refuse(tool, text, "pgdbm.conf:", "");
+        if (strstr(tool->err, "s3cret") != NULL)
+            fail_msg("expected nothing of the line in the error for\n%s\ncame %s", text, tool->err);
+    }
+}
+
+static void a_file_that_cannot_be_read_is_not_passed_over(void **state)
+{
+    struct tool *tool = *state;
+    tool_write(tool, "pgdbm.conf", "[project]\nname = above\n");
+    tool_shell(tool, "mkdir a b c && ln -s pgdbm.conf a/pgdbm.conf && ln -s gone b/pgdbm.conf && mkfifo c/pgdbm.conf");
+    static const char *const commands[] = {"a", "b", "c"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char command[256];
+        snprintf(
+            command, sizeof command,
+            "cd %s && timeout 30 \"$PGDBM\" dev url 2>err; test $? = 2 && grep -q 'cannot read .*/%s/pgdbm.conf' err",
+            commands[i], commands[i]);
+        tool_shell(tool, command);
+    }
 }
 
 static void a_circle_of_modules_is_named_in_full(void **state)
@@ -166,6 +211,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_TOOL(what_is_wrong_in_a_file_is_told_with_its_line),
         WITH_TOOL(a_circle_of_modules_is_named_in_full),
+        WITH_TOOL(a_line_that_is_wrong_is_not_repeated_because_it_may_be_a_password),
+        WITH_TOOL(a_file_that_cannot_be_read_is_not_passed_over),
         WITH_TOOL(a_file_of_toml_is_read_as_it_is),
         WITH_TOOL(long_values_arrive_in_full),
         WITH_TOOL(the_file_is_found_from_below_and_by_name),
