@@ -13,8 +13,13 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-enum { N_SIGNALS = 2 };
-static const int numbers[N_SIGNALS] = {SIGINT, SIGTERM};
+/* SIGHUP: the terminal or the connection to it has gone, and with it who would cancel later. */
+enum { N_SIGNALS = 3 };
+static const int numbers[N_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+
+/* So many more than what cancels end the program at once, for a server that cannot be reached to cancel. A key that is hit twice
+ * must not: the program would be gone before the server knows, and the statement and its locks would stay there. */
+enum { INSISTING = 2 };
 
 static atomic_int signals;   /* that came: written by the handler, in whatever thread it runs */
 static atomic_int patience;  /* so many are only noted: read by the handler */
@@ -30,8 +35,11 @@ static int pipe_ends[2];
 static void note(int signal_number)
 {
     int kept = errno;
-    if (atomic_fetch_add(&signals, 1) >= patience) {
+    int before = atomic_fetch_add(&signals, 1);
+    if (before >= patience + INSISTING) {
         signal(signal_number, SIG_DFL);
+        raise(signal_number);
+    } else if (before >= patience) {
         ssize_t written = write(wake, "!", 1);
         (void)written;
     }

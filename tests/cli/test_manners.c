@@ -58,7 +58,7 @@ static void interrupt(struct tool *tool, int signal_number, const char *words)
 static void an_interrupt_cancels_what_runs_on_the_server(void **state)
 {
     struct tool *tool = *state;
-    static const int signals[] = {SIGINT, SIGTERM};
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     tool_write(tool, "migrations/002_slow.sql", "CREATE TABLE {{tables.second}} (id int);\nSELECT pg_sleep(600);\n");
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         interrupt(tool, signals[i], "migrate apply --module m --schema s");
@@ -91,6 +91,19 @@ static void a_roll_out_ends_at_the_second_interrupt_at_the_latest(void **state)
     tool_wait(tool, child);
     assert_code(tool, 130);
     expect_true(tool, "to_regclass('t1.second') IS NULL AND to_regclass('t2.second') IS NULL");
+}
+
+static void two_interrupts_at_once_cancel_as_one_does(void **state)
+{
+    struct tool *tool = *state;
+    tool_write(tool, "migrations/002_slow.sql", "SELECT pg_sleep(600);\n");
+    pid_t child = tool_start(tool, "migrate apply --module m --schema s");
+    await_sleeper(tool);
+    assert_int_equal(kill(child, SIGINT), 0);
+    assert_int_equal(kill(child, SIGTERM), 0);
+    tool_wait(tool, child);
+    assert_code(tool, 130);
+    expect_true(tool, "NOT EXISTS (SELECT FROM " TEST_ACTIVITY " WHERE pid <> pg_backend_pid() AND state = 'active')");
 }
 
 static void a_signal_that_was_ignored_stays_so(void **state)
@@ -176,6 +189,7 @@ int main(void)
         WITH_DATABASE(an_interrupt_cancels_what_runs_on_the_server),
         WITH_DATABASE(an_interrupted_answer_is_still_one_json_value),
         WITH_DATABASE(a_roll_out_ends_at_the_second_interrupt_at_the_latest),
+        WITH_DATABASE(two_interrupts_at_once_cancel_as_one_does),
         WITH_DATABASE(a_signal_that_was_ignored_stays_so),
         WITH_DATABASE(progress_is_shown_on_a_terminal_and_wiped_away),
         WITH_DATABASE(progress_and_colour_are_for_terminals_only),
