@@ -222,6 +222,15 @@ bool pgdbm__lex(struct pgdbm__tokens *tokens, const char *text, size_t from, siz
     return true;
 }
 
+void pgdbm__tokens_trim(struct pgdbm__tokens *tokens)
+{
+    struct pgdbm__token *shorter = realloc(tokens->tokens, (tokens->n_tokens + 1) * sizeof *shorter);
+    if (shorter == NULL)
+        return;
+    tokens->tokens = shorter;
+    tokens->capacity = tokens->n_tokens + 1;
+}
+
 void pgdbm__tokens_free(struct pgdbm__tokens *tokens)
 {
     free(tokens->tokens);

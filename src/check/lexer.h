@@ -31,6 +31,8 @@ struct pgdbm__tokens {
 /* The tokens of text[from, to), whose first byte stands at `place`. False: no memory. */
 bool pgdbm__lex(struct pgdbm__tokens *tokens, const char *text, size_t from, size_t to,
                 struct pgdbm__check_place place);
+/* Gives back the room that is not needed. */
+void pgdbm__tokens_trim(struct pgdbm__tokens *tokens);
 void pgdbm__tokens_free(struct pgdbm__tokens *tokens);
 
 /* Whether a token is this word or sign. Places behind the end are none. */

@@ -17,6 +17,9 @@ struct pgdbm__function {
     struct pgdbm__span parameters; /* without the parentheses */
     struct pgdbm__span body;       /* with the braces */
     bool opens;                    /* has a call that opens a pool */
+    bool searched;                 /* for what follows: names of variables whose text it puts together, sorted */
+    size_t *built;
+    size_t n_built;
 };
 
 /* A name that stands for a string: #define NAME "..." or const char NAME[] = "...". */
@@ -41,6 +44,8 @@ struct pgdbm__source {
     size_t n_functions;
     struct pgdbm__constant *constants;
     size_t n_constants;
+    size_t *assigned; /* names before a single =, sorted by name, then by place */
+    size_t n_assigned;
     bool no_memory;
 };
 
@@ -59,6 +64,13 @@ size_t pgdbm__source_arguments(const struct pgdbm__source *source, size_t at, st
 const struct pgdbm__function *pgdbm__source_function(const struct pgdbm__source *source, size_t at);
 /* The constant that the name at `at` stands for there, or NULL. */
 struct pgdbm__constant *pgdbm__source_constant(struct pgdbm__source *source, size_t at);
+
+/* Orders tokens by their texts. */
+int pgdbm__source_compare(const struct pgdbm__source *source, size_t a, size_t b);
+/* Sorts names by their texts, then by place. */
+void pgdbm__source_sort(const struct pgdbm__source *source, size_t *names, size_t n);
+/* The first of sorted names that has the text of `name`, or would come behind it. */
+size_t pgdbm__source_find(const struct pgdbm__source *source, const size_t *names, size_t n, size_t name);
 
 /* Whether two tokens are the same text; whether two spans are. */
 bool pgdbm__source_same(const struct pgdbm__source *source, size_t a, size_t b);

@@ -5,6 +5,7 @@
 #include "check/rules_c.h"
 #include "check/source.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct pgdbm__token *token_at(const struct pgdbm__source *source, size_t at)
@@ -70,30 +71,64 @@ static bool makes_text(const struct pgdbm__source *source, size_t at)
     return false;
 }
 
-/* Whether the function builds the text of the variable at `name`: it is the target of a call that makes text, is assigned the value
- * of one, or grows by += or by a sum. */
-static bool is_built(const struct pgdbm__source *source, struct pgdbm__span body, size_t name)
+/* Whether a value that is assigned from `at` on is made by a call that makes text, or by a sum with a string. */
+static bool is_made(const struct pgdbm__source *source, size_t at, size_t end)
 {
-    for (size_t i = body.begin; i < body.end; i++) {
-        if (makes_text(source, i)) {
-            size_t target = i + 2;
-            while (pgdbm__source_is(source, target, "&") || pgdbm__source_is(source, target, "*"))
-                target++;
-            if (target < body.end && pgdbm__source_is_name(source, target) && pgdbm__source_same(source, target, name))
-                return true;
-        }
-        if (!pgdbm__source_is_name(source, i) || !pgdbm__source_same(source, i, name))
-            continue;
-        if (pgdbm__source_is(source, i + 1, "+") && pgdbm__source_is(source, i + 2, "="))
+    enum { LONGEST = 200 }; /* tokens of a statement that are looked at */
+    end = end - at > LONGEST ? at + LONGEST : end;
+    for (size_t i = at; i + 1 < end && !pgdbm__source_is(source, i, ";"); i++) {
+        bool beside_string =
+            i > 0 && (token_at(source, i - 1)->kind == TOKEN_STRING || token_at(source, i + 1)->kind == TOKEN_STRING);
+        if (makes_text(source, i) || (pgdbm__source_is(source, i, "+") && beside_string))
             return true;
-        bool assigned = pgdbm__source_is(source, i + 1, "=") && !pgdbm__source_is(source, i + 2, "=");
-        for (size_t j = i + 2; assigned && j < body.end && !pgdbm__source_is(source, j, ";"); j++)
-            if (makes_text(source, j) ||
-                (pgdbm__source_is(source, j, "+") && j > 0 &&
-                 (token_at(source, j - 1)->kind == TOKEN_STRING || token_at(source, j + 1)->kind == TOKEN_STRING)))
-                return true;
     }
     return false;
+}
+
+/* The variable whose text is put together at `at`: the target of a call that makes text, what is assigned the value of one, what
+ * grows by +=. 0: none. */
+static size_t built_at(const struct pgdbm__source *source, struct pgdbm__span body, size_t at)
+{
+    if (makes_text(source, at)) {
+        size_t target = at + 2;
+        while (pgdbm__source_is(source, target, "&") || pgdbm__source_is(source, target, "*"))
+            target++;
+        return target < body.end && pgdbm__source_is_name(source, target) ? target : 0;
+    }
+    if (!pgdbm__source_is_name(source, at))
+        return 0;
+    bool grows = pgdbm__source_is(source, at + 1, "+") && pgdbm__source_is(source, at + 2, "=");
+    bool assigned = pgdbm__source_is(source, at + 1, "=") && !pgdbm__source_is(source, at + 2, "=");
+    return grows || (assigned && is_made(source, at + 2, body.end)) ? at : 0;
+}
+
+static void find_built(struct pgdbm__source *source, struct pgdbm__function *function)
+{
+    size_t n = 0;
+    function->searched = true;
+    for (size_t i = function->body.begin; i < function->body.end; i++)
+        n += built_at(source, function->body, i) != 0;
+    function->built = calloc(n + 1, sizeof *function->built);
+    source->no_memory = source->no_memory || function->built == NULL;
+    for (size_t i = function->body.begin; !source->no_memory && i < function->body.end; i++) {
+        size_t built = built_at(source, function->body, i);
+        if (built != 0)
+            function->built[function->n_built++] = built;
+    }
+    pgdbm__source_sort(source, function->built, function->n_built);
+}
+
+/* Whether the function that the call stands in puts the text of the variable at `name` together. */
+static bool is_built(struct pgdbm__source *source, size_t call, size_t name)
+{
+    const struct pgdbm__function *found = pgdbm__source_function(source, call);
+    if (found == NULL)
+        return false;
+    struct pgdbm__function *function = &source->functions[found - source->functions];
+    if (!function->searched)
+        find_built(source, function);
+    size_t at = pgdbm__source_find(source, function->built, function->n_built, name);
+    return at < function->n_built && pgdbm__source_compare(source, function->built[at], name) == 0;
 }
 
 static void report_built(struct pgdbm__source *source, size_t call, size_t at)
@@ -109,11 +144,10 @@ static void report_built(struct pgdbm__source *source, size_t call, size_t at)
 /* What is neither a literal nor a constant. */
 static void judge(struct pgdbm__source *source, size_t call, struct pgdbm__span span)
 {
-    const struct pgdbm__function *function = pgdbm__source_function(source, call);
     bool variable = span.end - span.begin == 1 && pgdbm__source_is_name(source, span.begin);
     /* text.c_str(), of C++ */
     variable = variable || (span.end - span.begin == 5 && pgdbm__source_is(source, span.begin + 2, "c_str"));
-    if (variable && function != NULL && is_built(source, function->body, span.begin)) {
+    if (variable && is_built(source, call, span.begin)) {
         report_built(source, call, span.begin);
         return;
     }
@@ -178,8 +212,7 @@ static void read_expression(struct pgdbm__source *source, size_t call, struct pg
     struct pgdbm__constant *single = span.end - span.begin == 1 && pgdbm__source_is_name(source, span.begin)
                                          ? pgdbm__source_constant(source, span.begin)
                                          : NULL;
-    const struct pgdbm__function *function = pgdbm__source_function(source, call);
-    if (single != NULL && function != NULL && is_built(source, function->body, span.begin))
+    if (single != NULL && is_built(source, call, span.begin))
         single = NULL; /* char sql[200] = ""; strcat(sql, ...) */
     else if (single != NULL && single->read)
         return;

@@ -3,6 +3,7 @@
  * costs nothing. */
 #include "check/source.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,10 +97,15 @@ size_t pgdbm__source_arguments(const struct pgdbm__source *source, size_t at, st
 
 const struct pgdbm__function *pgdbm__source_function(const struct pgdbm__source *source, size_t at)
 {
-    for (size_t i = 0; i < source->n_functions; i++)
-        if (at >= source->functions[i].body.begin && at < source->functions[i].body.end)
-            return &source->functions[i];
-    return NULL;
+    size_t low = 0;
+    for (size_t high = source->n_functions; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        if (source->functions[middle].body.end <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < source->n_functions && at >= source->functions[low].body.begin ? &source->functions[low] : NULL;
 }
 
 /* Orders a name and a constant's. */
@@ -107,6 +113,38 @@ static int compare_names(const char *a, size_t a_bytes, const char *b, size_t b_
 {
     int order = memcmp(a, b, a_bytes < b_bytes ? a_bytes : b_bytes);
     return order != 0 ? order : a_bytes == b_bytes ? 0 : a_bytes < b_bytes ? -1 : 1;
+}
+
+int pgdbm__source_compare(const struct pgdbm__source *source, size_t a, size_t b)
+{
+    const struct pgdbm__token *one = &source->tokens.tokens[a], *two = &source->tokens.tokens[b];
+    return compare_names(source->tokens.text + one->offset, one->bytes, source->tokens.text + two->offset, two->bytes);
+}
+
+static int compare_tokens(const void *a, const void *b, void *source)
+{
+    const size_t *one = a, *two = b;
+    int order = pgdbm__source_compare(source, *one, *two);
+    return order != 0 ? order : *one < *two ? -1 : *one > *two;
+}
+
+void pgdbm__source_sort(const struct pgdbm__source *source, size_t *names, size_t n)
+{
+    if (n > 1)
+        qsort_r(names, n, sizeof *names, compare_tokens, (void *)(uintptr_t)source);
+}
+
+size_t pgdbm__source_find(const struct pgdbm__source *source, const size_t *names, size_t n, size_t name)
+{
+    size_t low = 0;
+    while (low < n) {
+        size_t middle = low + (n - low) / 2;
+        if (pgdbm__source_compare(source, names[middle], name) < 0)
+            low = middle + 1;
+        else
+            n = middle;
+    }
+    return low;
 }
 
 static int compare_constants(const void *a, const void *b)
@@ -183,6 +221,7 @@ static void read_define(struct pgdbm__source *source, const struct pgdbm__token 
     for (size_t i = 2; i < n; i++)
         text = text && tokens->tokens[i].kind == TOKEN_STRING;
     if (text) {
+        pgdbm__tokens_trim(tokens);
         source->n_defines++;
         add_constant(source, &tokens->tokens[1], tokens, (struct pgdbm__span){2, n},
                      (struct pgdbm__span){0, source->tokens.n_tokens});
@@ -202,14 +241,40 @@ static void find_defines(struct pgdbm__source *source)
             read_define(source, &source->tokens.tokens[i]);
 }
 
-/* Whether `NAME =` stands in the scope, but for the declaration itself; then it is no constant. `==` is no assignment. */
+/* `==` is no assignment. */
+static bool is_assignment(const struct pgdbm__source *source, size_t at)
+{
+    return pgdbm__source_is_name(source, at) && pgdbm__source_is(source, at + 1, "=") &&
+           !pgdbm__source_is(source, at + 2, "=");
+}
+
+static void find_assignments(struct pgdbm__source *source)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < source->tokens.n_tokens; i++)
+        n += is_assignment(source, i);
+    source->assigned = calloc(n + 1, sizeof *source->assigned);
+    source->no_memory = source->no_memory || source->assigned == NULL;
+    for (size_t i = 0; !source->no_memory && i < source->tokens.n_tokens; i++)
+        if (is_assignment(source, i))
+            source->assigned[source->n_assigned++] = i;
+    pgdbm__source_sort(source, source->assigned, source->n_assigned);
+}
+
+/* Whether `NAME =` stands in the scope, which begins with the declaration itself; then it is no constant. */
 static bool is_assigned(const struct pgdbm__source *source, size_t name, struct pgdbm__span scope)
 {
-    for (size_t i = scope.begin; i + 2 < scope.end; i++)
-        if (i != name && pgdbm__source_is_name(source, i) && pgdbm__source_is(source, i + 1, "=") &&
-            !pgdbm__source_is(source, i + 2, "=") && pgdbm__source_same(source, i, name))
-            return true;
-    return false;
+    size_t low = pgdbm__source_find(source, source->assigned, source->n_assigned, name);
+    for (size_t high = source->n_assigned; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        size_t at = source->assigned[middle];
+        if (pgdbm__source_compare(source, at, name) == 0 && at <= scope.begin)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < source->n_assigned && source->assigned[low] < scope.end &&
+           pgdbm__source_compare(source, source->assigned[low], name) == 0;
 }
 
 /* At `char`: char NAME[...] = "..."; or char *NAME = "...". Constants of a function are looked for in it alone; one of the file
@@ -279,6 +344,8 @@ void pgdbm__source_structure(struct pgdbm__source *source)
     if (!source->no_memory)
         find_defines(source);
     if (!source->no_memory)
+        find_assignments(source);
+    if (!source->no_memory)
         find_variables(source);
 }
 
@@ -287,7 +354,10 @@ void pgdbm__source_free(struct pgdbm__source *source)
     for (size_t i = 0; i < source->n_defines; i++)
         pgdbm__tokens_free(&source->defines[i]);
     free(source->defines);
+    for (size_t i = 0; i < source->n_functions; i++)
+        free(source->functions[i].built);
     free(source->behind);
+    free(source->assigned);
     free(source->functions);
     free(source->constants);
     pgdbm__tokens_free(&source->tokens);

@@ -32,7 +32,8 @@ static bool is_idle(const char *line, const char *end)
             (memcmp(line, "--", 2) == 0 || memcmp(line, "//", 2) == 0 || memcmp(line, "/*", 2) == 0));
 }
 
-/* The line up to which a comment at `line` (number `number`) holds: its own, or the next one that has something in it. */
+/* The line up to which a comment at `line` (number `number`) holds: its own, or the next one that has something in it. All comments
+ * on the way hold up to the same. */
 static size_t last_line(const char *line, const char *end, size_t number)
 {
     for (;;) {
@@ -46,11 +47,14 @@ static size_t last_line(const char *line, const char *end, size_t number)
 
 static bool add(struct pgdbm__check_file *file, const struct pgdbm__check_suppression *suppression)
 {
-    struct pgdbm__check_suppression *longer =
-        realloc(file->suppressions, (file->n_suppressions + 1) * sizeof *file->suppressions);
-    if (longer == NULL)
-        return false;
-    file->suppressions = longer;
+    size_t n = file->n_suppressions;
+    if ((n & (n - 1)) == 0) { /* a power of two, or none */
+        struct pgdbm__check_suppression *longer =
+            realloc(file->suppressions, (n == 0 ? 1 : 2 * n) * sizeof *file->suppressions);
+        if (longer == NULL)
+            return false;
+        file->suppressions = longer;
+    }
     file->suppressions[file->n_suppressions++] = *suppression;
     return true;
 }
@@ -131,15 +135,17 @@ bool pgdbm__check_find_suppressions(struct pgdbm__check_run *run, struct pgdbm__
     const char *end = text + bytes;
     const char *line = text;
     size_t number = 1;
+    size_t last = 0;
     for (const char *at = text; (at = memmem(at, (size_t)(end - at), MARK, strlen(MARK))) != NULL; at += strlen(MARK)) {
         for (const char *stop; (stop = memchr(line, '\n', (size_t)(at - line))) != NULL; number++)
             line = stop + 1;
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         if (!is_in_comment(line, at))
             continue;
+        last = number <= last ? last : last_line(line, end, number);
         const struct pgdbm__check_suppression suppression = {
             .place = {number, (size_t)(at - line) + 1},
-            .last_line = last_line(line, end, number),
+            .last_line = last,
         };
         if (!read_mark(run, file, at + strlen(MARK), stop != NULL ? stop : end, suppression))
             return false;
@@ -147,15 +153,21 @@ bool pgdbm__check_find_suppressions(struct pgdbm__check_run *run, struct pgdbm__
     return true;
 }
 
+/* They come in the order of their lines, and of the lines up to which they hold. */
 static struct pgdbm__check_suppression *find(struct pgdbm__check_run *run, const struct pgdbm__check_finding *finding)
 {
     struct pgdbm__check_file *file = pgdbm__check_file_of(run, finding->file);
-    for (size_t i = 0; i < file->n_suppressions; i++) {
-        struct pgdbm__check_suppression *suppression = &file->suppressions[i];
-        if (suppression->rule == finding->rule && finding->place.line >= suppression->place.line &&
-            finding->place.line <= suppression->last_line)
-            return suppression;
+    size_t low = 0;
+    for (size_t high = file->n_suppressions; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        if (file->suppressions[middle].last_line < finding->place.line)
+            low = middle + 1;
+        else
+            high = middle;
     }
+    for (; low < file->n_suppressions && file->suppressions[low].place.line <= finding->place.line; low++)
+        if (file->suppressions[low].rule == finding->rule)
+            return &file->suppressions[low];
     return NULL;
 }
 
