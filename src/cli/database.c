@@ -5,6 +5,7 @@
 #include "interrupt.h"
 #include "output.h"
 #include "private_server.h"
+#include "progress.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -181,8 +182,10 @@ int pgdbm__cli_open(struct pgdbm__cli_target *target, int max_connections, pgdbm
 {
     int code = pgdbm__cli_target_locate(target, err);
     set_connections(target, max_connections);
+    pgdbm__cli_progress_say(0, 0, "connecting");
     if (code == CLI_FINE && pgdbm_open(&target->config, db, err) != PGDBM_OK)
         code = pgdbm__cli_exit_code(err, true);
+    pgdbm__cli_progress_end();
     if (code == CLI_FINE)
         pgdbm__cli_interrupt_watch(pgdbm_pool_of(*db));
     return code;
@@ -194,8 +197,10 @@ int pgdbm__cli_open_pool(struct pgdbm__cli_target *target, int max_connections, 
     set_connections(target, max_connections);
     pgdbm_config config = target->config;
     config.schema = NULL;
+    pgdbm__cli_progress_say(0, 0, "connecting");
     if (code == CLI_FINE && pgdbm_pool_open(&config, pool, err) != PGDBM_OK)
         code = pgdbm__cli_exit_code(err, true);
+    pgdbm__cli_progress_end();
     if (code == CLI_FINE)
         pgdbm__cli_interrupt_watch(*pool);
     return code;

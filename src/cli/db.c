@@ -3,6 +3,7 @@
 #include "address.h"
 #include "interrupt.h"
 #include "output.h"
+#include "progress.h"
 #include "session.h"
 
 #include <stdlib.h>
@@ -279,7 +280,10 @@ static int statement_to_recreate(const struct subject *subject, char **statement
 static int recreate(const struct subject *subject, const char *statement)
 {
     pgdbm_error err = {0};
-    if (pgdbm_execute_simple(subject->session.db, statement, &err) == PGDBM_OK)
+    pgdbm__cli_progress_say(0, 0, "waiting for the server");
+    pgdbm_status status = pgdbm_execute_simple(subject->session.db, statement, &err);
+    pgdbm__cli_progress_end();
+    if (status == PGDBM_OK)
         return CLI_FINE;
     return pgdbm__cli_session_refuse(&subject->session, CLI_FAILED, "pgdbm db create makes it, once that is mended",
                                      "the database %s was dropped and could not be made again: it is not there now. %s",

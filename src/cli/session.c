@@ -5,6 +5,7 @@
 #include "address.h"
 #include "interrupt.h"
 #include "output.h"
+#include "progress.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -125,8 +126,10 @@ pgdbm_status pgdbm__cli_run_made(pgdbm_db *db, const char *query, pgdbm_params p
 {
     char *statement = NULL;
     pgdbm_status status = pgdbm_fetch_value_text(db, query, params, &statement, err);
+    pgdbm__cli_progress_say(0, 0, "waiting for the server");
     if (status == PGDBM_OK && statement != NULL)
         status = pgdbm_execute_simple(db, statement, err);
+    pgdbm__cli_progress_end();
     pgdbm_free(statement);
     return status;
 }
