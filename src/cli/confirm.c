@@ -24,8 +24,8 @@ static bool read_line(char *line, int bytes)
 static int confirm_production(const struct pgdbm__cli_target *target, const char *database, const char *what)
 {
     char line[256];
-    fprintf(stderr, "%s, in the environment %s.\nType the database's name to go on: ", what,
-            target->project.environment->name);
+    pgdbm__cli_print_line(stderr, "%s, in the environment %s.", what, target->project.environment->name);
+    fputs("Type the database's name to go on: ", stderr);
     if (!read_line(line, sizeof line)) {
         fputc('\n', stderr);
         pgdbm__cli_say_error("in production it is read from standard input, with --yes too",
@@ -66,7 +66,8 @@ int pgdbm__cli_confirm(const struct pgdbm__cli_command *command, const struct pg
         return CLI_FINE;
     if (pgdbm__cli_confirm_can_ask(command, given, target, what) != CLI_FINE)
         return CLI_USAGE;
-    fprintf(stderr, "%s. Go on? [yes|no] ", what);
+    pgdbm__cli_put_text(stderr, what, strlen(what), false);
+    fputs(". Go on? [yes|no] ", stderr);
     if (read_line(line, sizeof line) && (strcasecmp(line, "yes") == 0 || strcasecmp(line, "y") == 0))
         return CLI_FINE;
     pgdbm__cli_say_error(NULL, "nothing was done");

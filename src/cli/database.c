@@ -127,7 +127,9 @@ void pgdbm__cli_remark(const char *format, ...)
     va_start(arguments, format);
     fflush(stdout);
     fprintf(stderr, "%s", pgdbm__cli_style_on(stderr, CLI_DIM));
-    vfprintf(stderr, format, arguments);
+    char text[4608];
+    vsnprintf(text, sizeof text, format, arguments);
+    pgdbm__cli_put_text(stderr, text, strlen(text), false);
     fprintf(stderr, "%s\n", pgdbm__cli_style_off(stderr));
     va_end(arguments);
 }

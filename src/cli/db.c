@@ -111,7 +111,7 @@ static int answer(const struct subject *subject, const char *what_happened, cons
         return pgdbm__cli_session_answer(
             json_pack("{s:o, s:b}", "database", pgdbm__cli_json_text(subject->name), key, (int)value));
     if (!pgdbm__cli_settings.quiet)
-        printf("%s %s\n", subject->name, what_happened);
+        pgdbm__cli_print_line(stdout, "%s %s", subject->name, what_happened);
     return CLI_FINE;
 }
 

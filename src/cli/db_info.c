@@ -74,14 +74,16 @@ static void print_connection(const struct connection *connection)
     const char *host = connection->address.host != NULL ? connection->address.host : "(the default socket)";
     const char *version = pgdbm__cli_text_at(connection->seen, 0, "tls_version");
     bool standby = strcmp(pgdbm__cli_text_at(connection->seen, 0, "standby"), "t") == 0;
-    printf("server      PostgreSQL %s%s\n", pgdbm__cli_text_at(connection->seen, 0, "version"),
-           standby ? ", a standby: read only" : "");
-    printf("host        %s\n", host);
-    printf("port        %s\n", connection->address.port != NULL ? connection->address.port : "5432");
-    printf("database    %s\n", pgdbm__cli_text_at(connection->seen, 0, "database"));
-    printf("user        %s\n", pgdbm__cli_text_at(connection->seen, 0, "user"));
+    pgdbm__cli_print_line(stdout, "server      PostgreSQL %s%s", pgdbm__cli_text_at(connection->seen, 0, "version"),
+                          standby ? ", a standby: read only" : "");
+    pgdbm__cli_print_line(stdout, "host        %s", host);
+    pgdbm__cli_print_line(stdout, "port        %s",
+                          connection->address.port != NULL ? connection->address.port : "5432");
+    pgdbm__cli_print_line(stdout, "database    %s", pgdbm__cli_text_at(connection->seen, 0, "database"));
+    pgdbm__cli_print_line(stdout, "user        %s", pgdbm__cli_text_at(connection->seen, 0, "user"));
     if (version[0] != '\0')
-        printf("TLS         %s, %s\n", version, pgdbm__cli_text_at(connection->seen, 0, "tls_cipher"));
+        pgdbm__cli_print_line(stdout, "TLS         %s, %s", version,
+                              pgdbm__cli_text_at(connection->seen, 0, "tls_cipher"));
     else
         printf("TLS         no\n");
     printf("connected   in %.1f ms, a round trip takes %.2f ms\n", connection->connect_ms, connection->round_trip_ms);
@@ -203,10 +205,11 @@ static int print_info(pgdbm_result *const *results)
     static const char *const labels[] = {"database", "version", "owner", "encoding", "collation", "size", "uptime"};
     int64_t locked = 0;
     for (size_t i = 0; i < N_OF(labels); i++)
-        printf("%-12s%s%s\n", labels[i], strcmp(labels[i], "version") == 0 ? "PostgreSQL " : "",
-               pgdbm__cli_text_at(overview, 0, labels[i]));
-    printf("%-12s%s of %s, %s to this database\n", "connections", pgdbm__cli_text_at(overview, 0, "connections"),
-           pgdbm__cli_text_at(overview, 0, "max_connections"), pgdbm__cli_text_at(overview, 0, "connections_here"));
+        pgdbm__cli_print_line(stdout, "%-12s%s%s", labels[i], strcmp(labels[i], "version") == 0 ? "PostgreSQL " : "",
+                              pgdbm__cli_text_at(overview, 0, labels[i]));
+    pgdbm__cli_print_line(
+        stdout, "%-12s%s of %s, %s to this database", "connections", pgdbm__cli_text_at(overview, 0, "connections"),
+        pgdbm__cli_text_at(overview, 0, "max_connections"), pgdbm__cli_text_at(overview, 0, "connections_here"));
     for (size_t i = OVERVIEW + 1; i < N_LISTS; i++) {
         if (pgdbm_result_rows(results[i]) > 0)
             putchar('\n');

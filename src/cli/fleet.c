@@ -111,7 +111,13 @@ static bool print_report(const pgdbm_fleet_report *report, pgdbm_fleet_format fo
         return false;
     }
     size_t bytes = strlen(text);
-    printf("%s%s", text, bytes > 0 && text[bytes - 1] != '\n' ? "\n" : "");
+    /* Names are written by others; the other formats have escapes of their own. */
+    if (format == PGDBM_FLEET_TEXT)
+        pgdbm__cli_put_text(stdout, text, bytes, true);
+    else
+        fputs(text, stdout);
+    if (bytes > 0 && text[bytes - 1] != '\n')
+        putchar('\n');
     pgdbm_free(text);
     return true;
 }
@@ -242,7 +248,7 @@ static int order(const struct pgdbm__cli_command *command, const struct pgdbm__c
                    ? CLI_FINE
                    : CLI_FAILED;
     else if (code == CLI_FINE && !pgdbm__cli_settings.quiet)
-        printf("%s %s\n", schema != NULL ? schema : "roll-outs of the module:", done);
+        pgdbm__cli_print_line(stdout, "%s %s", schema != NULL ? schema : "roll-outs of the module:", done);
     pgdbm__cli_fleet_close(&fleet);
     return code;
 }

@@ -65,6 +65,9 @@ static int unknown_command(const char *group, const char *word)
     char hint[256];
     if (suggestion != NULL)
         snprintf(hint, sizeof hint, "did you mean pgdbm %s%s%s?", group, space, suggestion);
+    else if (strncmp(word, "--", 2) == 0)
+        snprintf(hint, sizeof hint, "a command's options stand behind it; pgdbm %s%s--help lists the commands", group,
+                 space);
     else
         snprintf(hint, sizeof hint, "pgdbm %s%s--help lists the commands", group, space);
     pgdbm__cli_say_error(hint, "unknown command: %s%s%.*s", group, space, pgdbm__cli_showable(word), word);
@@ -126,8 +129,10 @@ static int dispatch(int argc, char **argv)
         pgdbm__cli_say_error("pgdbm --help lists the commands", "no command given");
         return CLI_USAGE;
     }
-    if (same(argv[0], "help") || asks_for_help(argv[0]))
-        return help_about(argc - 1, argv + 1);
+    if (same(argv[0], "help") || asks_for_help(argv[0])) {
+        bool again = argc > 1 && asks_for_help(argv[1]);
+        return help_about(again ? 0 : argc - 1, argv + 1);
+    }
     if (same(argv[0], "--version")) {
         printf("pgdbm %s\n", pgdbm_version());
         return CLI_FINE;

@@ -236,7 +236,8 @@ static int check(const struct pgdbm__cli_command *command, const struct pgdbm__c
         const struct standing found = look_at(command, given, &request.parts[i]);
         json_array_append_new(answers, json_standing(&found, module));
         if (found.known && !request.json)
-            printf(module != NULL ? "%s  %s\n" : "%s\n", pgdbm_migration_skew_name(found.skew), module);
+            pgdbm__cli_print_line(stdout, "%s%s%s", pgdbm_migration_skew_name(found.skew), module != NULL ? "  " : "",
+                                  module != NULL ? module : "");
         if (found.code != CLI_FINE)
             pgdbm__cli_say_library_error(&found.err);
         if (code == CLI_FINE || found.code == CLI_FAILED)

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 size_t pgdbm__cli_count(const pgdbm_migration_report *report, pgdbm_migration_state state)
 {
@@ -182,13 +183,19 @@ static const char *const done[] = {[CLI_APPLY] = "applied",
 /* Everything that is no SQL is a comment: the output can be given to psql. */
 static void print_sql(enum pgdbm__cli_verb verb, const pgdbm_migration_report *report, bool failed)
 {
-    printf("-- module %s, schema %s\n", report->module, report->schema);
+    pgdbm__cli_print_line(stdout, "-- module %s, schema %s", report->module, report->schema);
     for (size_t i = 0; i < report->n_migrations; i++)
         if (report->migrations[i].sql != NULL) {
             const char *sql = report->migrations[i].sql;
             size_t bytes = strlen(sql);
-            printf("\n-- %s\n%s%s", report->migrations[i].filename, sql,
-                   bytes > 0 && sql[bytes - 1] == '\n' ? "" : "\n");
+            putchar('\n');
+            pgdbm__cli_print_line(stdout, "-- %s", report->migrations[i].filename);
+            if (isatty(STDOUT_FILENO))
+                pgdbm__cli_put_text(stdout, sql, bytes, true);
+            else
+                fputs(sql, stdout); /* for psql, byte by byte */
+            if (bytes == 0 || sql[bytes - 1] != '\n')
+                putchar('\n');
         }
     if (!failed)
         printf("\n-- %zu %s would be %s; nothing was written\n", report->n_applied, files(report->n_applied),
@@ -229,7 +236,7 @@ bool pgdbm__cli_print_report(enum pgdbm__cli_verb verb, const pgdbm_migration_re
         print_sql(verb, report, failed);
         return true;
     }
-    printf("module %s, schema %s\n", report->module, report->schema);
+    pgdbm__cli_print_line(stdout, "module %s, schema %s", report->module, report->schema);
     bool looked = verb == CLI_STATUS || verb == CLI_VERIFY || verb == CLI_HISTORY;
     bool printed = print_table(report, !looked, verb == CLI_HISTORY);
     if (printed && verb == CLI_TRY)
@@ -237,8 +244,8 @@ bool pgdbm__cli_print_report(enum pgdbm__cli_verb verb, const pgdbm_migration_re
     if (!printed)
         return false;
     if (verb == CLI_HISTORY)
-        printf("%zu %s applied, head %s\n", report->n_migrations, files(report->n_migrations),
-               report->head[0] != '\0' ? report->head : "none");
+        pgdbm__cli_print_line(stdout, "%zu %s applied, head %s", report->n_migrations, files(report->n_migrations),
+                              report->head[0] != '\0' ? report->head : "none");
     else if (looked)
         print_counts(report);
     else

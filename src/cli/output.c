@@ -89,6 +89,22 @@ void pgdbm__cli_put_text(FILE *stream, const char *text, size_t bytes, bool line
     }
 }
 
+void pgdbm__cli_print_line(FILE *stream, const char *format, ...)
+{
+    char *text = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int bytes = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (bytes < 0) {
+        pgdbm__cli_say_error(NULL, "out of memory");
+        return;
+    }
+    pgdbm__cli_put_text(stream, text, (size_t)bytes, false);
+    putc('\n', stream);
+    free(text);
+}
+
 static void print_cell(const char *text, enum pgdbm__cli_style style, size_t padding)
 {
     const char *off = style != CLI_PLAIN ? pgdbm__cli_style_off(stdout) : "";
@@ -170,9 +186,23 @@ void pgdbm__cli_say_library_error(const pgdbm_error *err)
     pgdbm__cli_say_error_with(err, NULL);
 }
 
+/* A name that is not UTF-8, as files may have it, with a question mark for each byte of another encoding. */
+static json_t *json_other_text(const char *text)
+{
+    char *copy = strdup(text);
+    for (char *at = copy; at != NULL && *at != '\0'; at++)
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    json_t *value = copy != NULL ? json_string(copy) : NULL;
+    free(copy);
+    return value;
+}
+
 json_t *pgdbm__cli_json_text(const char *text)
 {
     json_t *value = text != NULL ? json_string(text) : NULL;
+    if (value == NULL && text != NULL)
+        value = json_other_text(text);
     return value != NULL ? value : json_null();
 }
 

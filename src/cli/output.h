@@ -25,6 +25,9 @@ void pgdbm__cli_print_indented(const char *text, int indent);
  * new lines and tabs. */
 void pgdbm__cli_put_text(FILE *stream, const char *text, size_t bytes, bool lines);
 
+/* A line with names in it, as pgdbm__cli_put_text writes them, and its end. */
+void pgdbm__cli_print_line(FILE *stream, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 struct pgdbm__cli_cell {
     const char *text; /* NULL prints nothing */
     enum pgdbm__cli_style style;

@@ -3,6 +3,7 @@
 #include "progress.h"
 
 #include "command.h"
+#include "output.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -77,7 +78,8 @@ static void draw(void)
                  text);
     else
         snprintf(line, sizeof line, "%s  %s", took, text);
-    fprintf(stderr, "\r\033[K%.*s", (int)width() - 1, line);
+    fputs("\r\033[K", stderr);
+    pgdbm__cli_put_text(stderr, line, strnlen(line, width() - 1), false);
     fflush(stderr);
     drawn = true;
 }

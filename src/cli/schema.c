@@ -175,7 +175,7 @@ static int create_all(const struct pgdbm__cli_session *session, const char *cons
         if (!created)
             pgdbm__cli_remark("the schema %s is there already", names[i]);
         else if (!session->json && !pgdbm__cli_settings.quiet)
-            printf("%s created\n", names[i]);
+            pgdbm__cli_print_line(stdout, "%s created", names[i]);
         if (created)
             remark_folding(session, names[i]);
     }

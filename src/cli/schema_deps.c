@@ -121,12 +121,13 @@ static int print_text(const struct deps *deps)
         printf("%sForeign keys between schemas\n", deps->places.n > 0 ? "\n" : "");
     for (size_t i = 0; i < n; i++) {
         bool undeclared = strcmp(deps->declared[i], "no") == 0;
-        printf("  %s.%s -> %s.%s  %s", pgdbm__cli_text_at(deps->keys, i, "schema"),
-               pgdbm__cli_text_at(deps->keys, i, "table"), pgdbm__cli_text_at(deps->keys, i, "to_schema"),
-               pgdbm__cli_text_at(deps->keys, i, "to_table"), pgdbm__cli_text_at(deps->keys, i, "constraint"));
-        if (undeclared)
-            printf("  %snot declared%s", pgdbm__cli_style_on(stdout, CLI_RED), pgdbm__cli_style_off(stdout));
-        putchar('\n');
+        fputs(undeclared ? pgdbm__cli_style_on(stdout, CLI_RED) : "", stdout);
+        pgdbm__cli_print_line(stdout, "  %s.%s -> %s.%s  %s%s", pgdbm__cli_text_at(deps->keys, i, "schema"),
+                              pgdbm__cli_text_at(deps->keys, i, "table"),
+                              pgdbm__cli_text_at(deps->keys, i, "to_schema"),
+                              pgdbm__cli_text_at(deps->keys, i, "to_table"),
+                              pgdbm__cli_text_at(deps->keys, i, "constraint"), undeclared ? "  not declared" : "");
+        fputs(undeclared ? pgdbm__cli_style_off(stdout) : "", stdout);
     }
     if (deps->n_undeclared > 0)
         pgdbm__cli_remark(

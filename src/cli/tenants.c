@@ -88,7 +88,7 @@ static int drop(const struct pgdbm__cli_command *command, const struct pgdbm__cl
                    ? CLI_FINE
                    : CLI_FAILED;
     else if (code == CLI_FINE && !pgdbm__cli_settings.quiet)
-        printf("%s dropped\n", given->arguments[0]);
+        pgdbm__cli_print_line(stdout, "%s dropped", given->arguments[0]);
     pgdbm__cli_fleet_close(&fleet);
     return code;
 }
@@ -121,16 +121,18 @@ static void print_drift(const pgdbm_drift_report *report, bool schemas_only)
     printf("%zu schemas, %zu alike, fingerprint %s\n", report->n_schemas, report->n_alike,
            report->fingerprint != NULL ? report->fingerprint : "none");
     for (size_t i = 0; schemas_only && i < report->n_drifted; i++)
-        printf("  %s\n", report->drifted[i]);
+        pgdbm__cli_print_line(stdout, "  %s", report->drifted[i]);
     for (size_t i = 0; i < report->n_drifts; i++) {
         const pgdbm_drift *drift = &report->drifts[i];
-        if (i == 0 || drift->schema != report->drifts[i - 1].schema)
-            printf("\n%s\n", drift->schema);
-        printf("  %-8s %s\n", kind_name(drift->kind), drift->object);
+        if (i == 0 || drift->schema != report->drifts[i - 1].schema) {
+            putchar('\n');
+            pgdbm__cli_print_line(stdout, "%s", drift->schema);
+        }
+        pgdbm__cli_print_line(stdout, "  %-8s %s", kind_name(drift->kind), drift->object);
         if (drift->expected != NULL)
-            printf("           expected: %s\n", drift->expected);
+            pgdbm__cli_print_line(stdout, "           expected: %s", drift->expected);
         if (drift->found != NULL)
-            printf("           found:    %s\n", drift->found);
+            pgdbm__cli_print_line(stdout, "           found:    %s", drift->found);
     }
 }
 

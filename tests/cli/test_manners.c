@@ -182,6 +182,29 @@ static void names_cannot_give_orders_to_a_terminal(void **state)
     assert_null(strchr(tool->out, '\033'));
 }
 
+static void names_of_modules_cannot_either(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate apply --dry-run --module \"$(printf 'm\\033[31m\\nDROP TABLE x;')\" --schema s");
+    assert_code(tool, 0);
+    assert_contains(tool->out,
+                    "-- module m?[31m?DROP TABLE x;, schema s"); /* may be given to psql: a comment on one line */
+    tool_run(tool, "migrate status --module \"$(printf 'm\\033[31m')\" --schema s");
+    assert_contains(tool->out, "module m?[31m");
+    test_psql(tool->url, "CREATE SCHEMA t1");
+    tool_run(tool, "fleet status --module \"$(printf 'm\\033[31m')\" --schemas t1");
+    assert_contains(tool->out, "module m?[31m");
+    assert_null(strchr(tool->out, '\033'));
+}
+
+static void names_that_are_not_utf8_do_not_empty_the_json(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "migrate status --json --module m --schema s --dir \"$(printf 'no\\377where')\"");
+    assert_code(tool, 2);
+    assert_contains(tool->out, "no?where cannot be read");
+}
+
 int main(void)
 {
 #define WITH_DATABASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -194,6 +217,8 @@ int main(void)
         WITH_DATABASE(progress_is_shown_on_a_terminal_and_wiped_away),
         WITH_DATABASE(progress_and_colour_are_for_terminals_only),
         WITH_DATABASE(names_cannot_give_orders_to_a_terminal),
+        WITH_DATABASE(names_of_modules_cannot_either),
+        WITH_DATABASE(names_that_are_not_utf8_do_not_empty_the_json),
         WITH_DATABASE(quiet_leaves_errors_and_what_was_asked_for),
     };
     return cmocka_run_group_tests_name("manners", tests, NULL, NULL);

@@ -61,6 +61,17 @@ static void check_example(const char *example, const char *command, char command
         fail_msg("%s: its example does not call it", command);
 }
 
+static void help_about_help_is_help(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "help --help");
+    assert_code(tool, 0);
+    assert_contains(tool->out, "migrate apply");
+    tool_run(tool, "--url postgresql://h/x db info");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "stand behind it");
+}
+
 static void every_command_has_a_help_of_its_own_with_an_example(void **state)
 {
     struct tool *tool = *state;
@@ -254,6 +265,7 @@ int main(void)
 #define WITH_TOOL(test) cmocka_unit_test_setup_teardown(test, tool_setup, tool_teardown)
     const struct CMUnitTest tests[] = {
         WITH_TOOL(help_names_every_command_and_exit_code),
+        WITH_TOOL(help_about_help_is_help),
         WITH_TOOL(every_command_has_a_help_of_its_own_with_an_example),
         WITH_TOOL(an_unknown_word_in_a_long_list_of_commands_is_answered),
         WITH_TOOL(the_version_is_printed),
