@@ -177,8 +177,12 @@ static void sessions_that_are_connected_are_counted_and_kept(void **state)
     pgdbm_db *db = NULL;
     tool_run(tool, "db create");
     assert_code(tool, 0);
-    const pgdbm_config config = {.connection_string = tool->url, .min_connections = 2, .max_connections = 2};
+    const pgdbm_config config = {.connection_string = tool->url, .min_connections = 1, .max_connections = 2};
+    pgdbm_db *held[2] = {NULL, NULL};
     assert_ok(pgdbm_open(&config, &db, &err));
+    /* A pool opens more sessions when it comes to it: two transactions have two. */
+    for (size_t i = 0; i < 2; i++)
+        assert_ok(pgdbm_begin(db, NULL, &held[i], &err));
     static const char *const verbs[] = {"drop", "reset"};
     for (size_t i = 0; i < 2; i++) {
         tool_run(tool, "db %s --yes", verbs[i]);
@@ -187,6 +191,8 @@ static void sessions_that_are_connected_are_counted_and_kept(void **state)
         assert_contains(tool->err, "--force");
         expect_server(database_exists());
     }
+    for (size_t i = 0; i < 2; i++)
+        pgdbm_close(held[i]);
     assert_ok(pgdbm_execute(db, "CREATE TABLE kept ()", pgdbm_no_args, NULL, &err));
     tool_run(tool, "db reset --yes --force");
     assert_code(tool, 0);
