@@ -110,14 +110,49 @@ static bool are_ports(const char *text)
     }
 }
 
-static pgdbm_status check(const pgdbm_config *values, const PQconninfoOption *parsed, pgdbm_error *err)
+/* An @ or / that a password has and a URI must not have as it is ends the password early: libpq takes the rest for a host, a port
+ * or a database, all of which errors show. Names of hosts have no @, but for sockets without a file and in odd directories. */
+static bool splits_a_password(const char *string, const PQconninfoOption *parsed)
+{
+    const char *hosts = given(parsed, "host");
+    const char *uri = strncmp(string, "postgres", 8) == 0 ? strstr(string, "://") : NULL;
+    for (const char *host = hosts; host != NULL && *host != '\0'; host += *host == ',') {
+        size_t bytes = strcspn(host, ",");
+        if (*host != '/' && *host != '@' && memchr(host, '@', bytes) != NULL)
+            return true;
+        host += bytes;
+    }
+    if (uri == NULL)
+        return false;
+    size_t authority = strcspn(uri + 3, "/?");
+    const char *path = uri + 3 + authority;
+    return memchr(uri + 3, '@', authority) == NULL && memchr(path, '@', strcspn(path, "?")) != NULL;
+}
+
+static pgdbm_status check_string(const char *string, const PQconninfoOption *parsed, pgdbm_error *err)
 {
     const char *ports = given(parsed, "port");
-    if (ports != NULL && !are_ports(ports)) {
-        pgdbm__fail(err, PGDBM_ERR_CONFIG, "the connection string's port is %.64s", ports);
-        pgdbm__error_hint(err, "give a number from 1 to 65535 (one for each host, separated by commas)");
+    if (string != NULL && splits_a_password(string, parsed)) {
+        pgdbm__fail(err, PGDBM_ERR_CONFIG, "the connection string has an @ where none can be");
+        pgdbm__error_hint(err,
+                          "in a URI the @ of a password, a user or a database is written %%40, a / %%2F, a %% %%25");
         return PGDBM_ERR_CONFIG;
     }
+    /* Not repeated, for the same reason. */
+    if (ports != NULL && !are_ports(ports)) {
+        pgdbm__fail(err, PGDBM_ERR_CONFIG, "the connection string's port is no port");
+        pgdbm__error_hint(err,
+                          "give a number from 1 to 65535 (one for each host, separated by commas); in a URI the / of a "
+                          "password is written %%2F");
+        return PGDBM_ERR_CONFIG;
+    }
+    return PGDBM_OK;
+}
+
+static pgdbm_status check(const pgdbm_config *values, const PQconninfoOption *parsed, pgdbm_error *err)
+{
+    if (check_string(values->connection_string, parsed, err) != PGDBM_OK)
+        return PGDBM_ERR_CONFIG;
     const char *gss = given(parsed, "gssencmode");
     if (gss != NULL && strcmp(gss, "require") == 0) {
         pgdbm__fail(err, PGDBM_ERR_CONFIG, "gssencmode=require: GSS encryption is not supported");

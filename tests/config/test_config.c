@@ -89,6 +89,44 @@ static void unusable_passwords_and_keys_appear_nowhere(void **state)
     assert_null(strstr(notes.text, "k3y"));
 }
 
+static void a_password_that_splits_its_uri_is_not_repeated(void **state)
+{
+    (void)state;
+    static const char *const split[] = {
+        "postgresql://me:a@s3cret@127.0.0.1:1/db",     "postgresql://me:a@s3cret@127.0.0.1,other/db",
+        "postgresql://me:a@other,s3cret@127.0.0.1/db", "postgres://me:1/s3cret@127.0.0.1/db",
+        "postgresql://me:s3cret/b@127.0.0.1/db",       "postgresql://me:s3cret/b",
+    };
+    for (size_t i = 0; i < sizeof split / sizeof *split; i++) {
+        pgdbm_error err;
+        pgdbm_pool *pool = NULL;
+        char text[2048];
+        const pgdbm_config config = {.connection_string = split[i], .fail_fast = true};
+        assert_fails(PGDBM_ERR_CONFIG, pgdbm_pool_open(&config, &pool, &err));
+        pgdbm_error_format(&err, text, sizeof text);
+        assert_contains(text, "%2F");
+        assert_null(strstr(text, "s3cret"));
+    }
+}
+
+static void an_at_that_may_be_there_is_no_error(void **state)
+{
+    (void)state;
+    static const char *const fine[] = {
+        "postgresql://me%40home:a%40b@127.0.0.1:1/d%40b",
+        "postgresql://me@127.0.0.1:1/d@b",
+        "postgresql://127.0.0.1:1/db?user=me@home",
+        "host=@abstract port=1 user=me@home dbname=d@b",
+        "host=/no/such@directory port=1",
+    };
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        pgdbm_error err;
+        pgdbm_pool *pool = NULL;
+        const pgdbm_config config = {.connection_string = fine[i], .fail_fast = true};
+        assert_fails(PGDBM_ERR_CONNECTION, pgdbm_pool_open(&config, &pool, &err));
+    }
+}
+
 static void the_environment_fills_what_is_zero(void **state)
 {
     (void)state;
@@ -177,6 +215,8 @@ int main(void)
         cmocka_unit_test(a_value_out_of_range_is_named_with_its_range),
         cmocka_unit_test(a_part_given_twice_is_refused),
         cmocka_unit_test(unusable_passwords_and_keys_appear_nowhere),
+        cmocka_unit_test(a_password_that_splits_its_uri_is_not_repeated),
+        cmocka_unit_test(an_at_that_may_be_there_is_no_error),
         cmocka_unit_test(the_environment_fills_what_is_zero),
         cmocka_unit_test(a_malformed_variable_is_named),
         cmocka_unit_test(every_setting_is_in_the_table_once),
