@@ -77,47 +77,29 @@ static bool continues(int c)
     return (c & 0xC0) == 0x80;
 }
 
-/* Characters a terminal acts on become spaces. Those of two bytes 0xC2 0x80 to 0x9F are some, too. */
-static void print_character(FILE *file, int c, FILE *out)
-{
-    if (c < ' ' || c == 0x7F) {
-        putc(' ', out);
-        return;
-    }
-    int second = c >= 0xC0 ? getc(file) : EOF;
-    bool acts = c == 0xC2 && second >= 0x80 && second < 0xA0;
-    if (acts)
-        putc(' ', out);
-    else
-        putc(c, out);
-    for (; second != EOF && continues(second); second = getc(file))
-        if (!acts)
-            putc(second, out);
-    if (second != EOF && c >= 0xC0)
-        ungetc(second, file);
-}
-
 /* What of the line is near the place: the text into `out`, how many characters stand before it into `*before`. False: the line is
  * not as long. */
 static bool print_line(FILE *file, unsigned long column, FILE *out, unsigned long *before)
 {
-    unsigned long at = 1;
+    enum { MOST_BYTES = 4 }; /* of a character */
+    char text[(BEFORE + BEHIND) * MOST_BYTES];
+    size_t bytes = 0;
+    unsigned long at = 0; /* the character, from 1 */
     unsigned long first = column > BEFORE ? column - BEFORE : 1;
+    unsigned long end = column + BEHIND;
     int c;
-    *before = column - first;
-    if (first > 1) {
-        fputs("...", out);
-        *before += 3;
+    while ((c = getc(file)) != EOF && c != '\n' && c != '\r') {
+        at += !continues(c);
+        if (at == end)
+            break;
+        if (at >= first && bytes < sizeof text)
+            text[bytes++] = (char)(c == '\t' ? ' ' : c);
     }
-    while ((c = getc(file)) != EOF && c != '\n' && c != '\r' && at < column + BEHIND) {
-        if (continues(c))
-            continue;
-        if (at++ >= first)
-            print_character(file, c, out);
-    }
-    if (c != EOF && c != '\n' && c != '\r')
-        fputs("...", out);
-    return at >= column;
+    *before = column - first + (first > 1 ? 3 : 0);
+    fputs(first > 1 ? "..." : "", out);
+    pgdbm__cli_put_text(out, text, bytes, false);
+    fputs(at == end ? "..." : "", out);
+    return at + 1 >= column; /* one behind its end: where something is missing */
 }
 
 /* "  3 | SELECT nothing" and a mark below; the caller's. NULL: there is no such place. */

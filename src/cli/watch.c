@@ -44,9 +44,10 @@ static void print_file(const struct watcher *watcher, const pgdbm_migration_prog
     if (localtime_r(&now, &parts) != NULL)
         strftime(at, sizeof at, "%H:%M:%S", &parts);
     pgdbm__cli_progress_end();
-    printf("%s  %s%s%s  %s  %s (%.0f ms)\n", at, pgdbm__cli_style_on(stdout, CLI_GREEN), watcher->what,
-           pgdbm__cli_style_off(stdout), progress->module, progress->filename,
-           progress->elapsed_ms - watcher->began_ms);
+    printf("%s  %s%s%s  %s  ", at, pgdbm__cli_style_on(stdout, CLI_GREEN), watcher->what, pgdbm__cli_style_off(stdout),
+           progress->module);
+    pgdbm__cli_put_text(stdout, progress->filename, strlen(progress->filename), false);
+    printf(" (%.0f ms)\n", progress->elapsed_ms - watcher->began_ms);
     fflush(stdout);
 }
 

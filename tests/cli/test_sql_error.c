@@ -68,11 +68,20 @@ static void of_a_long_line_the_part_around_the_place_is_shown(void **state)
     assert_true(strlen(tool->err) < 1500);
 }
 
+/* The server's place is behind the last character. */
+static void something_that_is_missing_at_the_end_is_marked_there(void **state)
+{
+    struct tool *tool = *state;
+    expect_error(tool, 1, "SELECT 1;\nSELECT 1 +",
+                 "  2 | SELECT 1 +\n"
+                 "    |           ^\n");
+}
+
 static void what_a_terminal_would_act_on_is_not_repeated(void **state)
 {
     struct tool *tool = *state;
     expect_error(tool, 1, "SELECT '\033[2J\xc2\x9b', nothing;\n",
-                 "  1 | SELECT ' [2J ', nothing;\n"
+                 "  1 | SELECT '?[2J?', nothing;\n"
                  "    |                 ^\n");
 }
 
@@ -94,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_TOOL(the_place_of_an_error_is_marked_in_its_line),
         WITH_TOOL(of_a_long_line_the_part_around_the_place_is_shown),
+        WITH_TOOL(something_that_is_missing_at_the_end_is_marked_there),
         WITH_TOOL(what_a_terminal_would_act_on_is_not_repeated),
         WITH_TOOL(an_error_of_one_of_many_modules_is_marked_in_its_file),
     };
