@@ -65,8 +65,13 @@ static int read_subject(const struct pgdbm__cli_command *command, const struct p
     code = pgdbm__cli_target_locate(&session->target, &err);
     if (code != CLI_FINE)
         return pgdbm__cli_session_fail(session, &err, true);
-    if (!pgdbm__cli_address_read(&session->target.config, NULL, &subject->address))
+    if (!pgdbm__cli_address_read(&session->target.config, NULL, &subject->address)) {
+        /* To a person it is said. */
+        err = (pgdbm_error){.status = PGDBM_ERR_CONFIG, .message = "the connection string cannot be read"};
+        if (session->json)
+            (void)pgdbm__cli_print_json(json_pack("{s:o}", "error", pgdbm__cli_json_error(&err)));
         return CLI_USAGE;
+    }
     subject->name = given->n_arguments > 0 ? given->arguments[0] : subject->address.database;
     if (subject->name == NULL)
         return pgdbm__cli_session_refuse(session, CLI_USAGE, "give its name", "nothing says which database is meant");

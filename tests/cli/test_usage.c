@@ -61,6 +61,20 @@ static void check_example(const char *example, const char *command, char command
         fail_msg("%s: its example does not call it", command);
 }
 
+static void json_has_the_error_of_a_malformed_address(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const commands[] = {"db create", "db drop --yes", "db reset --yes", "db info", "schema list"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        tool_run(tool, "%s --json --url 'postgresql://me:s3cret@[::1/x'", commands[i]);
+        assert_code(tool, 2);
+        if (strncmp(tool->out, "{", 1) != 0 || strstr(tool->out, "the connection string") == NULL)
+            fail_msg("expected the error in the JSON of %s, came '%s'", commands[i], tool->out);
+        assert_null(strstr(tool->out, "s3cret"));
+        assert_null(strstr(tool->err, "s3cret"));
+    }
+}
+
 static void help_about_help_is_help(void **state)
 {
     struct tool *tool = *state;
@@ -266,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_TOOL(help_names_every_command_and_exit_code),
         WITH_TOOL(help_about_help_is_help),
+        WITH_TOOL(json_has_the_error_of_a_malformed_address),
         WITH_TOOL(every_command_has_a_help_of_its_own_with_an_example),
         WITH_TOOL(an_unknown_word_in_a_long_list_of_commands_is_answered),
         WITH_TOOL(the_version_is_printed),
