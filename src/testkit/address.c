@@ -150,8 +150,12 @@ static pgdbm_status parse(const char *text, const char *source, PQconninfoOption
     char *message = NULL;
     *options = PQconninfoParse(text, &message);
     PQfreemem(message);
-    if (*options != NULL)
+    /* An @ of a password that is not written %40 makes libpq take what follows it for a host. */
+    const char *host = *options != NULL ? value_of(*options, "host") : "";
+    if (*options != NULL && (host[0] == '/' || host[0] == '@' || strchr(host, '@') == NULL))
         return PGDBM_OK;
+    PQconninfoFree(*options);
+    *options = NULL;
     pgdbm__fail(err, PGDBM_ERR_CONFIG, "%s is not a connection string", source);
     pgdbm__error_hint(err, "write postgresql://user:password@host:port/database, special characters as %%40, or "
                            "host=... dbname=...");

@@ -96,6 +96,10 @@ static void the_server_is_named_and_answers(void **state)
     assert_contains(tool->err, "TEST_DATABASE_URL");
     tool_run(tool, "test sweep --url host=/nowhere");
     assert_code(tool, 4);
+    tool_run(tool, "test sweep --url 'postgresql://me:a@secret@192.0.2.1/x'");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "%40");
+    assert_null(strstr(tool->err, "secret"));
     tool_run(tool, "test sweep --url 'postgresql://me:se%%cret@/'");
     assert_code(tool, 2);
     assert_null(strstr(tool->err, "cret"));
