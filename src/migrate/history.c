@@ -147,6 +147,21 @@ static pgdbm_status read_rows(struct pgdbm__history_rows *rows, pgdbm_error *err
     " applied_by::text, kind::text, build::text, semantic_checksum::text, module_name IS NOT NULL,"                    \
     " body IS NOT NULL, down IS NOT NULL FROM %s WHERE module_name = $1 OR module_name IS NULL) t ORDER BY 1"
 
+/* Other tools call their table schema_migrations, too. */
+static pgdbm_status fail_other_table(const struct pgdbm__history *history, const pgdbm_error *cause, pgdbm_error *err)
+{
+    pgdbm__fail(err, PGDBM_ERR_MIGRATION, "%s is not pgdbm's history of migrations: %s", history->qualified,
+                cause->message);
+    pgdbm__error_hint(
+        err, "the table belongs to another program, and is left alone: let pgdbm keep its history in a table of "
+             "another name, or migrate another schema");
+    if (err != NULL) {
+        memcpy(err->sqlstate, cause->sqlstate, sizeof err->sqlstate);
+        err->outcome = cause->outcome;
+    }
+    return PGDBM_ERR_MIGRATION;
+}
+
 pgdbm_status pgdbm__history_read(const struct pgdbm__history *history, pgdbm_db *db, struct pgdbm__history_rows *rows,
                                  pgdbm_error *err)
 {
@@ -166,6 +181,8 @@ pgdbm_status pgdbm__history_read(const struct pgdbm__history *history, pgdbm_db 
     }
     if (status != PGDBM_OK && err != NULL)
         *err = cause;
+    if (status != PGDBM_OK && strcmp(cause.sqlstate, "42703") == 0)
+        status = fail_other_table(history, &cause, err);
     pgdbm__buffer_free(&sql);
     return status;
 }

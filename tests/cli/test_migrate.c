@@ -187,6 +187,25 @@ static void a_malformed_url_is_two_and_its_password_is_not_shown(void **state)
     assert_null(strstr(tool->err, "s3cret"));
 }
 
+static void the_history_of_another_tool_is_named_and_left_alone(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const verbs[] = {"status", "apply", "verify", "check", "history", "baseline", "apply --dry-run"};
+    test_psql(tool->url, "CREATE SCHEMA app; CREATE TABLE app.schema_migrations (version varchar PRIMARY KEY)");
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        tool_run(tool, "migrate %s " USERS, verbs[i]);
+        assert_code(tool, 1);
+        assert_contains(tool->err, "\"app\".\"schema_migrations\" is not pgdbm's history");
+        assert_contains(tool->err, "another name");
+        assert_null(strstr(tool->err, "SELECT"));
+    }
+    test_psql(tool->url, "SELECT 1 / (count(*) = 1)::int FROM pg_attribute WHERE attnum > 0 AND attrelid ="
+                         " 'app.schema_migrations'::regclass");
+    expect_tables(tool, "users", 0);
+    tool_run(tool, "migrate apply --table pgdbm_migrations " USERS);
+    assert_code(tool, 0);
+}
+
 int main(void)
 {
 #define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -202,6 +221,7 @@ int main(void)
         WITH_FILES(a_url_on_the_command_line_wins_over_the_environment),
         WITH_FILES(a_server_that_is_not_there_is_four_and_named),
         WITH_FILES(a_malformed_url_is_two_and_its_password_is_not_shown),
+        WITH_FILES(the_history_of_another_tool_is_named_and_left_alone),
     };
     return cmocka_run_group_tests_name("migrate", tests, NULL, NULL);
 }
