@@ -130,6 +130,16 @@ bool pgdbm__cli_address_read(const pgdbm_config *config, const char *database, s
     return fine;
 }
 
+bool pgdbm__cli_address_names_host(const pgdbm_config *config)
+{
+    PQconninfoOption *given =
+        config->connection_string != NULL ? PQconninfoParse(config->connection_string, NULL) : NULL;
+    const char *host = config->host != NULL ? config->host : find(given, "host");
+    bool named = host != NULL && host[0] != '\0';
+    PQconninfoFree(given);
+    return named;
+}
+
 void pgdbm__cli_address_free(struct pgdbm__cli_address *address)
 {
     free(address->host);

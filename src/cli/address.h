@@ -16,6 +16,8 @@ struct pgdbm__cli_address {
 /* The parts of `config`; `database` (NULL: its own) takes the place of the one it names. What it leaves open comes from the PG*
  * variables and libpq's defaults. False after having said what is wrong. */
 bool pgdbm__cli_address_read(const pgdbm_config *config, const char *database, struct pgdbm__cli_address *address);
+/* Whether it says itself on which host, or in which directory, the server is. */
+bool pgdbm__cli_address_names_host(const pgdbm_config *config);
 void pgdbm__cli_address_free(struct pgdbm__cli_address *address);
 
 /* "keyword='value' ", to be put behind a connection string of that form; free() it. NULL: out of memory. */

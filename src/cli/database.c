@@ -2,6 +2,7 @@
 /* Finding and opening what a command works on. No state but the caller's. */
 #include "database.h"
 
+#include "address.h"
 #include "interrupt.h"
 #include "output.h"
 #include "private_server.h"
@@ -105,6 +106,9 @@ int pgdbm__cli_target_read(const struct pgdbm__cli_command *command, const struc
     }
     if (schema != NULL)
         config->schema = schema;
+    /* libpq would prefer it to the host that was said, and work on a server that no error names. */
+    if (target->named && pgdbm__cli_address_names_host(config))
+        unsetenv("PGHOSTADDR");
     config->fail_fast = true;     /* a person waits: the second look is theirs */
     config->drain_timeout_ms = 1; /* what still runs at the end has been interrupted */
     return code;

@@ -168,6 +168,17 @@ static void a_url_on_the_command_line_wins_over_the_environment(void **state)
     expect_tables(tool, "users", 1);
 }
 
+static void a_host_that_is_said_is_not_another_because_of_a_variable(void **state)
+{
+    struct tool *tool = *state;
+    char text[1024];
+    snprintf(text, sizeof text, "PGHOSTADDR=127.0.0.1 \"$PGDBM\" db test-connection --url '%s'", tool->url);
+    tool_shell(tool, text);
+    snprintf(text, sizeof text, "[environments.dev]\nurl = \"%s\"\n", tool->url);
+    tool_write(tool, "pgdbm.conf", text);
+    tool_shell(tool, "PGHOSTADDR=127.0.0.1 \"$PGDBM\" db test-connection");
+}
+
 static void a_server_that_is_not_there_is_four_and_named(void **state)
 {
     struct tool *tool = *state;
@@ -219,6 +230,7 @@ int main(void)
         WITH_FILES(the_module_is_mandatory),
         WITH_FILES(a_missing_directory_is_named),
         WITH_FILES(a_url_on_the_command_line_wins_over_the_environment),
+        WITH_FILES(a_host_that_is_said_is_not_another_because_of_a_variable),
         WITH_FILES(a_server_that_is_not_there_is_four_and_named),
         WITH_FILES(a_malformed_url_is_two_and_its_password_is_not_shown),
         WITH_FILES(the_history_of_another_tool_is_named_and_left_alone),
