@@ -226,6 +226,10 @@ static int drop_it(const struct pgdbm__cli_command *command, const struct pgdbm_
                             pgdbm_args(subject->name, pgdbm__cli_value(command, given, "force") != NULL),
                             &err) == PGDBM_OK)
         return CLI_FINE;
+    if (strcmp(err.sqlstate, "3D000") == 0) {
+        subject->exists = false; /* somebody else was faster */
+        return CLI_FINE;
+    }
     /* Sessions that came since. */
     if (strcmp(err.sqlstate, "55006") == 0 && look(subject) == CLI_FINE && subject->n_sessions > 0)
         return refuse_in_use(subject);
@@ -240,11 +244,11 @@ static int drop(const struct pgdbm__cli_command *command, const struct pgdbm__cl
     struct subject subject = {0};
     bool tolerant = pgdbm__cli_value(command, given, "if-exists") != NULL;
     int code = prepare_to_drop(command, given, &subject);
-    if (code == CLI_FINE && subject.exists) {
+    if (code == CLI_FINE && subject.exists)
         code = drop_it(command, given, &subject);
-        if (code == CLI_FINE)
-            code = answer(&subject, "dropped", "dropped", true);
-    } else if (code == CLI_FINE && tolerant)
+    if (code == CLI_FINE && subject.exists)
+        code = answer(&subject, "dropped", "dropped", true);
+    else if (code == CLI_FINE && tolerant)
         code = answer(&subject, "is not there", "dropped", false);
     else if (code == CLI_FINE)
         code = pgdbm__cli_session_refuse(&subject.session, CLI_FAILED, "--if-exists takes that for done",

@@ -389,6 +389,21 @@ static void info_does_not_wait_for_tables_that_are_locked(void **state)
     assert_contains(tool->err, "1 tables that are locked");
 }
 
+static void a_database_that_somebody_else_drops_meanwhile_is_gone(void **state)
+{
+    struct tool *tool = *state;
+    tool_write(tool, "pgdbm.conf",
+               test_format("[environments.prod]\nurl = %s\n", url_of("postgres", "some_other_database")));
+    tool_run(tool, "db create %s --env prod", name);
+    assert_code(tool, 0);
+    /* Between the question and the answer. */
+    tool_shell(tool, "mkfifo answer question");
+    tool_shell(tool, test_format("\"$PGDBM\" db drop %s --if-exists --env prod <answer 2>question & "
+                                 "exec 3>answer 4<question && read -r question <&4 && "
+                                 "psql -q '%s' -c 'DROP DATABASE %s' && echo %s >&3 && wait $!",
+                                 name, test_server_url(), name, name));
+}
+
 int main(void)
 {
 #define WITH_NAME(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -398,6 +413,7 @@ int main(void)
         WITH_NAME(names_are_quoted_and_checked),
         WITH_NAME(a_database_is_dropped_only_when_that_is_meant),
         WITH_NAME(production_wants_the_name_of_the_database_that_goes),
+        WITH_NAME(a_database_that_somebody_else_drops_meanwhile_is_gone),
         WITH_NAME(sessions_that_are_connected_are_counted_and_kept),
         WITH_NAME(a_reset_keeps_owner_encoding_and_locale),
         WITH_NAME(a_role_without_rights_loses_nothing),
