@@ -72,6 +72,15 @@ static pgdbm_status use_directory(pgdbm_testserver *server, const char *director
     return PGDBM_OK;
 }
 
+/* Sockets have short paths; and one with a comma is two hosts to libpq, quotes and backslashes end a setting of the server. */
+static bool can_hold_sockets(const char *directory)
+{
+    for (const char *at = directory; *at != '\0'; at++)
+        if (strchr(",'\"\\", *at) != NULL || (unsigned char)*at < ' ')
+            return false;
+    return strlen(directory) <= PGDBM__SOCKET_DIRECTORY_LIMIT;
+}
+
 static pgdbm_status lay_out(pgdbm_testserver *server, pgdbm_error *err)
 {
     pgdbm_status status = server->options.directory != NULL ? use_directory(server, server->options.directory, err)
@@ -84,7 +93,7 @@ static pgdbm_status lay_out(pgdbm_testserver *server, pgdbm_error *err)
         status = compose(server->ca_file, server->directory, "data/server.crt", err);
     if (status != PGDBM_OK)
         return status;
-    if (strlen(server->directory) <= PGDBM__SOCKET_DIRECTORY_LIMIT)
+    if (can_hold_sockets(server->directory))
         memcpy(server->socket_directory, server->directory, sizeof server->directory);
     else
         status = make_temporary(server, server->socket_directory, err);

@@ -68,6 +68,15 @@ static void whoever_comes_while_the_server_starts_gets_the_same(void **state)
 }
 
 /* What a killed start has left is no cluster, and is in nobody's way. */
+static void a_project_may_lie_in_a_directory_with_quotes_and_commas(void **state)
+{
+    struct tool *tool = *state;
+    tool_shell(tool,
+               "mkdir \"Jane's, \\\"own\\\"\" && cd Jane* && export TMPDIR=\"${PWD%/*}\" && unset DATABASE_URL && "
+               "{ \"$PGDBM\" db info >info 2>err; code=$?; \"$PGDBM\" dev stop 2>stop || code=9; cat err; } && "
+               "test $code = 0 && grep -q '^database' info");
+}
+
 static void a_start_that_was_killed_is_started_anew(void **state)
 {
     struct tool *tool = *state;
@@ -85,6 +94,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_TOOL(start_prints_a_url_that_answers_and_stop_ends_it),
         WITH_TOOL(whoever_comes_while_the_server_starts_gets_the_same),
+        WITH_TOOL(a_project_may_lie_in_a_directory_with_quotes_and_commas),
         WITH_TOOL(a_start_that_was_killed_is_started_anew),
         WITH_TOOL(without_a_server_url_says_how_to_start_one),
         WITH_TOOL(stopping_what_does_not_run_is_fine),
