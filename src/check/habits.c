@@ -5,6 +5,7 @@
 #include "check/source.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* "<before><the token at `subject`><after>", said of the place of the token at `at`. */
 static void report(struct pgdbm__source *source, const struct pgdbm__check_rule *rule, size_t at, const char *before,
@@ -38,8 +39,10 @@ static bool find_member(const struct pgdbm__source *source, size_t open, const c
 }
 
 /* NAME.member or NAME->member is used anywhere in the file: set, or handed to somebody who sets it. */
-static bool is_member_used(const struct pgdbm__source *source, size_t name, const char *member)
+static bool is_member_used(struct pgdbm__source *source, size_t name, const char *member)
 {
+    if (!pgdbm__source_spend(source, source->tokens.n_tokens))
+        return true;
     for (size_t i = 0; i + 3 < source->tokens.n_tokens; i++) {
         if (!pgdbm__source_is_name(source, i) || !pgdbm__source_same(source, i, name))
             continue;
@@ -48,6 +51,51 @@ static bool is_member_used(const struct pgdbm__source *source, size_t name, cons
             at = pgdbm__source_behind(source, at);
         bool arrow = pgdbm__source_is(source, at, "-") && pgdbm__source_is(source, at + 1, ">");
         if ((pgdbm__source_is(source, at, ".") || arrow) && pgdbm__source_is(source, at + 1 + arrow, member))
+            return true;
+    }
+    return false;
+}
+
+/* The name of the call whose argument the token at `at` is; 0: it is none's. */
+static size_t call_of(const struct pgdbm__source *source, size_t at)
+{
+    enum { MOST_TOKENS = 200 };
+    for (size_t depth = 0, n = 0; at-- > 1 && n < MOST_TOKENS; n++) {
+        if (pgdbm__source_is(source, at, ")") || pgdbm__source_is(source, at, "}"))
+            depth++;
+        else if (pgdbm__source_is(source, at, "(") && depth == 0)
+            return pgdbm__source_is_name(source, at - 1) ? at - 1 : 0;
+        else if (pgdbm__source_is(source, at, "(") || pgdbm__source_is(source, at, "{"))
+            depth -= depth > 0;
+        else if (pgdbm__source_is(source, at, ";"))
+            return 0;
+    }
+    return 0;
+}
+
+/* Whether the call is one of pgdbm's own, which set nothing. */
+static bool is_own_call(const struct pgdbm__source *source, size_t name)
+{
+    const struct pgdbm__token *token = &source->tokens.tokens[name];
+    return token->bytes > 6 && memcmp(source->tokens.text + token->offset, "pgdbm_", 6) == 0;
+}
+
+/* Whether others may complete what the variable has: its address is given to a function of the program's or kept, or it is copied or
+ * returned. */
+static bool is_handed_on(struct pgdbm__source *source, size_t name)
+{
+    if (!pgdbm__source_spend(source, source->tokens.n_tokens))
+        return true;
+    for (size_t i = 1; i + 1 < source->tokens.n_tokens; i++) {
+        if (!pgdbm__source_is_name(source, i) || !pgdbm__source_same(source, i, name))
+            continue;
+        bool ends = pgdbm__source_is(source, i + 1, ";") || pgdbm__source_is(source, i + 1, ",");
+        if (ends && (pgdbm__source_is(source, i - 1, "=") || pgdbm__source_is(source, i - 1, "return")))
+            return true;
+        if (!pgdbm__source_is(source, i - 1, "&"))
+            continue;
+        size_t call = call_of(source, i);
+        if (call != 0 ? !is_own_call(source, call) : pgdbm__source_is(source, i - 2, "="))
             return true;
     }
     return false;
@@ -73,7 +121,7 @@ static void check_module(struct pgdbm__source *source, size_t type, size_t open,
     /* Options without migrations are options of something else: a base that others copy, a look at the history. */
     if (!named && !find_member(source, open, "migrations", &migrations))
         return;
-    if (name != 0 && is_member_used(source, name, member))
+    if (name != 0 && (is_member_used(source, name, member) || is_handed_on(source, name)))
         return;
     report(source, &pgdbm__check_rule_module_without_name, named ? value.begin : type, "this ", type,
            options ? " has no .module" : " has no .name");
@@ -84,13 +132,19 @@ static void check_modules(struct pgdbm__source *source)
     for (size_t i = 0; i + 2 < source->tokens.n_tokens && !source->no_memory; i++) {
         if (!pgdbm__source_is(source, i, "pgdbm_migrate_options") && !pgdbm__source_is(source, i, "pgdbm_module"))
             continue;
+        /* NAME = (type){...}; NAME = type{...} of C++ */
+        size_t before = i - (i > 0 && pgdbm__source_is(source, i - 1, "("));
+        size_t target = before >= 2 && pgdbm__source_is(source, before - 1, "=") ? before - 2 : 0;
+        target = pgdbm__source_is_name(source, target) ? target : 0;
         if (pgdbm__source_is(source, i + 1, ")") && pgdbm__source_is(source, i + 2, "{"))
-            check_module(source, i, i + 2, 0);
+            check_module(source, i, i + 2, target);
         else if (pgdbm__source_is_name(source, i + 1) && pgdbm__source_is(source, i + 2, "=") &&
                  pgdbm__source_is(source, i + 3, "{"))
             check_module(source, i, i + 3, i + 1);
         else if (pgdbm__source_is(source, i + 1, "{")) /* of C++ */
-            check_module(source, i, i + 1, 0);
+            check_module(source, i, i + 1, target);
+        else if (pgdbm__source_is_name(source, i + 1) && pgdbm__source_is(source, i + 2, "{"))
+            check_module(source, i, i + 2, i + 1);
     }
 }
 
@@ -103,9 +157,11 @@ static bool opens_pool(const struct pgdbm__source *source, size_t at)
 }
 
 /* The initialiser of the variable at `name` before `at`, in the function: its brace; 0: not seen. */
-static size_t initialiser_of(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t name,
+static size_t initialiser_of(struct pgdbm__source *source, const struct pgdbm__function *function, size_t name,
                              size_t at)
 {
+    if (!pgdbm__source_spend(source, at - function->body.begin))
+        return 0;
     for (size_t i = at; i-- > function->body.begin;)
         if (pgdbm__source_is_name(source, i) && pgdbm__source_same(source, i, name) &&
             pgdbm__source_is(source, i + 1, "=") && pgdbm__source_is(source, i + 2, "{"))
@@ -121,7 +177,7 @@ struct goal {
 };
 
 /* Of pgdbm_open and pgdbm_pool_open themselves. */
-static bool find_open_goal(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t call,
+static bool find_open_goal(struct pgdbm__source *source, const struct pgdbm__function *function, size_t call,
                            struct goal *goal)
 {
     struct pgdbm__span argument;
@@ -134,6 +190,8 @@ static bool find_open_goal(const struct pgdbm__source *source, const struct pgdb
     goal->config = argument.begin + 1;
     goal->text = (struct pgdbm__span){goal->config, goal->config + 1};
     size_t open = initialiser_of(source, function, goal->config, call);
+    if (source->effort == 0)
+        return false;
     goal->allowed = open != 0 && find_member(source, open, "on_duplicate_pool", &policy);
     if (open != 0)
         find_member(source, open, "connection_string", &goal->text);
@@ -142,16 +200,19 @@ static bool find_open_goal(const struct pgdbm__source *source, const struct pgdb
 
 /* What a function of the file opens and leaves open: then a call of it opens that. Only what is written out, "..." or
  * getenv("..."), means the same in every function. */
-static bool find_opener_goal(const struct pgdbm__source *source, size_t call, struct goal *goal)
+static bool find_opener_goal(struct pgdbm__source *source, size_t call, struct goal *goal)
 {
     const struct pgdbm__function *opener = NULL;
     bool found = false;
-    if (!pgdbm__source_is_name(source, call) || !pgdbm__source_is(source, call + 1, "("))
+    if (!pgdbm__source_is_name(source, call) || !pgdbm__source_is(source, call + 1, "(") ||
+        !pgdbm__source_spend(source, source->n_functions))
         return false;
     for (size_t i = 0; i < source->n_functions && opener == NULL; i++)
         if (source->functions[i].opens && pgdbm__source_same(source, source->functions[i].name, call))
             opener = &source->functions[i];
-    for (size_t i = opener != NULL ? opener->body.begin : 0; opener != NULL && i < opener->body.end; i++) {
+    if (opener == NULL || !pgdbm__source_spend(source, opener->body.end - opener->body.begin))
+        return false;
+    for (size_t i = opener->body.begin; i < opener->body.end; i++) {
         if (pgdbm__source_is(source, i, "pgdbm_close") || pgdbm__source_is(source, i, "pgdbm_pool_close"))
             return false;
         found = found || find_open_goal(source, opener, i, goal);
@@ -162,10 +223,66 @@ static bool find_opener_goal(const struct pgdbm__source *source, size_t call, st
     return false;
 }
 
-static bool find_goal(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t call,
+static bool find_goal(struct pgdbm__source *source, const struct pgdbm__function *function, size_t call,
                       struct goal *goal)
 {
     return find_open_goal(source, function, call, goal) || find_opener_goal(source, call, goal);
+}
+
+/* Whether a function's name says that it ends what it gets. */
+static bool ends_things(const struct pgdbm__source *source, size_t name)
+{
+    static const char *const words[] = {
+        "close",   "free",    "destroy", "end",  "stop",   "down", "release", "drop",      "finish",
+        "dispose", "cleanup", "delete",  "exit", "quit",   "done", "deinit",  "clear",     "discard",
+        "fini",    "reset",   "fail",    "die",  "fatal",  "bail", "abort",   "terminate", "disconnect",
+        "unref",   "consume", "abandon", "dtor", "uninit", "take", "leave",   "kill"};
+    const struct pgdbm__token *token = &source->tokens.tokens[name];
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        for (size_t at = 0, bytes = strlen(words[i]); at + bytes <= token->bytes; at++)
+            if (strncasecmp(source->tokens.text + token->offset + at, words[i], bytes) == 0)
+                return true;
+    return false;
+}
+
+/* Whether the first open decides on the second: it was meant to fail, is returned, or is compared with success. */
+static bool is_decisive(const struct pgdbm__source *source, size_t first)
+{
+    enum { MOST_TOKENS = 100 };
+    size_t end = pgdbm__source_behind(source, first + 1);
+    if (pgdbm__source_is(source, first - 1, "return") || pgdbm__source_is(source, first - 1, "!"))
+        return true;
+    if (pgdbm__source_is(source, end, "=") && pgdbm__source_is(source, end + 1, "="))
+        return true;
+    for (size_t i = end; i < end + MOST_TOKENS && i < source->tokens.n_tokens; i++) {
+        const struct pgdbm__token *token = &source->tokens.tokens[i];
+        if (pgdbm__source_is(source, i, ";") || pgdbm__source_is(source, i, "{"))
+            return false;
+        if (token->bytes > 10 && memcmp(source->tokens.text + token->offset, "PGDBM_ERR_", 10) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether `if (...)` or `while (...)` stands before the statement of the token at `at`, which is not in the condition itself. */
+static bool is_conditional(const struct pgdbm__source *source, size_t first, size_t at)
+{
+    size_t begin = at;
+    while (begin > first && !pgdbm__source_is(source, begin - 1, ";") && !pgdbm__source_is(source, begin - 1, "{") &&
+           !pgdbm__source_is(source, begin - 1, "}"))
+        begin--;
+    return (pgdbm__source_is(source, begin, "if") || pgdbm__source_is(source, begin, "while")) &&
+           pgdbm__source_behind(source, begin + 1) <= at;
+}
+
+/* Whether the name at `at` is handed to somebody who may change the config or close what was opened into it. */
+static bool is_handed_over(const struct pgdbm__source *source, size_t at, const struct goal *goal, size_t opened)
+{
+    bool config = pgdbm__source_is(source, at - 1, "&") && pgdbm__source_same(source, at, goal->config);
+    size_t call = config || (opened != 0 && pgdbm__source_same(source, at, opened)) ? call_of(source, at) : 0;
+    if (call == 0)
+        return false;
+    return config ? !opens_pool(source, call) : !is_own_call(source, call) && ends_things(source, call);
 }
 
 /* Whether something between two opens of one target makes them right: the first is closed, the config changed, or only one of
@@ -174,18 +291,38 @@ static bool is_parted(const struct pgdbm__source *source, size_t first, size_t s
 {
     static const char *const words[] = {"else", "case", "default", "pgdbm_close", "pgdbm_pool_close", "fork",
                                         "goto", "?",    ":"};
+    struct pgdbm__span arguments[2];
     size_t begin = pgdbm__source_behind(source, first + 1);
+    size_t depth = 0, opened = 0;
+    bool jumps = false;
+    if (is_decisive(source, first) || is_conditional(source, begin, second))
+        return true;
+    if (pgdbm__source_arguments(source, first, arguments, 2) == 2)
+        opened = arguments[1].end - 1;
     for (size_t i = begin; i < second; i++) {
         for (size_t j = 0; j < sizeof words / sizeof words[0]; j++)
             if (pgdbm__source_is(source, i, words[j]))
                 return true;
         if (source->tokens.tokens[i].kind == TOKEN_DIRECTIVE)
             return true;
-        if (pgdbm__source_is_name(source, i) && pgdbm__source_same(source, i, goal->config) && i != goal->config &&
+        jumps =
+            jumps || (depth == 0 && (pgdbm__source_is(source, i, "return") || pgdbm__source_is(source, i, "break") ||
+                                     pgdbm__source_is(source, i, "continue")));
+        if (pgdbm__source_is(source, i, "{"))
+            depth++;
+        else if (pgdbm__source_is(source, i, "}") && depth > 0)
+            depth--;
+        else if (pgdbm__source_is(source, i, "}") && jumps) /* the block of the first never gets to the second */
+            return true;
+        if (!pgdbm__source_is_name(source, i))
+            continue;
+        if (is_handed_over(source, i, goal, opened))
+            return true;
+        if (pgdbm__source_same(source, i, goal->config) && i != goal->config &&
             (pgdbm__source_is(source, i + 1, ".") || pgdbm__source_is(source, i + 1, "=")))
             return true;
     }
-    return false;
+    return depth > 0; /* the second runs under a condition */
 }
 
 static void check_pools(struct pgdbm__source *source, const struct pgdbm__function *function)
@@ -208,19 +345,6 @@ static void check_pools(struct pgdbm__source *source, const struct pgdbm__functi
 
 /* Closing. */
 
-/* Whether a function's name says that it ends what it gets. */
-static bool ends_things(const struct pgdbm__source *source, size_t name)
-{
-    static const char *const words[] = {"close", "free",     "destroy", "end",     "stop",    "down", "release",
-                                        "drop",  "finish",   "dispose", "cleanup", "delete",  "exit", "quit",
-                                        "done",  "shutdown", "deinit",  "clear",   "discard", "fini", "reset"};
-    const struct pgdbm__token *token = &source->tokens.tokens[name];
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (memmem(source->tokens.text + token->offset, token->bytes, words[i], strlen(words[i])) != NULL)
-            return true;
-    return false;
-}
-
 /* The parameter `pgdbm_db *NAME` or `pgdbm_pool *NAME` that is called like the token at `name`. */
 static bool is_parameter(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t name)
 {
@@ -232,13 +356,18 @@ static bool is_parameter(const struct pgdbm__source *source, const struct pgdbm_
     return false;
 }
 
-/* A parameter that is given another value is the function's own from then on. */
-static bool is_given_a_value(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t name)
+/* A parameter that is given another value is the function's own from then on; one that is declared anew is a lambda's. */
+static bool is_given_a_value(struct pgdbm__source *source, const struct pgdbm__function *function, size_t name)
 {
+    if (!pgdbm__source_spend(source, function->body.end - function->body.begin))
+        return true;
     for (size_t i = function->body.begin; i + 1 < function->body.end; i++) {
         if (!pgdbm__source_is_name(source, i) || !pgdbm__source_same(source, i, name))
             continue;
-        if (i > 0 && pgdbm__source_is(source, i - 1, "&"))
+        if (pgdbm__source_is(source, i - 1, "&"))
+            return true;
+        if (pgdbm__source_is(source, i - 1, "*") &&
+            (pgdbm__source_is(source, i - 2, "pgdbm_db") || pgdbm__source_is(source, i - 2, "pgdbm_pool")))
             return true;
         if (pgdbm__source_is(source, i + 1, "=") && !pgdbm__source_is(source, i + 2, "="))
             return true;

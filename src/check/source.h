@@ -46,6 +46,7 @@ struct pgdbm__source {
     size_t n_constants;
     size_t *assigned; /* names before a single =, sorted by name, then by place */
     size_t n_assigned;
+    size_t effort; /* how many more tokens may be looked at again; 0: what needs that is left alone */
     bool no_memory;
 };
 
@@ -57,9 +58,14 @@ void pgdbm__source_free(struct pgdbm__source *source);
 
 /* The token behind the bracket that closes the one at `at`; the file's end when nothing does, or there is none. */
 size_t pgdbm__source_behind(const struct pgdbm__source *source, size_t at);
+/* The token behind the one at `at`, or behind the brackets that it opens when they close before `end`. */
+size_t pgdbm__source_next(const struct pgdbm__source *source, size_t at, size_t end);
 /* The arguments between the parentheses of a call whose name is at `at`: at most `most` spans; their number. */
 size_t pgdbm__source_arguments(const struct pgdbm__source *source, size_t at, struct pgdbm__span *arguments,
                                size_t most);
+/* Takes `tokens` off what may be looked at again; false: that much is not left, and from now on nothing is. A file that some
+ * program made may have a million calls in one function. */
+bool pgdbm__source_spend(struct pgdbm__source *source, size_t tokens);
 /* The function whose body has the token, or NULL. */
 const struct pgdbm__function *pgdbm__source_function(const struct pgdbm__source *source, size_t at);
 /* The constant that the name at `at` stands for there, or NULL. */

@@ -118,6 +118,39 @@ static void find_built(struct pgdbm__source *source, struct pgdbm__function *fun
     pgdbm__source_sort(source, function->built, function->n_built);
 }
 
+/* Whether `char *NAME`, `std::string NAME` or the like stands at the name. */
+static bool is_declared(const struct pgdbm__source *source, size_t name)
+{
+    size_t at = name;
+    while (at > 0 && (pgdbm__source_is(source, at - 1, "*") || pgdbm__source_is(source, at - 1, "&") ||
+                      pgdbm__source_is(source, at - 1, "const")))
+        at--;
+    return at > 0 && (pgdbm__source_is(source, at - 1, "char") || pgdbm__source_is(source, at - 1, "auto") ||
+                      pgdbm__source_is(source, at - 1, "string") || pgdbm__source_is(source, at - 1, "string_view"));
+}
+
+/* Where the name at `name` means what it means there: the rest of the block that declares it, or the function. Another block's may
+ * be something else. */
+static struct pgdbm__span scope_of(struct pgdbm__source *source, const struct pgdbm__function *function, size_t name)
+{
+    size_t declared = 0;
+    size_t depth = 0;
+    if (!pgdbm__source_spend(source, name - function->body.begin))
+        return function->body;
+    for (size_t i = name; i-- > function->body.begin;) {
+        if (pgdbm__source_is(source, i, "}"))
+            depth++;
+        else if (pgdbm__source_is(source, i, "{") && depth > 0)
+            depth--;
+        else if (pgdbm__source_is(source, i, "{") && declared > 0)
+            return (struct pgdbm__span){declared, pgdbm__source_behind(source, i)};
+        else if (depth == 0 && declared == 0 && pgdbm__source_is_name(source, i) &&
+                 pgdbm__source_same(source, i, name) && is_declared(source, i))
+            declared = i;
+    }
+    return function->body;
+}
+
 /* Whether the function that the call stands in puts the text of the variable at `name` together. */
 static bool is_built(struct pgdbm__source *source, size_t call, size_t name)
 {
@@ -128,7 +161,13 @@ static bool is_built(struct pgdbm__source *source, size_t call, size_t name)
     if (!function->searched)
         find_built(source, function);
     size_t at = pgdbm__source_find(source, function->built, function->n_built, name);
-    return at < function->n_built && pgdbm__source_compare(source, function->built[at], name) == 0;
+    if (at == function->n_built || pgdbm__source_compare(source, function->built[at], name) != 0)
+        return false;
+    const struct pgdbm__span scope = scope_of(source, function, name);
+    while (at < function->n_built && function->built[at] < scope.begin && pgdbm__source_spend(source, 1))
+        at++;
+    return at < function->n_built && function->built[at] < scope.end && source->effort > 0 &&
+           pgdbm__source_compare(source, function->built[at], name) == 0;
 }
 
 static void report_built(struct pgdbm__source *source, size_t call, size_t at)
@@ -151,7 +190,8 @@ static void judge(struct pgdbm__source *source, size_t call, struct pgdbm__span 
         report_built(source, call, span.begin);
         return;
     }
-    for (size_t i = span.begin; i < span.end; i++) {
+    bool left = pgdbm__source_spend(source, span.end - span.begin);
+    for (size_t i = span.begin; left && i < span.end; i++) {
         bool sum = pgdbm__source_is(source, i, "+") && i > span.begin && i + 1 < span.end &&
                    (token_at(source, i - 1)->kind == TOKEN_STRING || token_at(source, i + 1)->kind == TOKEN_STRING);
         if (makes_text(source, i) || sum) {
@@ -166,15 +206,7 @@ static void judge(struct pgdbm__source *source, size_t call, struct pgdbm__span 
 static bool is_choice(const struct pgdbm__source *source, struct pgdbm__span span, struct pgdbm__span both[2])
 {
     size_t question = 0;
-    size_t depth = 0;
-    for (size_t i = span.begin; i < span.end; i++) {
-        bool opens =
-            pgdbm__source_is(source, i, "(") || pgdbm__source_is(source, i, "[") || pgdbm__source_is(source, i, "{");
-        bool closes =
-            pgdbm__source_is(source, i, ")") || pgdbm__source_is(source, i, "]") || pgdbm__source_is(source, i, "}");
-        depth = opens ? depth + 1 : closes && depth > 0 ? depth - 1 : depth;
-        if (depth > 0)
-            continue;
+    for (size_t i = span.begin; i < span.end; i = pgdbm__source_next(source, i, span.end)) {
         if (pgdbm__source_is(source, i, "?") && question == 0)
             question = i;
         else if (pgdbm__source_is(source, i, ":") && question > 0) {
@@ -214,7 +246,11 @@ static void read_expression(struct pgdbm__source *source, size_t call, struct pg
                                          : NULL;
     if (single != NULL && is_built(source, call, span.begin))
         single = NULL; /* char sql[200] = ""; strcat(sql, ...) */
-    else if (single != NULL && single->read)
+    if (single == NULL && source->effort == 0) {
+        not_checked(source);
+        return;
+    }
+    if (single != NULL && single->read)
         return;
     struct pgdbm__literal literal = {0};
     size_t constants = 0;

@@ -56,23 +56,122 @@ size_t pgdbm__source_behind(const struct pgdbm__source *source, size_t at)
     return at < source->tokens.n_tokens ? source->behind[at] : at;
 }
 
+size_t pgdbm__source_next(const struct pgdbm__source *source, size_t at, size_t end)
+{
+    size_t behind = bracket(source, at) > 0 ? source->behind[at] : end;
+    return behind > at && behind < end ? behind : at + 1;
+}
+
+/* A branch of #if: what was open before it, and what the branch before has left open. */
+enum { MOST_BRANCHES = 16, MOST_OPEN = 64 };
+
+struct branches {
+    size_t before[MOST_OPEN], left[MOST_OPEN]; /* the innermost ones */
+    size_t n_before, n_left;
+    bool has_left;
+};
+
+struct matching {
+    size_t *open, *twin; /* the brackets that are open; of each the one of another branch that closes with it, or 0 */
+    size_t depth;
+    struct branches branches[MOST_BRANCHES];
+    size_t n_branches;
+};
+
+/* Which of #if (1), #else and #elif (2), #endif (3) a directive is; 0: another. */
+static int conditional(const struct pgdbm__source *source, size_t at)
+{
+    const struct pgdbm__token *token = &source->tokens.tokens[at];
+    const char *text = source->tokens.text + token->offset;
+    size_t bytes = token->bytes, from = 1;
+    while (from < bytes && (text[from] == ' ' || text[from] == '\t'))
+        from++;
+    const bool long_enough = bytes - from >= 4;
+    if (bytes - from >= 2 && memcmp(text + from, "if", 2) == 0)
+        return 1;
+    if (long_enough && (memcmp(text + from, "else", 4) == 0 || memcmp(text + from, "elif", 4) == 0))
+        return 2;
+    return long_enough && memcmp(text + from, "endi", 4) == 0 ? 3 : 0;
+}
+
+/* Brackets that another branch has left open close with those of the branch before. */
+static void join_branches(struct matching *matching, struct branches *branches)
+{
+    size_t base = branches->n_before < MOST_OPEN ? branches->n_before : MOST_OPEN;
+    size_t n = matching->depth < MOST_OPEN ? matching->depth : MOST_OPEN;
+    if (!branches->has_left) {
+        memcpy(branches->left, matching->open + matching->depth - n, n * sizeof *branches->left);
+        branches->n_left = matching->depth;
+        branches->has_left = true;
+        return;
+    }
+    if (branches->n_left != matching->depth || n < base)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        size_t one = matching->open[matching->depth - n + i], other = branches->left[i];
+        if (one > other && matching->twin[one] == 0)
+            matching->twin[one] = other;
+        branches->left[i] = one;
+    }
+}
+
+/* Each branch of #if begins with what was open before it: only one of them is compiled. */
+static void match_conditional(struct matching *matching, int kind)
+{
+    if (kind == 0)
+        return;
+    if (kind == 1) {
+        if (matching->n_branches < MOST_BRANCHES) {
+            struct branches *branches = &matching->branches[matching->n_branches];
+            size_t n = matching->depth < MOST_OPEN ? matching->depth : MOST_OPEN;
+            branches->has_left = false;
+            branches->n_before = matching->depth;
+            memcpy(branches->before, matching->open + matching->depth - n, n * sizeof *branches->before);
+        }
+        matching->n_branches++;
+        return;
+    }
+    if (matching->n_branches == 0)
+        return;
+    if (kind == 3 && --matching->n_branches >= MOST_BRANCHES)
+        return;
+    if (kind == 2 && matching->n_branches > MOST_BRANCHES)
+        return;
+    struct branches *branches = &matching->branches[matching->n_branches - (kind == 2)];
+    if (kind == 2 || branches->has_left)
+        join_branches(matching, branches);
+    if (kind == 2) {
+        size_t n = branches->n_before < MOST_OPEN ? branches->n_before : MOST_OPEN;
+        memcpy(matching->open + branches->n_before - n, branches->before, n * sizeof *branches->before);
+        matching->depth = branches->n_before;
+    }
+}
+
 /* Every bracket closes the last one that is open, whatever its shape: half-written code ends somewhere, too. */
 static void match_brackets(struct pgdbm__source *source)
 {
     size_t n = source->tokens.n_tokens;
-    size_t *open = calloc(n + 1, sizeof *open);
-    size_t depth = 0;
+    struct matching matching = {.depth = 0};
+    matching.open = calloc(n + 1, sizeof *matching.open);
+    matching.twin = calloc(n + 1, sizeof *matching.twin);
     source->behind = calloc(n + 1, sizeof *source->behind);
-    source->no_memory = open == NULL || source->behind == NULL;
+    source->no_memory = matching.open == NULL || matching.twin == NULL || source->behind == NULL;
     for (size_t i = 0; !source->no_memory && i < n; i++) {
         int step = bracket(source, i);
         source->behind[i] = n;
-        if (step > 0)
-            open[depth++] = i;
-        else if (step < 0 && depth > 0)
-            source->behind[open[--depth]] = i + 1;
+        if (source->tokens.tokens[i].kind == TOKEN_DIRECTIVE)
+            match_conditional(&matching, conditional(source, i));
+        else if (step > 0)
+            matching.open[matching.depth++] = i;
+        else if (step < 0 && matching.depth > 0) {
+            size_t closed = matching.open[--matching.depth];
+            source->behind[closed] = i + 1;
+            while ((closed = matching.twin[closed]) > 0 && source->behind[closed] == n)
+                source->behind[closed] = i + 1;
+        }
     }
-    free(open);
+    free(matching.open);
+    free(matching.twin);
 }
 
 size_t pgdbm__source_arguments(const struct pgdbm__source *source, size_t at, struct pgdbm__span *arguments,
@@ -80,19 +179,24 @@ size_t pgdbm__source_arguments(const struct pgdbm__source *source, size_t at, st
 {
     size_t end = pgdbm__source_behind(source, at + 1);
     size_t n = 0;
-    size_t depth = 0;
     size_t begin = at + 2;
     if (end <= begin || !pgdbm__source_is(source, end - 1, ")") || begin == end - 1)
         return 0;
-    for (size_t i = begin; i < end && n < most; i++) {
-        int step = bracket(source, i);
-        if (i + 1 == end || (depth == 0 && pgdbm__source_is(source, i, ","))) {
+    for (size_t i = begin; i < end && n < most;) {
+        if (i + 1 == end || pgdbm__source_is(source, i, ",")) {
             arguments[n++] = (struct pgdbm__span){begin, i};
             begin = i + 1;
         }
-        depth = step > 0 ? depth + 1 : step < 0 && depth > 0 ? depth - 1 : depth;
+        i = pgdbm__source_next(source, i, end);
     }
     return n;
+}
+
+bool pgdbm__source_spend(struct pgdbm__source *source, size_t tokens)
+{
+    bool left = source->effort > tokens;
+    source->effort = left ? source->effort - tokens : 0;
+    return left;
 }
 
 const struct pgdbm__function *pgdbm__source_function(const struct pgdbm__source *source, size_t at)
@@ -172,7 +276,7 @@ struct pgdbm__constant *pgdbm__source_constant(struct pgdbm__source *source, siz
             high = middle;
     }
     /* Of those of the name the last that is in force here: inner ones hide outer ones. */
-    for (; low < source->n_constants; low++) {
+    for (; low < source->n_constants && pgdbm__source_spend(source, 1); low++) {
         struct pgdbm__constant *constant = &source->constants[low];
         if (compare_names(constant->name, constant->name_bytes, source->tokens.text + token->offset, token->bytes) != 0)
             break;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Reads `text` as the file NAME in a directory of its own and gives what is found: "line:column rule\n" each, then the number of
@@ -270,6 +271,104 @@ static size_t compare_with_header(const char *path)
     return found;
 }
 
+static void only_one_branch_of_a_condition_counts(void **state)
+{
+    (void)state;
+    /* Each branch opens what is closed once. */
+    static const char head[] = "#ifdef A\nint f(pgdbm_db *db, int a) {\n#elif B\nint f(int a, pgdbm_db *db) {\n"
+                               "#else\nint f(pgdbm_db *db) {\n#endif\n";
+    char text[1024];
+    snprintf(text, sizeof text, "%s} int main(void) { pgdbm_db *db; pgdbm_close(db); }", head);
+    expect(text, NOTHING);
+    snprintf(text, sizeof text, "%s if (x) {\n#if C\n } else {\n#endif\n } } %s", head,
+             "void g(void) {\n pgdbm_open(&config, &a, &err);\n pgdbm_open(&config, &b, &err);\n}");
+    expect(text, "14:2 second-pool\n" NOTHING);
+    static const char *const right[] = {
+        "void f(void) { g(\n#if A\n if (x) {\n#else\n if (y) {\n#endif\n } } \n"
+        "void g(void) { pgdbm_open(&config, &a, &err); }\nvoid h(void) { pgdbm_open(&config, &a, &err); }",
+        "#else\n#endif\n#endif\n}}}#if\n{{{#else\n(((#endif\n#else",
+        "#if A\nvoid f(void) { }\n}\n#else\n#endif\n",
+    };
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++)
+        expect(right[i], NOTHING);
+}
+
+static void what_may_be_right_is_left_alone(void **state)
+{
+    (void)state;
+    static const char *const right[] = {
+        /* Names that say that they end what they get, however they are written. */
+        "void CloseDb(pgdbm_db *db) { pgdbm_close(db); }",
+        "int fail(pgdbm_db *db, pgdbm_error *err) { puts(err->message); pgdbm_close(db); return 1; }",
+        "void app_terminate(pgdbm_db *db) { pgdbm_close(db); }",
+        "void db_disconnect(pgdbm_db *db) { pgdbm_close(db); }",
+        "void pool_unref(pgdbm_pool *pool) { pgdbm_pool_close(pool); }",
+        "auto share(pgdbm_db *db) { return std::shared_ptr<pgdbm_db>(db, [](pgdbm_db *db) { pgdbm_close(db); }); }",
+        /* One text is built, another of the same name is not. */
+        "void f(void) { { char t[9]; snprintf(t, 9, \"%d\", 1); } { const char *t = \"SELECT 1\";"
+        " pgdbm_execute(db, t, a, NULL, NULL); } }",
+        /* Only one of the two opens counts. */
+        "int f(void) { if (x) return pgdbm_open(&config, &a, &err); return pgdbm_open(&config, &b, &err); }",
+        "int f(void) { if (x) { rc = pgdbm_open(&config, &a, &err); return rc; } return pgdbm_open(&config, &b, &err); "
+        "}",
+        "int f(void) { if (pgdbm_open(&config, &a, &err) == 0) return 0; return pgdbm_open(&config, &a, &err); }",
+        "int f(void) { rc = pgdbm_open(&config, &a, &err); if (rc != 0) rc = pgdbm_open(&config, &a, &err); }",
+        "int f(void) { rc = pgdbm_open(&config, &a, &err); if (rc != 0) { rc = pgdbm_open(&config, &a, &err); } }",
+        "void f(void) { assert_int_equal(pgdbm_open(&config, &a, &err), PGDBM_ERR_CONFIG);"
+        " assert_int_equal(pgdbm_open(&config, &a, &err), PGDBM_OK); }",
+        "void f(void) { fill(&config, 1); pgdbm_open(&config, &a, &err); fill(&config, 2);"
+        " pgdbm_open(&config, &b, &err); }",
+        "void f(void) { pgdbm_open(&config, &a, &err); tear_down(a); pgdbm_open(&config, &b, &err); }",
+        /* The name comes later, from somebody else. */
+        "pgdbm_migrate_options f(const char *m) { pgdbm_migrate_options o = {.migrations = &M}; return o; }",
+        "void f(void) { pgdbm_migrate_options o = {.migrations = &M}; set_module(&o, name); pgdbm_migrate(db, &o, e); "
+        "}",
+        "void f(void) { pgdbm_migrate_options o = {.migrations = &M}, *p = &o; p->module = name; }",
+        "void f() { auto o = pgdbm_migrate_options{.migrations = &M}; o.module = name; }",
+        "void f() { pgdbm_migrate_options o{.migrations = &M}; o.module = name; }",
+    };
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++)
+        expect_in("file.cpp", right[i], NOTHING);
+    expect("void f(void) { pgdbm_migrate_options o = {.migrations = &M};\n pgdbm_migrate(db, &o, &err); }",
+           "1:16 module-without-name\n" NOTHING);
+    expect_in("a.cpp", "void f() { pgdbm_migrate_options o{.migrations = &M};\n pgdbm_migrate(db, &o, &err); }",
+              "1:12 module-without-name\n" NOTHING);
+    expect("void f(void) { pgdbm_open(&config, &a, &err); check(a); if (x) return;\n pgdbm_open(&config, &b, &err); }",
+           "2:2 second-pool\n" NOTHING);
+}
+
+/* `line` again and again within `before` and `after`: what is found, which must take seconds, not the square of them. */
+static void expect_soon(const char *before, const char *line, const char *after, size_t lines)
+{
+    struct timespec begin, end;
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    fputs(before, out);
+    for (size_t i = 0; i < lines; i++)
+        fputs(line, out);
+    fputs(after, out);
+    fclose(out);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    free(find("file.c", text));
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    free(text);
+    if (end.tv_sec - begin.tv_sec >= 60)
+        fail_msg("%zu times '%s' took %ld s", lines, line, (long)(end.tv_sec - begin.tv_sec));
+}
+
+static void many_lines_take_as_long_as_they_are(void **state)
+{
+    (void)state;
+    expect_soon("void f(const char *sql) {\n", "pgdbm_execute(db, sql, a, NULL, NULL);\n", "}", 50000);
+    expect_soon("void f(void) {\n", "pgdbm_open(&config, &a, NULL);\n", "}", 50000);
+    expect_soon("void f(void) {\n", "pgdbm_migrate_options o = {.migrations = m};\n", "}", 50000);
+    expect_soon("void f(void) {\n", "const char *s = \"SELECT 1\"; pgdbm_execute(db, s, a, NULL, NULL);\n", "}", 50000);
+    expect_soon("", "#define S \"SELECT 1\"\nvoid f(void) { pgdbm_execute(db, S, a, NULL, NULL); }\n", "", 50000);
+    expect_soon("void f(void) {\n", "pgdbm_execute(db, ", "}", 50000);
+    expect_soon("", "/* pgdbm-check: allow bare-table because x */\n", "", 50000);
+}
+
 static void the_table_of_calls_is_that_of_the_headers(void **state)
 {
     (void)state;
@@ -302,6 +401,9 @@ int main(void)
         cmocka_unit_test(a_second_pool_to_one_database_is_found),
         cmocka_unit_test(closing_what_was_borrowed_is_found),
         cmocka_unit_test(what_is_meant_is_allowed_with_a_reason),
+        cmocka_unit_test(only_one_branch_of_a_condition_counts),
+        cmocka_unit_test(what_may_be_right_is_left_alone),
+        cmocka_unit_test(many_lines_take_as_long_as_they_are),
         cmocka_unit_test(the_table_of_calls_is_that_of_the_headers),
     };
     return cmocka_run_group_tests_name("source", tests, NULL, NULL);

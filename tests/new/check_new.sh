@@ -36,6 +36,7 @@ quietly "$cmake" --install "$build" --prefix "$work/prefix"
 expect "ctest --test-dir my-thing/build" "$pgdbm" new "$pattern" my-thing
 if grep -rniE 'example|SPDX' my-thing; then fail "this is left of the templates"; fi
 cd my-thing
+expect "0 findings" "$pgdbm" check .
 configure . build
 quietly "$(dirname "$cmake")/ctest" --test-dir build --output-on-failure --no-tests=error
 
