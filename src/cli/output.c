@@ -174,11 +174,13 @@ void pgdbm__cli_say_error_with(const pgdbm_error *err, const char *excerpt)
     char message[sizeof err->message + 16];
     snprintf(message, sizeof message, err->sqlstate[0] != '\0' ? "%s [%s]" : "%s", err->message, err->sqlstate);
     const char *hint = err->hint;
+    /* A missing right is no fault of the statement's, which is often one of the library's own. */
+    bool lacks_right = strcmp(err->sqlstate, "42501") == 0;
     if (pgdbm__cli_interrupted())
         hint = NULL; /* the library's is for programs; what an interrupt means is said at the end */
-    else if (hint[0] == '\0' && strcmp(err->sqlstate, "42501") == 0)
+    else if (hint[0] == '\0' && lacks_right)
         hint = "the role that connects lacks a right: let its owner grant it, or connect as another role";
-    say(message, excerpt, err->detail, excerpt == NULL ? err->statement : NULL, hint);
+    say(message, excerpt, err->detail, excerpt == NULL && !lacks_right ? err->statement : NULL, hint);
 }
 
 void pgdbm__cli_say_library_error(const pgdbm_error *err)
