@@ -13,6 +13,14 @@ static const char source[] =
     "    return pgdbm_execute(db, \"DELETE FROM users\", pgdbm_no_args, NULL, NULL) != PGDBM_OK;\n"
     "}\n";
 
+/* What is found in SQL is found with the parser only. */
+static void need_parser(void)
+{
+#ifndef PGDBM_TESTS_CHECK_SQL
+    skip();
+#endif
+}
+
 static json_t *parse(const struct tool *tool)
 {
     json_error_t where;
@@ -25,6 +33,7 @@ static json_t *parse(const struct tool *tool)
 static void a_finding_says_where_what_why_and_what_to_do(void **state)
 {
     struct tool *tool = *state;
+    need_parser();
     tool_write(tool, "src/users.c", source);
     tool_run(tool, "check");
     assert_code(tool, 3);
@@ -45,6 +54,7 @@ static void a_finding_says_where_what_why_and_what_to_do(void **state)
 static void migrations_are_held_to_rules_of_their_own(void **state)
 {
     struct tool *tool = *state;
+    need_parser();
     tool_write(tool, "migrations/001_users.sql",
                "CREATE TABLE {{tables.users}} (id int PRIMARY KEY, name text);\n"
                "CREATE INDEX ON {{tables.users}} (name);\n");
@@ -63,6 +73,7 @@ static void migrations_are_held_to_rules_of_their_own(void **state)
 static void json_has_all_findings_with_suppressed_ones_marked(void **state)
 {
     struct tool *tool = *state;
+    need_parser();
     tool_write(tool, "001_a.sql",
                "DROP TABLE {{tables.a}}; -- pgdbm-check: allow drop-table because it was empty\nSELECT 1 FROM b.c;\n");
     tool_run(tool, "check --json");
@@ -83,6 +94,7 @@ static void json_has_all_findings_with_suppressed_ones_marked(void **state)
 static void sarif_is_what_code_hosts_take(void **state)
 {
     struct tool *tool = *state;
+    need_parser();
     tool_write(tool, "a b/001_a.sql", "SELECT '\xC3\xA4' FROM b.c;\n");
     tool_run(tool, "check --format sarif");
     assert_code(tool, 3);
@@ -104,6 +116,7 @@ static void sarif_is_what_code_hosts_take(void **state)
 static void what_cannot_be_read_is_told_and_the_rest_is_checked(void **state)
 {
     struct tool *tool = *state;
+    need_parser();
     tool_write(tool, "001_a.sql", "SELECT 1 FROM b.c;\n");
     tool_shell(tool, "ln -s nowhere 002_b.sql && mkdir 003_c.sql && mkfifo 004_d.sql && ln -s . round");
     tool_run(tool, "check");
@@ -115,6 +128,24 @@ static void what_cannot_be_read_is_told_and_the_rest_is_checked(void **state)
     assert_code(tool, 2);
     assert_contains(tool->err, "cannot read nowhere: No such file");
     assert_string_equal(tool->out, "");
+}
+
+static void a_build_without_the_parser_says_so_on_every_run(void **state)
+{
+    struct tool *tool = *state;
+#ifdef PGDBM_TESTS_CHECK_SQL
+    const bool has_parser = true;
+#else
+    const bool has_parser = false;
+#endif
+    tool_write(tool, "f.c", "int f(pgdbm_db *db) { pgdbm_close(db); }\n");
+    static const char *const commands[] = {"check", "--quiet check f.c", "check --json", "check --format sarif"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        tool_run(tool, "%s", commands[i]);
+        assert_code(tool, 3);
+        assert_contains(tool->out, "close-borrowed");
+        assert_true((strstr(tool->err, "the rules on SQL are off") == NULL) == has_parser);
+    }
 }
 
 static void folders_that_others_wrote_are_passed_over(void **state)
@@ -181,6 +212,7 @@ int main(void)
         WITH_TOOL(json_has_all_findings_with_suppressed_ones_marked),
         WITH_TOOL(sarif_is_what_code_hosts_take),
         WITH_TOOL(what_cannot_be_read_is_told_and_the_rest_is_checked),
+        WITH_TOOL(a_build_without_the_parser_says_so_on_every_run),
         WITH_TOOL(folders_that_others_wrote_are_passed_over),
         WITH_TOOL(answers_that_do_not_arrive_are_an_error),
         WITH_TOOL(rules_are_listed_and_wrong_usage_is_told),
