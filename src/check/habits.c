@@ -113,6 +113,8 @@ static bool is_empty_text(const struct pgdbm__source *source, struct pgdbm__span
 static void check_module(struct pgdbm__source *source, size_t type, size_t open, size_t name)
 {
     bool options = pgdbm__source_is(source, type, "pgdbm_migrate_options");
+    if (!pgdbm__source_is(source, open + 1, ".") && !pgdbm__source_is(source, open + 1, "}"))
+        return; /* values in the order of the members */
     const char *member = options ? "module" : "name";
     struct pgdbm__span value = {0, 0}, migrations = {0, 0};
     bool named = find_member(source, open, member, &value);
@@ -375,6 +377,23 @@ static bool is_given_a_value(struct pgdbm__source *source, const struct pgdbm__f
     return false;
 }
 
+/* Whether `if (...)` before the call asks whether the function owns what it closes. */
+static bool is_owner_asked(const struct pgdbm__source *source, const struct pgdbm__function *function, size_t call)
+{
+    enum { MOST_TOKENS = 30 };
+    bool owns = false;
+    size_t i = call;
+    for (size_t n = 0; i > function->body.begin && n < MOST_TOKENS; n++) {
+        const struct pgdbm__token *token = &source->tokens.tokens[--i];
+        if (pgdbm__source_is(source, i, "if"))
+            return owns;
+        if (pgdbm__source_is(source, i, ";") || pgdbm__source_is(source, i, "}"))
+            return false;
+        owns = owns || memmem(source->tokens.text + token->offset, token->bytes, "own", 3) != NULL;
+    }
+    return false;
+}
+
 static void check_closes(struct pgdbm__source *source, const struct pgdbm__function *function)
 {
     if (ends_things(source, function->name))
@@ -385,7 +404,8 @@ static void check_closes(struct pgdbm__source *source, const struct pgdbm__funct
         if (!pgdbm__source_is(source, i + 1, "(") || !pgdbm__source_is_name(source, i + 2) ||
             !pgdbm__source_is(source, i + 3, ")"))
             continue;
-        if (is_parameter(source, function, i + 2) && !is_given_a_value(source, function, i + 2))
+        if (is_parameter(source, function, i + 2) && !is_given_a_value(source, function, i + 2) &&
+            !is_owner_asked(source, function, i))
             report(source, &pgdbm__check_rule_close_borrowed, i, "", i + 2, " is the caller's, and is closed here");
     }
 }

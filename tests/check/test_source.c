@@ -304,6 +304,8 @@ static void what_may_be_right_is_left_alone(void **state)
         "void db_disconnect(pgdbm_db *db) { pgdbm_close(db); }",
         "void pool_unref(pgdbm_pool *pool) { pgdbm_pool_close(pool); }",
         "auto share(pgdbm_db *db) { return std::shared_ptr<pgdbm_db>(db, [](pgdbm_db *db) { pgdbm_close(db); }); }",
+        "void f(pgdbm_db *db, bool owned) { if (owned) { pgdbm_close(db); } }",
+        "static const pgdbm_module module = {\"users\", .migrations = &m};",
         /* One text is built, another of the same name is not. */
         "void f(void) { { char t[9]; snprintf(t, 9, \"%d\", 1); } { const char *t = \"SELECT 1\";"
         " pgdbm_execute(db, t, a, NULL, NULL); } }",
