@@ -102,6 +102,16 @@ pgdbm_status pgdbm_testserver_find(const char *directory, char **url, pgdbm_erro
     return *url != NULL ? PGDBM_OK : pgdbm__fail_nomem(err, "describing a server");
 }
 
+/* Sockets lie in a temporary directory where the server's own cannot hold them; the server has removed them. */
+static void remove_socket_directory(const char *data, const char *sockets)
+{
+    const char *name = strrchr(sockets, '/');
+    size_t bytes = strlen(sockets);
+    bool own = strncmp(data, sockets, bytes) == 0 && data[bytes] == '/';
+    if (!own && name != NULL && strncmp(name, "/pgdbm-", strlen("/pgdbm-")) == 0)
+        rmdir(sockets);
+}
+
 pgdbm_status pgdbm_testserver_stop_directory(const char *directory, pgdbm_error *err)
 {
     if (directory == NULL)
@@ -123,5 +133,6 @@ pgdbm_status pgdbm_testserver_stop_directory(const char *directory, pgdbm_error 
         if (pgdbm__now_ns() > deadline - 10000 * PGDBM__MS)
             kill(postmaster.pid, SIGQUIT);
     }
+    remove_socket_directory(data, postmaster.socket_directory);
     return PGDBM_OK;
 }

@@ -67,16 +67,17 @@ static void whoever_comes_while_the_server_starts_gets_the_same(void **state)
               "test \"$(cat code1 code2 code3 | tr -d '\\n')\" = 000 && cmp one two && cmp one three && test -s one");
 }
 
-/* What a killed start has left is no cluster, and is in nobody's way. */
 static void a_project_may_lie_in_a_directory_with_quotes_and_commas(void **state)
 {
     struct tool *tool = *state;
     tool_shell(tool,
                "mkdir \"Jane's, \\\"own\\\"\" && cd Jane* && export TMPDIR=\"${PWD%/*}\" && unset DATABASE_URL && "
-               "{ \"$PGDBM\" db info >info 2>err; code=$?; \"$PGDBM\" dev stop 2>stop || code=9; cat err; } && "
+               "{ \"$PGDBM\" db info >info 2>err; code=$?; url=$(\"$PGDBM\" dev url); \"$PGDBM\" dev stop 2>stop || "
+               "code=9; cat err; } && sockets=${url##*host=} && test ! -e \"${sockets%%&*}\" && "
                "test $code = 0 && grep -q '^database' info");
 }
 
+/* What a killed start has left is no cluster, and is in nobody's way. */
 static void a_start_that_was_killed_is_started_anew(void **state)
 {
     struct tool *tool = *state;
