@@ -266,8 +266,10 @@ bool pgdbm__cli_ini_read(FILE *file, const char *path, pgdbm__cli_ini_handler ha
     struct reading reading = {.file = file, .place.file = path, .handler = handler, .context = context};
     errno = 0;
     int line = ini_parse_stream(next_line, &reading, take_key, &reading);
-    if (!reading.failed && ferror(file)) {
-        pgdbm__cli_say_error("is it a file?", "cannot read %s: %s", path, strerror(errno));
+    /* Not at its end: half of a file would be another project. */
+    if (!reading.failed && !feof(file)) {
+        pgdbm__cli_say_error("is it a file, and is there memory for its longest line?", "cannot read %s: %s", path,
+                             strerror(errno));
         reading.failed = true;
     }
     /* Everything that inih would stumble over was refused before it. */

@@ -205,6 +205,17 @@ static void variables_of_other_environments_need_not_be_there(void **state)
     assert_contains(tool->err, "there is: prod, dev");
 }
 
+/* What was read of it would be taken for the whole. */
+static void a_file_that_the_memory_does_not_hold_is_refused(void **state)
+{
+    struct tool *tool = *state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* which reserve more than any limit */
+#endif
+    tool_shell(tool, "{ (ulimit -v 400000 && exec \"$PGDBM\" --config /dev/zero dev url 2>err); test $? = 2; } && "
+                     "grep -q 'cannot read /dev/zero: Cannot allocate memory' err");
+}
+
 int main(void)
 {
 #define WITH_TOOL(test) cmocka_unit_test_setup_teardown(test, tool_setup, tool_teardown)
@@ -217,6 +228,7 @@ int main(void)
         WITH_TOOL(long_values_arrive_in_full),
         WITH_TOOL(the_file_is_found_from_below_and_by_name),
         WITH_TOOL(variables_of_other_environments_need_not_be_there),
+        WITH_TOOL(a_file_that_the_memory_does_not_hold_is_refused),
     };
     return cmocka_run_group_tests_name("project", tests, NULL, NULL);
 }
