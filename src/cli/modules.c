@@ -64,10 +64,6 @@ static bool complete(const struct pgdbm__cli_project *project, struct pgdbm__cli
     }
     free(module->migrations_path);
     module->migrations_path = path;
-    if (module->mode_name != NULL && strcmp(module->mode_name, "standalone") == 0)
-        module->mode = CLI_MODE_STANDALONE;
-    else if (module->mode_name != NULL && strcmp(module->mode_name, "library") == 0)
-        module->mode = CLI_MODE_LIBRARY;
     return true;
 }
 

@@ -16,8 +16,6 @@ struct pgdbm__cli_environment {
     size_t lines[16]; /* where each key stands, in the order of the table of keys */
 };
 
-enum pgdbm__cli_mode { CLI_MODE_DUAL = 0, CLI_MODE_STANDALONE, CLI_MODE_LIBRARY };
-
 struct pgdbm__cli_names {
     char **names;
     size_t n_names;
@@ -29,9 +27,8 @@ struct pgdbm__cli_module {
     struct pgdbm__cli_ini_place place;
     char *migrations_path; /* as a path from the working directory; migrations/NAME of the project unless it is said */
     char *schema;          /* NULL: the environment's */
-    char *mode_name;       /* as written */
-    enum pgdbm__cli_mode mode;
-    char *per_schema; /* "true": recorded as NAME_SCHEMA */
+    char *mode;            /* a remark of the project's to its readers; no command goes by it */
+    char *per_schema;      /* "true": recorded as NAME_SCHEMA */
     struct pgdbm__cli_names depends_on;
 };
 

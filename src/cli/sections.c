@@ -41,7 +41,7 @@ static const struct key environment_keys[] = {{"url", TEXT, ENVIRONMENT(url)},
                                               {0}};
 static const struct key module_keys[] = {{"migrations_path", TEXT, MODULE(migrations_path)},
                                          {"schema", TEXT, MODULE(schema)},
-                                         {"mode", MODE, MODULE(mode_name)},
+                                         {"mode", MODE, MODULE(mode)},
                                          {"per_schema", BOOLEAN, MODULE(per_schema)},
                                          {"depends_on", LIST, MODULE(depends_on)},
                                          {0}};
