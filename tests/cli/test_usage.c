@@ -258,20 +258,16 @@ static void a_password_at_the_wrong_place_is_not_repeated(void **state)
 {
     struct tool *tool = *state;
     static const char *const wrong[] = {
-        "postgresql://me:geheim@host/x",
-        "migrate postgresql://me:geheim@host/x",
-        "migrate apply postgresql://me:geheim@host/x",
-        "migrate apply 'host=h password=geheim'",
-        "'host=h password=geheim'",
-        "migrate apply --postgresql://me:geheim@host/x",
-        "migrate apply --ulr=postgresql://me:geheim@host/x",
-        "db drop postgresql://me:geheim@host/x --yes",
+        "postgresql://me:secret@host/x",
+        "migrate postgresql://me:secret@host/x",
+        "migrate apply postgresql://me:secret@host/x",
+        "migrate apply 'host=h password=secret'",
+        "'host=h password=secret'",
+        "migrate apply --postgresql://me:secret@host/x",
+        "migrate apply --ulr=postgresql://me:secret@host/x",
+        "db drop postgresql://me:secret@host/x --yes",
     };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        tool_run(tool, "%s", wrong[i]);
-        if (tool->code != 2 || tool->err[0] == '\0' || strstr(tool->err, "geheim") != NULL)
-            fail_msg("pgdbm %s: expected exit code 2 and no password, came %d and %s", wrong[i], tool->code, tool->err);
-    }
+    tool_refuses_all(tool, wrong, sizeof wrong / sizeof *wrong);
 }
 
 int main(void)

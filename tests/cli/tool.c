@@ -3,6 +3,7 @@
 #include "cli/tool.h"
 
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,17 @@ void tool_run(struct tool *tool, const char *format, ...)
     write_command(tool, "", words, command, sizeof command);
     tool->code = shell(command);
     read_outputs(tool);
+}
+
+void tool_refuses_all(struct tool *tool, const char *const *commands, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        tool_run(tool, "%s", commands[i]);
+        bool told = strstr(tool->err, "secret") != NULL || strstr(tool->out, "secret") != NULL;
+        if (tool->code != 2 || strstr(tool->err, "hint: ") == NULL || told)
+            fail_msg("pgdbm %s: expected exit code 2, an error with a hint, and no password, came %d and %s%s",
+                     commands[i], tool->code, tool->out, tool->err);
+    }
 }
 
 pid_t tool_start(struct tool *tool, const char *words)

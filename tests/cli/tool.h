@@ -21,6 +21,8 @@ int tool_teardown(void **state);
 
 /* Runs `pgdbm <arguments>`; the arguments are words for the shell, and may redirect. */
 void tool_run(struct tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Each of the commands must end with 2, an error and a hint, and repeat no "secret" that stands in it. */
+void tool_refuses_all(struct tool *tool, const char *const *commands, size_t n);
 /* Starts `pgdbm <words>` and does not wait; tool_wait takes its exit code and outputs. */
 pid_t tool_start(struct tool *tool, const char *words);
 void tool_wait(struct tool *tool, pid_t child);
