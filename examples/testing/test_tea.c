@@ -80,7 +80,8 @@ static void a_sale_whose_commit_was_not_answered_is_unknown(void **state)
     pgdbm_db *tx = NULL;
     const pgdbm_testproxy_options options = {.server_url = pgdbm_cmocka_url(state)};
     pgdbm_assert_ok(pgdbm_testproxy_start(&options, &proxy, &err), &err);
-    const pgdbm_source source = {.connection_string = pgdbm_testproxy_url(proxy)};
+    const pgdbm_config one_session = {.min_connections = 1}; /* the answer of another one could be cut instead */
+    const pgdbm_source source = {.connection_string = pgdbm_testproxy_url(proxy), .config = &one_session};
     pgdbm_assert_ok(tea_open(&source, &house, &err), &err);
     pgdbm_assert_ok(pgdbm_fixture_load(tea_manager(house), TEA_FIXTURES "/articles.json", &err), &err);
     pgdbm_assert_ok(pgdbm_begin(tea_manager(house), NULL, &tx, &err), &err);
