@@ -297,6 +297,15 @@ static void read_apart(struct reader *reader, size_t begin, size_t end, unsigned
     pg_query_free_split_result(cut);
 }
 
+/* The bytes that can become part of a tree; at least those are meant that can make it deep. */
+static size_t count_substance(const struct pgdbm__check_text *text, size_t begin, size_t end)
+{
+    size_t substance = 0;
+    for (; begin < end; begin++)
+        substance += text->text[begin] != ' ';
+    return substance;
+}
+
 /* Parses a part and lets the rules see its statements. False: why and where. */
 static bool parse(struct reader *reader, size_t begin, size_t end, unsigned body, char *message, size_t message_bytes,
                   size_t *offset)
@@ -304,7 +313,7 @@ static bool parse(struct reader *reader, size_t begin, size_t end, unsigned body
     struct pgdbm__check_text *text = &reader->text;
     struct pgdbm__check_tree *tree = &reader->trees[body];
     *offset = pgdbm__check_skip_blank(text->text, begin, end);
-    if (end - begin > reader->limit) {
+    if (end - begin > reader->limit && count_substance(text, begin, end) > reader->limit) {
         snprintf(message, message_bytes, "a statement of %zu bytes is too long to be checked", end - begin);
         return false;
     }
@@ -431,6 +440,7 @@ static bool prepare(struct pgdbm__check_text *text)
         *at = ' ';
     pgdbm__check_read_script(text);
     pgdbm__check_expand(text);
+    pgdbm__check_blank_rows(text);
     return true;
 }
 

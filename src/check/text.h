@@ -75,6 +75,9 @@ void pgdbm__check_enter_down(struct pgdbm__check_text *text);
 /* The first byte from `at` on that is neither blank nor comment. */
 size_t pgdbm__check_skip_blank(const char *text, size_t at, size_t end);
 
+/* rows.c: makes rows of literals blank. */
+void pgdbm__check_blank_rows(struct pgdbm__check_text *text);
+
 /* names.c: collects references whose worth is known only when everything has been read. */
 void pgdbm__check_names_templated(struct pgdbm__check_text *text, const char *table, size_t offset);
 void pgdbm__check_names_bare(struct pgdbm__check_text *text, const char *table, size_t offset);

@@ -398,9 +398,45 @@ static void a_long_text_has_its_findings_in_place(void **state)
     free(text);
 }
 
+/* Rows of literals are passed over, and nothing but them. */
+static void what_stands_among_rows_of_data_is_found(void **state)
+{
+    (void)state;
+    expect_sql("INSERT INTO {{tables.a}} VALUES (1, 'x'), (2, E'\\'), ('), (3, now()), (-4.5e6, '{}'::jsonb)", NULL);
+    expect_sql("INSERT INTO {{tables.a}} VALUES (1), (2), ((SELECT 1 FROM b)), (3)", "1:59 bare-table", NULL);
+    expect_sql("INSERT INTO {{tables.a}} VALUES (1), (2) ON CONFLICT DO UPDATE SET n = (SELECT 1 FROM b)",
+               "1:87 bare-table", NULL);
+    expect_sql("INSERT INTO {{tables.a}} VALUES (1),\n  (2), -- (3)\n  (4);\nSELECT 1 FROM b", "4:15 bare-table", NULL);
+    expect_sql("SELECT 'values (1), ('; SELECT 1 FROM b", "1:39 bare-table", NULL);
+    expect_sql("SELECT $a$ values (1), ( $$ $a$ FROM b", "1:38 bare-table", NULL);
+    expect_sql("SELECT \"values\" /* values (1), ( */ FROM b", "1:42 bare-table", NULL);
+    expect_migration(UP, "INSERT INTO {{tables.a}} VALUES (1), (2), (3 4);", "1:46 sql-syntax", NULL);
+    expect_migration(UP, "INSERT INTO {{tables.a}} VALUES (1), (2), ('x);", "1:44 sql-syntax", NULL);
+    expect_migration(UP, "INSERT INTO {{tables.a}} VALUES (1), (2), (3),;", "1:47 sql-syntax", NULL);
+}
+
+/* The parser is spared a statement of more than 8 MB; one that is long because of its data is none. */
+static void a_statement_may_carry_much_data(void **state)
+{
+    (void)state;
+    size_t bytes = 10000000;
+    char *text = malloc(bytes);
+    assert_non_null(text);
+    repeat(text, bytes, "INSERT INTO {{tables.a}} VALUES (1, 'x')", ",\n(2, 'y')", " RETURNING (SELECT 1 FROM b);");
+    struct pgdbm__check_sql sql = {.file = UP, .text = text, .bytes = strlen(text), .migration = true};
+    struct pgdbm__check_run *run = findings_begin();
+    assert_true(pgdbm__check_read_sql(run, &sql));
+    char *found = findings_end(run);
+    assert_string_equal(found, "999994:35 bare-table: b has no template: write {{tables.b}}\n");
+    free(found);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_stands_among_rows_of_data_is_found),
+        cmocka_unit_test(a_statement_may_carry_much_data),
         cmocka_unit_test(templated_tables_are_fine),
         cmocka_unit_test(a_bare_table_is_found_where_it_stands),
         cmocka_unit_test(a_schema_in_a_statement_is_found_where_it_stands),
