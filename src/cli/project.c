@@ -7,10 +7,14 @@
 #include "sections.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* More than anybody writes by hand; what is larger is something else. */
+enum { LARGEST_FILE = 1024 * 1024 };
 
 static const char *const file_names[] = {"pgdbm.conf", "pgdbm.toml"};
 
@@ -129,23 +133,54 @@ static bool choose_environment(struct pgdbm__cli_project *project)
     return no_such_environment(project, name, asked != NULL);
 }
 
-static bool read_file(struct pgdbm__cli_project *project)
+static const char *kind_of(mode_t mode)
 {
-    /* A pipe that nobody writes to would be waited for; one that was asked for by name may be meant (`<(...)`). */
+    return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
+/* The bytes of the file, and a line's end behind them, into `text`. Neither devices nor pipes: they may have no end, or nobody who
+ * writes to them, and what is named in them would lie beside them. */
+static bool take_bytes(const struct pgdbm__cli_project *project, char *text, size_t *bytes)
+{
+    static const char hint[] = "a configuration is a text file; it may be left out, or be named with --config";
     struct stat about;
-    bool asked = setting(pgdbm__cli_settings.config, "PGDBM_CONFIG") != NULL;
-    if (!asked && stat(project->file, &about) == 0 && S_ISFIFO(about.st_mode)) {
-        pgdbm__cli_say_error("name it with --config if that is meant", "cannot read %s: it is a pipe", project->file);
-        return false;
+    ssize_t got = 1;
+    int file = open(project->file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    bool fine = file >= 0 && fstat(file, &about) == 0;
+    bool regular = fine && S_ISREG(about.st_mode);
+    while (regular && fine && got > 0 && *bytes <= LARGEST_FILE) {
+        got = read(file, text + *bytes, LARGEST_FILE + 1 - *bytes);
+        *bytes += got > 0 ? (size_t)got : 0;
+        fine = got >= 0 || errno == EINTR;
+        got = got < 0 ? 1 : got;
     }
-    FILE *file = fopen(project->file, "re");
-    if (file == NULL) {
+    if (!fine)
         pgdbm__cli_say_error("the file must be readable, or be left out", "cannot read %s: %s", project->file,
                              strerror(errno));
-        return false;
+    else if (!regular)
+        pgdbm__cli_say_error(hint, "cannot read %s: it is %s", project->file, kind_of(about.st_mode));
+    else if (*bytes > LARGEST_FILE)
+        pgdbm__cli_say_error(hint, "cannot read %s: it is larger than 1 MB", project->file);
+    if (file >= 0)
+        close(file);
+    text[*bytes] = '\n';
+    return fine && regular && *bytes <= LARGEST_FILE;
+}
+
+static bool read_file(struct pgdbm__cli_project *project)
+{
+    size_t bytes = 0;
+    bool read = false;
+    char *text = malloc(LARGEST_FILE + 2);
+    if (text == NULL)
+        return out_of_memory();
+    if (take_bytes(project, text, &bytes)) {
+        FILE *file = fmemopen(text, bytes + 1, "r");
+        read = file != NULL ? pgdbm__cli_sections_read(project, file) : out_of_memory();
+        if (file != NULL)
+            fclose(file);
     }
-    bool read = pgdbm__cli_sections_read(project, file);
-    fclose(file);
+    free(text);
     return read && pgdbm__cli_modules_check(project) && check_pool(project);
 }
 

@@ -205,15 +205,37 @@ static void variables_of_other_environments_need_not_be_there(void **state)
     assert_contains(tool->err, "there is: prod, dev");
 }
 
-/* What was read of it would be taken for the whole. */
-static void a_file_that_the_memory_does_not_hold_is_refused(void **state)
+/* Each of them would be read for ever, or waited for. */
+static void what_is_no_file_of_a_sane_size_is_refused_at_once(void **state)
 {
     struct tool *tool = *state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    skip(); /* which reserve more than any limit */
-#endif
-    tool_shell(tool, "{ (ulimit -v 400000 && exec \"$PGDBM\" --config /dev/zero dev url 2>err); test $? = 2; } && "
-                     "grep -q 'cannot read /dev/zero: Cannot allocate memory' err");
+    static const struct {
+        const char *name, *why;
+    } refused[] = {
+        {"/dev/zero", "a device"},      {"/dev/null", "a device"},           {"fifo.conf", "a pipe"},
+        {"folder.conf", "a directory"}, {"sparse.conf", "larger than 1 MB"}, {"long.conf", "larger than 1 MB"},
+    };
+    tool_shell(tool, "mkfifo fifo.conf && mkdir folder.conf && truncate -s 8G sparse.conf && "
+                     "yes '# a comment' | head -c 1048577 >long.conf && head -c 1048576 long.conf >longest.conf");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        tool_shell(tool, "rm -f out err");
+        char command[256];
+        snprintf(command, sizeof command,
+                 "{ timeout 60 $PGDBM --config %s dev url 2>err; test $? = 2; } && "
+                 "grep -q 'cannot read .*%s: it is %s' err && grep -q 'hint: ' err",
+                 refused[i].name, refused[i].name, refused[i].why);
+        tool_shell(tool, command);
+    }
+    tool_run(tool, "--config longest.conf dev url");
+    assert_code(tool, 1);
+}
+
+static void an_empty_file_and_one_without_its_last_line_end_are_read(void **state)
+{
+    struct tool *tool = *state;
+    accept(tool, "pgdbm.conf", "");
+    refuse(tool, "[project]\nnmae = x", "pgdbm.conf:2:", "did you mean name?");
+    accept(tool, "pgdbm.conf", "[project]\nname = x\r");
 }
 
 int main(void)
@@ -228,7 +250,8 @@ int main(void)
         WITH_TOOL(long_values_arrive_in_full),
         WITH_TOOL(the_file_is_found_from_below_and_by_name),
         WITH_TOOL(variables_of_other_environments_need_not_be_there),
-        WITH_TOOL(a_file_that_the_memory_does_not_hold_is_refused),
+        WITH_TOOL(what_is_no_file_of_a_sane_size_is_refused_at_once),
+        WITH_TOOL(an_empty_file_and_one_without_its_last_line_end_are_read),
     };
     return cmocka_run_group_tests_name("project", tests, NULL, NULL);
 }
