@@ -7,7 +7,6 @@
 #include "project.h"
 
 #include <pgdbm/memory.h>
-#include <pgdbm/testkit.h>
 #include <stdlib.h>
 
 enum { JSON, N_OPTIONS };
@@ -85,7 +84,7 @@ static int stop(const struct pgdbm__cli_command *command, const struct pgdbm__cl
     char *directory = server_directory(&code);
     if (directory == NULL)
         return code;
-    if (pgdbm_testserver_stop_directory(directory, &err) != PGDBM_OK)
+    if (pgdbm__cli_private_stop(directory, &err) != PGDBM_OK)
         code = fail(&err);
     else {
         remark(given, "no private server runs here now");
@@ -104,7 +103,7 @@ static int url(const struct pgdbm__cli_command *command, const struct pgdbm__cli
     char *directory = server_directory(&code);
     if (directory == NULL)
         return code;
-    if (pgdbm_testserver_find(directory, &found, &err) != PGDBM_OK)
+    if (pgdbm__cli_private_find(directory, &found, &err) != PGDBM_OK)
         code = fail(&err);
     else {
         code = answer(given, directory, found, false);

@@ -24,13 +24,66 @@ char *pgdbm__cli_private_directory(const struct pgdbm__cli_project *project)
     return NULL;
 }
 
-static pgdbm_status cannot_make(const char *path, pgdbm_error *err)
+static pgdbm_status refuse(const char *path, const char *what, const char *why, const char *way_out, pgdbm_error *err)
 {
     *err = (pgdbm_error){.status = PGDBM_ERR_CONFIG};
-    snprintf(err->message, sizeof err->message, "cannot make %.300s: %s", path, strerror(errno));
+    snprintf(err->message, sizeof err->message, "%s %.300s: %s", what, path, why);
     snprintf(err->hint, sizeof err->hint,
-             "the private server lies there; with DATABASE_URL or --url another database is worked on");
+             "%sthe private server lies there; with DATABASE_URL or --url another database is worked on", way_out);
     return err->status;
+}
+
+static pgdbm_status cannot_make(const char *path, pgdbm_error *err)
+{
+    return refuse(path, "cannot make", strerror(errno), "", err);
+}
+
+/* A folder of the server, or nothing where there will be one; and one that may be looked into, or written into, too. */
+static pgdbm_status check_folder(const char *path, int rights, pgdbm_error *err)
+{
+    struct stat about;
+    if (stat(path, &about) == 0) {
+        if (!S_ISDIR(about.st_mode))
+            return refuse(path, "cannot use", "it is not a directory", "move it away: ", err);
+        if (faccessat(AT_FDCWD, path, rights, AT_EACCESS) == 0)
+            return PGDBM_OK;
+    } else if (errno == ENOENT && lstat(path, &about) != 0)
+        return PGDBM_OK;
+    return refuse(path, rights & W_OK ? "cannot write into" : "cannot look into", strerror(errno),
+                  errno == ENOENT ? "move the link away: " : "become its owner, or remove it: ", err);
+}
+
+/* .pgdbm/, .pgdbm/server/ and the data in it. */
+static pgdbm_status check_folders(const char *directory, bool to_start, pgdbm_error *err)
+{
+    char *data = NULL;
+    char *home = strndup(directory, (size_t)(strrchr(directory, '/') - directory));
+    pgdbm_status status = PGDBM_OK;
+    if (home == NULL || asprintf(&data, "%s/data", directory) < 0) {
+        data = NULL;
+        *err = (pgdbm_error){.status = PGDBM_ERR_NOMEM, .message = "out of memory"};
+        status = err->status;
+    }
+    const char *const folders[] = {home, directory, data};
+    const int rights = to_start ? R_OK | W_OK | X_OK : X_OK;
+    for (size_t i = 0; status == PGDBM_OK && i < sizeof folders / sizeof *folders; i++)
+        status = check_folder(folders[i], rights, err);
+    free(home);
+    free(data);
+    return status;
+}
+
+pgdbm_status pgdbm__cli_private_find(const char *directory, char **url, pgdbm_error *err)
+{
+    *url = NULL;
+    pgdbm_status status = check_folders(directory, false, err);
+    return status == PGDBM_OK ? pgdbm_testserver_find(directory, url, err) : status;
+}
+
+pgdbm_status pgdbm__cli_private_stop(const char *directory, pgdbm_error *err)
+{
+    pgdbm_status status = check_folders(directory, false, err);
+    return status == PGDBM_OK ? pgdbm_testserver_stop_directory(directory, err) : status;
 }
 
 /* Makes .pgdbm/ with a .gitignore of its own: nobody commits a database by accident. */
@@ -79,8 +132,11 @@ static pgdbm_status start(const char *directory, char **url, bool *started, pgdb
 {
     pgdbm_testserver *server = NULL;
     const pgdbm_testserver_options how = {.directory = directory, .detached = true, .durable = true};
+    pgdbm_status status = check_folders(directory, true, err);
+    if (status != PGDBM_OK)
+        return status;
     pgdbm__cli_progress_say(0, 0, "starting a private PostgreSQL server");
-    pgdbm_status status = pgdbm_testserver_start(&how, &server, err);
+    status = pgdbm_testserver_start(&how, &server, err);
     pgdbm__cli_progress_end();
     *started = status == PGDBM_OK;
     if (status == PGDBM_OK)
@@ -92,7 +148,9 @@ static pgdbm_status start(const char *directory, char **url, bool *started, pgdb
 pgdbm_status pgdbm__cli_private_start(const char *directory, char **url, bool *started, pgdbm_error *err)
 {
     *started = false;
-    pgdbm_status status = make_home(directory, err);
+    pgdbm_status status = check_folders(directory, false, err);
+    if (status == PGDBM_OK)
+        status = make_home(directory, err);
     int lock = status == PGDBM_OK ? lock_home(directory) : -1;
     if (status == PGDBM_OK)
         status = pgdbm_testserver_find(directory, url, err);

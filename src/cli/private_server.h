@@ -16,4 +16,9 @@ char *pgdbm__cli_private_directory(const struct pgdbm__cli_project *project);
  * pgdbm_testserver_start. */
 pgdbm_status pgdbm__cli_private_start(const char *directory, char **url, bool *started, pgdbm_error *err);
 
+/* pgdbm_testserver_find and pgdbm_testserver_stop_directory; CONFIG when something else lies where it belongs, or cannot be looked
+ * into. */
+pgdbm_status pgdbm__cli_private_find(const char *directory, char **url, pgdbm_error *err);
+pgdbm_status pgdbm__cli_private_stop(const char *directory, pgdbm_error *err);
+
 #endif

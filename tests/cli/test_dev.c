@@ -3,8 +3,10 @@
 #include "cli/tool.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Whatever a test leaves running is stopped. */
 static int teardown(void **state)
@@ -89,6 +91,54 @@ static void a_start_that_was_killed_is_started_anew(void **state)
     assert_contains(tool->out, "postgresql://");
 }
 
+/* Every command that would use the server, and those about it alone. */
+static void refuses_the_folder(struct tool *tool, const char *before, const char *path, const char *why)
+{
+    static const char *const commands[] = {
+        "dev start", "dev start --json", "dev url", "dev stop", "migrate status --module m --dir .", "db info"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char command[512];
+        snprintf(command, sizeof command,
+                 "unset DATABASE_URL && { %s timeout 60 $PGDBM %s >out 2>err; code=$?; cat err; test $code = 2; } && "
+                 "grep -q '%s/%s: %s' err && grep -q 'hint: .*DATABASE_URL' err",
+                 before, commands[i], tool->directory, path, why);
+        tool_shell(tool, command);
+    }
+}
+
+static void what_lies_where_the_server_belongs_is_named_with_the_way_out(void **state)
+{
+    struct tool *tool = *state;
+    tool_shell(tool, "echo mine >.pgdbm");
+    refuses_the_folder(tool, "", ".pgdbm", "it is not a directory");
+    tool_shell(tool, "rm .pgdbm && mkdir .pgdbm && echo mine >.pgdbm/server");
+    refuses_the_folder(tool, "", ".pgdbm/server", "it is not a directory");
+    tool_shell(tool, "rm .pgdbm/server && mkdir .pgdbm/server && echo mine >.pgdbm/server/data");
+    refuses_the_folder(tool, "", ".pgdbm/server/data", "it is not a directory");
+    tool_shell(tool, "grep -q mine .pgdbm/server/data && rm -r .pgdbm && ln -s nowhere .pgdbm");
+    refuses_the_folder(tool, "", ".pgdbm", "No such file");
+    tool_shell(tool, "rm .pgdbm && test ! -e nowhere");
+}
+
+static void a_directory_of_the_server_that_is_closed_is_named(void **state)
+{
+    struct tool *tool = *state;
+    const char *as_somebody = geteuid() == 0 ? "setpriv --reuid=65534 --regid=65534 --clear-groups" : "";
+    if (geteuid() == 0 && system("setpriv --reuid=65534 --regid=65534 --clear-groups true 2>/dev/null") != 0)
+        skip(); /* root may everything */
+    tool_shell(tool, "mkdir -p .pgdbm/server && touch out err && chmod 666 out err && chmod 0 .pgdbm");
+    refuses_the_folder(tool, as_somebody, ".pgdbm", "Permission denied");
+    tool_shell(tool, "chmod 755 .pgdbm && chmod 0 .pgdbm/server");
+    refuses_the_folder(tool, as_somebody, ".pgdbm/server", "Permission denied");
+    tool_shell(tool, "chmod 555 .pgdbm .pgdbm/server");
+    char command[256];
+    snprintf(command, sizeof command,
+             "{ %s $PGDBM dev start 2>err; test $? = 2; } && grep -q 'cannot write into .*: Permission denied' err && "
+             "chmod -R u+rwX .pgdbm",
+             as_somebody);
+    tool_shell(tool, command);
+}
+
 int main(void)
 {
 #define WITH_TOOL(test) cmocka_unit_test_setup_teardown(test, tool_setup, teardown)
@@ -97,6 +147,8 @@ int main(void)
         WITH_TOOL(whoever_comes_while_the_server_starts_gets_the_same),
         WITH_TOOL(a_project_may_lie_in_a_directory_with_quotes_and_commas),
         WITH_TOOL(a_start_that_was_killed_is_started_anew),
+        WITH_TOOL(what_lies_where_the_server_belongs_is_named_with_the_way_out),
+        WITH_TOOL(a_directory_of_the_server_that_is_closed_is_named),
         WITH_TOOL(without_a_server_url_says_how_to_start_one),
         WITH_TOOL(stopping_what_does_not_run_is_fine),
     };
