@@ -67,7 +67,7 @@ typedef enum pgdbm_testproxy_counter {
     PGDBM_TESTPROXY_ENDED,           /* connections over at both ends */
     PGDBM_TESTPROXY_OPEN,            /* those that are not */
     PGDBM_TESTPROXY_CANCEL_REQUESTS, /* seen; not those that TLS hides */
-    PGDBM_TESTPROXY_ROUND_TRIPS,     /* how often a client spoke after its server had, or first */
+    PGDBM_TESTPROXY_ROUND_TRIPS,     /* how often a client spoke after it had heard its server, or first */
     PGDBM_TESTPROXY_BYTES_TO_SERVER, /* passed on, not swallowed */
     PGDBM_TESTPROXY_BYTES_TO_CLIENT
 } pgdbm_testproxy_counter;

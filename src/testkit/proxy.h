@@ -52,8 +52,8 @@ struct pgdbm__proxy_link {
     int64_t connect_at; /* another try */
     size_t target;      /* which one is tried */
     bool in_hole;
-    bool server_spoke;
-    bool is_ordered; /* to end: */
+    bool client_heard; /* something since it spoke last */
+    bool is_ordered;   /* to end: */
     pgdbm_testproxy_end order;
     unsigned char head[8]; /* of what the client says first */
     size_t head_bytes;

@@ -137,7 +137,7 @@ struct pgdbm__proxy_link *pgdbm__proxy_link_make(pgdbm_testproxy *proxy, int cli
     if (link == NULL)
         return NULL;
     link->files[SERVER] = link->files[CLIENT] = -1;
-    link->server_spoke = true;
+    link->client_heard = true;
     for (int i = 0; i < PGDBM__PROXY_SIDES; i++) {
         link->flows[i].ring = pgdbm__alloc(PGDBM__PROXY_RING);
         if (link->flows[i].ring == NULL) {
@@ -280,12 +280,10 @@ static void take(pgdbm_testproxy *proxy, struct pgdbm__proxy_link *link, enum pg
         note_end(flow, now);
         return;
     }
-    if (source == SERVER)
-        link->server_spoke = true;
-    else {
+    if (source == CLIENT) {
         look_at_head(proxy, link, flow->ring + at, (size_t)got);
-        proxy->counts[PGDBM_TESTPROXY_ROUND_TRIPS] += link->server_spoke;
-        link->server_spoke = false;
+        proxy->counts[PGDBM_TESTPROXY_ROUND_TRIPS] += link->client_heard;
+        link->client_heard = false;
     }
     if (!flow->swallow)
         note_arrival(flow, (size_t)got, now);
@@ -382,6 +380,7 @@ static void pass_on(pgdbm_testproxy *proxy, struct pgdbm__proxy_link *link, int 
             flow->broken = true;
             return;
         }
+        link->client_heard = link->client_heard || way == CLIENT;
         note_sent(proxy, flow, way, (size_t)gone, now);
     }
     if (flow->ended && !flow->finished && flow->sent == flow->taken)

@@ -52,6 +52,24 @@ static void bytes_pass_both_ways_and_are_counted(void **state)
     assert_int_equal(count(wire, PGDBM_TESTPROXY_BYTES_TO_CLIENT), 2 * strlen("welcome"));
 }
 
+/* What a client asks for before it has the answer to what it asked first costs no round trip of its own. */
+static void round_trips_are_those_that_the_client_waits_for(void **state)
+{
+    struct wire *wire = *state;
+    wire_talk(wire->client, wire->server);
+    assert_ok(pgdbm_testproxy_hold(wire->proxy, PGDBM_TESTPROXY_TO_CLIENT, &err));
+    for (int i = 0; i < 3; i++) {
+        wire_write(wire->client, "next");
+        wire_expect(wire->server, "next");
+        wire_write(wire->server, "answer");
+    }
+    assert_int_equal(count(wire, PGDBM_TESTPROXY_ROUND_TRIPS), 2);
+    assert_ok(pgdbm_testproxy_resume(wire->proxy, PGDBM_TESTPROXY_TO_CLIENT, &err));
+    wire_expect(wire->client, "answeransweranswer");
+    wire_talk(wire->client, wire->server);
+    assert_int_equal(count(wire, PGDBM_TESTPROXY_ROUND_TRIPS), 3);
+}
+
 /* More than the proxy and the kernel hold: the writer waits, and not a byte is lost or moved. */
 static void many_bytes_pass_in_order(void **state)
 {
@@ -592,6 +610,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WIRED(bytes_pass_both_ways_and_are_counted),
         WIRED_UNIX(bytes_pass_both_ways_and_are_counted),
+        WIRED(round_trips_are_those_that_the_client_waits_for),
         WIRED(many_bytes_pass_in_order),
         WIRED_UNIX(many_bytes_pass_in_order),
         WIRED(end_of_file_passes_and_the_other_direction_stays),
