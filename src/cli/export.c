@@ -2,6 +2,7 @@
 /* `pgdbm dev export-schema`: pg_dump of the structure of schemas, to standard output or into a file that is whole or as it was
  * before. The state is the process that runs, for the handler of signals. */
 #include "client.h"
+#include "dump_text.h"
 #include "output.h"
 #include "whole_file.h"
 
@@ -127,27 +128,36 @@ static int start(const char *program, char **words, int fd, const sigset_t *mask
     return failed;
 }
 
-/* Everything from `from` to `to`. pg_dump itself does not notice a full disk at its end. The error number. */
-static int copy(int from, int to)
+/* Everything that comes, into memory: a structure is small, and nothing of one that failed shall be written. The error number. */
+static int take(int from, FILE *into)
 {
     char bytes[65536];
     ssize_t got = 0;
     while ((got = read(from, bytes, sizeof bytes)) != 0) {
         if (got < 0 && errno != EINTR)
             return errno;
-        for (ssize_t at = 0; at < got;) {
-            ssize_t written = write(to, bytes + at, (size_t)(got - at));
-            if (written < 0 && errno != EINTR)
-                return errno;
-            at += written > 0 ? written : 0;
-        }
+        if (got > 0 && fwrite(bytes, 1, (size_t)got, into) != (size_t)got)
+            return ENOMEM;
     }
     return 0;
 }
 
-/* Starts it, takes its output and waits; signals that would end this program end it first. The error number, `*written` that of
- * the output. */
-static int start_and_wait(const char *program, char **words, int fd, int *status, int *written)
+/* pg_dump itself would not notice a full disk at its end. The error number. */
+static int write_all(int to, const char *text, size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t written = write(to, text, bytes);
+        if (written < 0 && errno != EINTR)
+            return errno;
+        text += written > 0 ? written : 0;
+        bytes -= written > 0 ? (size_t)written : 0;
+    }
+    return 0;
+}
+
+/* Starts it, takes its output and waits; signals that would end this program end it first. The error number, `*taken` that of the
+ * output. */
+static int start_and_wait(const char *program, char **words, FILE *into, int *status, int *taken)
 {
     static const int numbers[] = {SIGINT, SIGTERM};
     enum { N = sizeof numbers / sizeof numbers[0] };
@@ -169,7 +179,7 @@ static int start_and_wait(const char *program, char **words, int fd, int *status
     for (size_t i = 0; i < N; i++)
         sigaction(numbers[i], &action, &before[i]);
     sigprocmask(SIG_SETMASK, &mask, NULL);
-    *written = failed == 0 ? copy(ends[0], fd) : 0;
+    *taken = failed == 0 ? take(ends[0], into) : 0;
     close(ends[0]);
     while (failed == 0 && waitpid(child, status, 0) < 0 && errno == EINTR)
         continue;
@@ -179,23 +189,24 @@ static int start_and_wait(const char *program, char **words, int fd, int *status
     return failed;
 }
 
-static int run(const char *program, char **words, int fd)
+/* Runs it into memory; its output is the caller's, also of one that failed. */
+static int run(const char *program, char **words, char **text, size_t *bytes)
 {
     int status = 0;
-    int written = 0;
-    fflush(stdout);
-    signal(SIGXFSZ, SIG_IGN); /* a limit is an error like a full disk, and leaves nothing behind */
-    int failed = start_and_wait(program, words, fd, &status, &written);
-    if (stopped)
-        return CLI_INTERRUPTED;
-    if (failed != 0) {
-        pgdbm__cli_say_error(NULL, "cannot run %s: %s", program, strerror(failed));
+    int taken = 0;
+    FILE *into = open_memstream(text, bytes);
+    if (into == NULL) {
+        pgdbm__cli_say_error(NULL, "out of memory");
         return CLI_FAILED;
     }
-    if (written == EPIPE)
-        return CLI_FINE; /* nobody listens any more: nothing is wrong */
-    if (written != 0) {
-        pgdbm__cli_say_error(NULL, "could not write the structure: %s", strerror(written));
+    fflush(stdout);
+    int failed = start_and_wait(program, words, into, &status, &taken);
+    taken = fclose(into) != 0 ? ENOMEM : taken;
+    if (stopped)
+        return CLI_INTERRUPTED;
+    if (failed != 0 || taken != 0) {
+        pgdbm__cli_say_error(NULL, "cannot %s %s: %s", failed != 0 ? "run" : "take the output of", program,
+                             strerror(failed != 0 ? failed : taken));
         return CLI_FAILED;
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -207,12 +218,24 @@ static int run(const char *program, char **words, int fd)
     return CLI_FAILED;
 }
 
+static int write_structure(int fd, char *text, size_t bytes)
+{
+    signal(SIGXFSZ, SIG_IGN); /* a limit is an error like a full disk, and leaves nothing behind */
+    int failed = pgdbm__cli_dump_settle(text, bytes) ? write_all(fd, text, bytes) : ENOMEM;
+    if (failed == 0 || failed == EPIPE)
+        return CLI_FINE; /* nobody listens any more: nothing is wrong */
+    pgdbm__cli_say_error(NULL, "could not write the structure: %s", strerror(failed));
+    return CLI_FAILED;
+}
+
 static int dump(const char *program, char *argument, const char *const *schemas, size_t n_schemas, const char *output)
 {
     static char name[] = "pg_dump", structure[] = "--schema-only", owner[] = "--no-owner",
                 privileges[] = "--no-privileges";
     struct pgdbm__cli_whole_file file = {.fd = STDOUT_FILENO};
     int code = CLI_FAILED;
+    char *text = NULL;
+    size_t bytes = 0;
     char **words = calloc(n_schemas + N_FIXED, sizeof *words);
     size_t n = 0;
     bool fine = words != NULL;
@@ -229,7 +252,9 @@ static int dump(const char *program, char *argument, const char *const *schemas,
     words[n++] = argument;
     if (output != NULL && !pgdbm__cli_whole_file_begin(&file, output))
         goto done;
-    code = run(program, words, file.fd);
+    code = run(program, words, &text, &bytes);
+    if (code == CLI_FINE)
+        code = write_structure(file.fd, text, bytes);
     if (output != NULL && !pgdbm__cli_whole_file_end(&file, code == CLI_FINE))
         code = CLI_FAILED;
     if (code == CLI_FINE && output != NULL)
@@ -238,6 +263,7 @@ done:
     for (size_t i = 0; words != NULL && i < n_schemas; i++)
         free(words[N_FIXED - 1 + i]);
     free(words);
+    free(text);
     return code;
 }
 
@@ -278,7 +304,8 @@ const struct pgdbm__cli_command pgdbm__cli_dev_export_schema = {
     .description =
         "What pg_dump makes of it: tables, types, functions and so on, without data, owners and privileges. The "
         "histories of migrations are among the tables, without rows: where the file was loaded, `pgdbm migrate "
-        "baseline` records what it stands for. A file is replaced when all of it is written, else it stays as it "
+        "baseline` records what it stands for. The same structure makes the same bytes. A file is replaced when all of "
+        "it is written, else it stays as it "
         "was.",
     .example = "pgdbm dev export-schema --all --output structure.sql\n"
                "pgdbm dev export-schema --module users | less",
