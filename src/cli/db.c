@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `pgdbm db create|drop|reset`: databases come and go, from another one of their server. No state. */
 #include "address.h"
+#include "db_keep.h"
 #include "interrupt.h"
 #include "output.h"
 #include "progress.h"
@@ -186,9 +187,16 @@ static int refuse_in_use(const struct subject *subject)
                                      (long long)subject->n_sessions, subject->name);
 }
 
-/* Looks at the database, refuses what --force is needed for, and asks. */
-static int prepare_to_drop(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
-                           struct subject *subject)
+static void describe(const struct subject *subject, char *what, size_t bytes)
+{
+    const char *host = subject->address.host != NULL ? subject->address.host : "this machine";
+    snprintf(what, bytes, "the database %s on %.150s would go, with everything in it%s", subject->name, host,
+             subject->size);
+}
+
+/* Looks at the database, and refuses what --force is needed for. */
+static int look_before_drop(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                            struct subject *subject)
 {
     char what[320];
     struct pgdbm__cli_session *session = &subject->session;
@@ -198,20 +206,20 @@ static int prepare_to_drop(const struct pgdbm__cli_command *command, const struc
         code = spare_maintenance(subject);
     if (code != CLI_FINE)
         return code;
-    const char *host = subject->address.host != NULL ? subject->address.host : "this machine";
-    snprintf(what, sizeof what, "the database %s on %.150s would go, with everything in it", subject->name, host);
+    describe(subject, what, sizeof what);
     code = pgdbm__cli_confirm_can_ask(command, given, &session->target, what);
     if (code == CLI_FINE)
         code = pgdbm__cli_session_open_server(session);
     if (code == CLI_FINE)
         code = look(subject);
-    if (code != CLI_FINE || !subject->exists)
-        return code;
-    if (subject->n_sessions > 0 && !force)
-        return refuse_in_use(subject);
-    snprintf(what, sizeof what, "the database %s on %.150s would go, with everything in it%s", subject->name, host,
-             subject->size);
-    return pgdbm__cli_session_confirm(command, given, session, subject->name, what);
+    return code == CLI_FINE && subject->n_sessions > 0 && !force ? refuse_in_use(subject) : code;
+}
+
+static int ask(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given, struct subject *subject)
+{
+    char what[320];
+    describe(subject, what, sizeof what);
+    return pgdbm__cli_session_confirm(command, given, &subject->session, subject->name, what);
 }
 
 /* The first Ctrl-C is too late for a database that is being removed: half of one cannot be used. */
@@ -243,7 +251,9 @@ static int drop(const struct pgdbm__cli_command *command, const struct pgdbm__cl
 {
     struct subject subject = {0};
     bool tolerant = pgdbm__cli_value(command, given, "if-exists") != NULL;
-    int code = prepare_to_drop(command, given, &subject);
+    int code = look_before_drop(command, given, &subject);
+    if (code == CLI_FINE && subject.exists)
+        code = ask(command, given, &subject);
     if (code == CLI_FINE && subject.exists)
         code = drop_it(command, given, &subject);
     if (code == CLI_FINE && subject.exists)
@@ -257,67 +267,106 @@ static int drop(const struct pgdbm__cli_command *command, const struct pgdbm__cl
     return code;
 }
 
-/* The statement that makes the database again: of the same owner, encoding and locale. What is not the same as template1's
- * is to be had from template0 only. The columns of locales are not the same in all versions. NULL, and the reason, when
- * the role may not do that: before anything is dropped. */
-static int statement_to_recreate(const struct subject *subject, char **statement)
+/* The statement that makes the database again: of the same owner, encoding, locale and limits. What is not the same as template1's
+ * is to be had from template0 only. The columns of locales are not the same in all versions. */
+static const char remake[] =
+    "WITH d AS (SELECT o.*, pg_encoding_to_char(encoding) AS charset, to_jsonb(o) ->> 'datlocprovider' AS provider,"
+    " coalesce(to_jsonb(o) ->> 'datlocale', to_jsonb(o) ->> 'daticulocale') AS locale,"
+    " to_jsonb(o) ->> 'daticurules' AS rules FROM pg_database o), "
+    "p AS (SELECT n.*, spcname, n.dattablespace IS DISTINCT FROM t.dattablespace AS moved,"
+    " r.rolsuper OR (r.rolcreatedb AND pg_has_role(n.datdba, 'MEMBER')) AS may_make,"
+    " r.rolsuper OR has_tablespace_privilege(n.dattablespace, 'CREATE') AS may_place,"
+    " (n.charset, n.datcollate, n.datctype, n.provider, n.locale, n.rules) IS NOT DISTINCT FROM"
+    " (t.charset, t.datcollate, t.datctype, t.provider, t.locale, t.rules) AS alike"
+    " FROM d n JOIN pg_roles r ON r.rolname = current_user JOIN pg_tablespace s ON s.oid = n.dattablespace"
+    " LEFT JOIN d t ON t.datname = 'template1' WHERE n.datname = $1::text) "
+    "SELECT CASE WHEN may_make THEN 'CREATE DATABASE ' || quote_ident(datname) || ' OWNER ' ||"
+    " quote_ident(pg_get_userbyid(datdba)) || CASE WHEN alike THEN '' ELSE"
+    " ' TEMPLATE template0 ENCODING ' || quote_literal(charset) ||"
+    " coalesce(' LC_COLLATE ' || quote_literal(datcollate), '') ||"
+    " coalesce(' LC_CTYPE ' || quote_literal(datctype), '') || CASE provider WHEN 'c' THEN ' LOCALE_PROVIDER libc'"
+    " WHEN 'i' THEN ' LOCALE_PROVIDER icu ICU_LOCALE ' || quote_literal(locale) ||"
+    " coalesce(' ICU_RULES ' || quote_literal(rules), '')"
+    " WHEN 'b' THEN ' LOCALE_PROVIDER builtin BUILTIN_LOCALE ' || quote_literal(locale) ELSE '' END END ||"
+    " CASE WHEN moved AND may_place THEN ' TABLESPACE ' || quote_ident(spcname) ELSE '' END ||"
+    " CASE WHEN datconnlimit >= 0 THEN ' CONNECTION LIMIT ' || datconnlimit ELSE '' END ||"
+    " CASE WHEN datallowconn THEN '' ELSE ' ALLOW_CONNECTIONS false' END END AS statement,"
+    " CASE WHEN moved AND NOT may_place THEN spcname END AS left_tablespace FROM p";
+
+/* Before anything is dropped: what makes the database again, and what will not come again. */
+static int plan_to_remake(const struct subject *subject, char **statement, struct pgdbm__cli_keep *keep)
 {
     pgdbm_error err = {0};
-    static const char query[] =
-        "WITH d AS (SELECT datname, datdba, pg_encoding_to_char(encoding) AS encoding, datcollate, datctype,"
-        " coalesce(to_jsonb(o) ->> 'datlocprovider', 'c') AS provider,"
-        " coalesce(to_jsonb(o) ->> 'datlocale', to_jsonb(o) ->> 'daticulocale') AS locale FROM pg_database o)"
-        "SELECT CASE WHEN NOT r.rolsuper AND NOT (r.rolcreatedb AND pg_has_role(n.datdba, 'MEMBER')) THEN NULL ELSE "
-        "'CREATE DATABASE ' || quote_ident(n.datname) || ' OWNER ' || quote_ident(pg_get_userbyid(n.datdba)) ||"
-        " CASE WHEN (n.encoding, n.datcollate, n.datctype, n.provider, n.locale) IS NOT DISTINCT FROM"
-        " (t.encoding, t.datcollate, t.datctype, t.provider, t.locale) THEN '' ELSE"
-        " ' TEMPLATE template0 ENCODING ' || quote_literal(n.encoding) || ' LC_COLLATE ' ||"
-        " quote_literal(n.datcollate) || ' LC_CTYPE ' || quote_literal(n.datctype) || CASE n.provider"
-        " WHEN 'i' THEN ' LOCALE_PROVIDER icu ICU_LOCALE ' || quote_literal(n.locale)"
-        " WHEN 'b' THEN ' LOCALE_PROVIDER builtin BUILTIN_LOCALE ' || quote_literal(n.locale) ELSE '' END END END"
-        " FROM d n JOIN pg_roles r ON r.rolname = current_user"
-        " LEFT JOIN d t ON t.datname = 'template1' WHERE n.datname = $1::text";
-    if (pgdbm_fetch_value(subject->session.db, query, pgdbm_args(subject->name), statement, &err) != PGDBM_OK)
-        return pgdbm__cli_session_fail(&subject->session, &err, false);
-    if (*statement == NULL)
-        return pgdbm__cli_session_refuse(&subject->session, CLI_FAILED, "it must own the database, and have CREATEDB",
+    pgdbm_result *result = NULL;
+    const struct pgdbm__cli_session *session = &subject->session;
+    if (pgdbm_fetch_all(session->db, remake, pgdbm_args(subject->name), &result, &err) != PGDBM_OK)
+        return pgdbm__cli_session_fail(session, &err, false);
+    const char *text = pgdbm__cli_text_at(result, 0, "statement");
+    const char *tablespace = pgdbm__cli_text_at(result, 0, "left_tablespace");
+    int code = CLI_FINE;
+    if (text[0] == '\0')
+        code = pgdbm__cli_session_refuse(session, CLI_FAILED, "it must own the database, and have CREATEDB",
                                          "the role %s could not make the database %s again; nothing was dropped",
                                          subject->address.user, subject->name);
-    return CLI_FINE;
+    else if ((*statement = strdup(text)) == NULL)
+        code = pgdbm__cli_session_refuse(session, CLI_FAILED, NULL, "out of memory");
+    else
+        code = pgdbm__cli_keep_read(session, subject->name, keep);
+    if (code == CLI_FINE && tablespace[0] != '\0')
+        pgdbm__cli_print_line(stderr, "this role may make nothing in the tablespace %s: it would be in the default one",
+                              tablespace);
+    if (code == CLI_FINE)
+        pgdbm__cli_keep_warn(keep);
+    pgdbm_result_free(result);
+    return code;
 }
 
-static int recreate(const struct subject *subject, const char *statement)
+static int remake_it(const struct subject *subject, const char *statement, const struct pgdbm__cli_keep *keep)
 {
     pgdbm_error err = {0};
     pgdbm__cli_progress_say(0, 0, "waiting for the server");
     pgdbm_status status = pgdbm_execute_simple(subject->session.db, statement, &err);
     pgdbm__cli_progress_end();
     if (status == PGDBM_OK)
-        return CLI_FINE;
-    return pgdbm__cli_session_refuse(&subject->session, CLI_FAILED, "pgdbm db create makes it, once that is mended",
-                                     "the database %s was dropped and could not be made again: it is not there now. %s",
-                                     subject->name, err.message);
+        return pgdbm__cli_keep_restore(&subject->session, subject->name, keep);
+    int code = pgdbm__cli_session_refuse(
+        &subject->session, CLI_FAILED, "pgdbm db create makes it, once that is mended; it was:",
+        "the database %s was dropped and could not be made again: it is not there now. %s", subject->name, err.message);
+    pgdbm__cli_print_line(stderr, "%s;", statement);
+    pgdbm__cli_keep_print(keep);
+    return code;
+}
+
+static int reset_it(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
+                    struct subject *subject)
+{
+    struct pgdbm__cli_keep keep = {0};
+    char *statement = NULL;
+    int code = plan_to_remake(subject, &statement, &keep);
+    if (code == CLI_FINE)
+        code = ask(command, given, subject);
+    if (code == CLI_FINE)
+        code = drop_it(command, given, subject);
+    if (code == CLI_FINE)
+        code = remake_it(subject, statement, &keep);
+    if (code == CLI_FINE && subject->session.json)
+        code = pgdbm__cli_session_answer(json_pack("{s:o, s:b, s:o}", "database", pgdbm__cli_json_text(subject->name),
+                                                   "created", 1, "lost", pgdbm__cli_keep_lost(&keep)));
+    else if (code == CLI_FINE)
+        code = answer(subject, "dropped and created", "created", true);
+    if (code == CLI_FINE)
+        remark_next(subject);
+    pgdbm__cli_keep_free(&keep);
+    free(statement);
+    return code;
 }
 
 static int reset(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
     struct subject subject = {0};
-    char *statement = NULL;
-    int code = prepare_to_drop(command, given, &subject);
-    if (code == CLI_FINE && !subject.exists)
-        code = create_it(command, given, &subject);
-    else if (code == CLI_FINE) {
-        code = statement_to_recreate(&subject, &statement);
-        if (code == CLI_FINE)
-            code = drop_it(command, given, &subject);
-        if (code == CLI_FINE)
-            code = recreate(&subject, statement);
-        if (code == CLI_FINE) {
-            code = answer(&subject, "dropped and created", "created", true);
-            remark_next(&subject);
-        }
-    }
-    pgdbm_free(statement);
+    int code = look_before_drop(command, given, &subject);
+    if (code == CLI_FINE)
+        code = subject.exists ? reset_it(command, given, &subject) : create_it(command, given, &subject);
     release(&subject);
     return code;
 }
@@ -359,9 +408,11 @@ const struct pgdbm__cli_command pgdbm__cli_db_reset = {
     .name = "reset",
     .summary = "Drop the project's database and create it again, empty",
     .description =
-        "Of the same owner, encoding and locale; grants on the database and its settings (ALTER DATABASE ... "
-        "SET) are gone. It asks first, and looks whether the role may do both before it drops. One that is "
-        "not there is created.",
+        "With the same owner, encoding, locale, tablespace, limit of connections, comment, grants and settings "
+        "(ALTER DATABASE ... SET, ALTER ROLE ... IN DATABASE ... SET); the grants become the owner's. It asks first, "
+        "and "
+        "looks whether the role may do all that before it drops: what it cannot make again is told. One that is not "
+        "there is created.",
     .example = "pgdbm db reset --force --yes && pgdbm migrate apply --all",
     .argument = "[NAME]",
     .max_arguments = 1,

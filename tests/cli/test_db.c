@@ -238,6 +238,97 @@ static void a_role_without_rights_loses_nothing(void **state)
     expect_server(database_missing());
 }
 
+/* All that the server's catalogs know of the database, but what is another's in another database; the caller's. */
+static char *all_of_it(void)
+{
+    static const char query[] =
+        "SELECT jsonb_pretty(to_jsonb(d) - '{oid,datfrozenxid,datminmxid,datacl}'::text[] || jsonb_build_object("
+        "'acl', (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a), 'comment',"
+        " shobj_description(oid, 'pg_database'), 'settings', (SELECT jsonb_agg(jsonb_build_array(setrole::regrole, c)"
+        " ORDER BY setrole, c) FROM pg_db_role_setting s, unnest(setconfig) c WHERE s.setdatabase = d.oid)))"
+        " FROM pg_database d WHERE datname = $1::text";
+    pgdbm_error err = {0};
+    pgdbm_db *db = NULL;
+    char *text = NULL;
+    const pgdbm_config config = {.connection_string = test_server_url(), .max_connections = 1};
+    assert_ok(pgdbm_open(&config, &db, &err));
+    assert_ok(pgdbm_fetch_value_text(db, query, pgdbm_args(name), &text, &err));
+    pgdbm_close(db);
+    assert_non_null(text);
+    return text;
+}
+
+static void give_comment_grants_and_settings(void)
+{
+    test_psql(test_server_url(), test_format("COMMENT ON DATABASE %s IS 'it''s \\ \"mine\"'", name));
+    test_psql(test_server_url(), test_format("REVOKE ALL ON DATABASE %s FROM PUBLIC", name));
+    test_psql(test_server_url(),
+              test_format("GRANT CONNECT ON DATABASE %s TO \"%s Odd\" WITH GRANT OPTION", name, role));
+    test_psql(test_server_url(), test_format("GRANT TEMPORARY ON DATABASE %s TO pg_monitor", name));
+    test_psql(test_server_url(),
+              test_format("ALTER DATABASE %s SET search_path TO \"$user\", \"a, \"\"b\"\"\", public", name));
+    test_psql(test_server_url(), test_format("ALTER DATABASE %s SET work_mem TO '7MB'", name));
+    test_psql(test_server_url(), test_format("ALTER DATABASE %s SET temp_tablespaces TO ''", name));
+}
+
+static void a_reset_keeps_all_that_is_said_about_the_database(void **state)
+{
+    struct tool *tool = *state;
+    test_psql(test_server_url(), test_format("CREATE ROLE %s", role));
+    test_psql(test_server_url(), test_format("CREATE ROLE \"%s Odd\"", role));
+    test_psql(test_server_url(), test_format("CREATE DATABASE %s OWNER %s CONNECTION LIMIT 7", name, role));
+    give_comment_grants_and_settings();
+    test_psql(test_server_url(), test_format("ALTER DATABASE %s SET my.own TO E'x=\\ny''z'", name));
+    test_psql(test_server_url(), test_format("ALTER DATABASE %s SET log_statement TO 'all'", name));
+    test_psql(test_server_url(), test_format("ALTER ROLE \"%s Odd\" IN DATABASE %s SET work_mem TO '9MB'", role, name));
+    char *before = all_of_it();
+    tool_run(tool, "db reset --yes --json");
+    char *after = all_of_it();
+    test_psql(test_server_url(), test_format("DROP DATABASE %s", name));
+    test_psql(test_server_url(), test_format("DROP ROLE \"%s Odd\"", role));
+    assert_code(tool, 0);
+    assert_string_equal(after, before);
+    assert_contains(tool->out, "\"lost\": []");
+    pgdbm_free(before);
+    pgdbm_free(after);
+}
+
+/* The owner may not set what is the superuser's to set, nor anything for other roles. */
+static void an_owner_is_told_before_the_question_what_it_cannot_make_again(void **state)
+{
+    struct tool *tool = *state;
+    test_psql(test_server_url(), test_format("CREATE ROLE %s LOGIN CREATEDB", role));
+    test_psql(test_server_url(), test_format("CREATE ROLE \"%s Odd\"", role));
+    test_psql(test_server_url(), test_format("CREATE DATABASE %s OWNER %s", name, role));
+    snprintf(tool->url, sizeof tool->url, "%s", url_of(role, name));
+    give_comment_grants_and_settings();
+    test_psql(test_server_url(), test_format("ALTER ROLE %s IN DATABASE %s SET work_mem TO '8MB'", role, name));
+    char *before = all_of_it();
+    test_psql(test_server_url(), test_format("ALTER DATABASE %s SET my.own TO E'x=\\ny''z'", name));
+    test_psql(test_server_url(), test_format("ALTER DATABASE %s SET log_statement TO 'all'", name));
+    test_psql(test_server_url(), test_format("ALTER ROLE \"%s Odd\" IN DATABASE %s SET work_mem TO '9MB'", role, name));
+    char *whole = all_of_it();
+    tool_run_on_terminal(tool, "db reset");
+    char *refused = all_of_it();
+    assert_string_equal(refused, whole);
+    const char *told = strstr(tool->out, "the setting log_statement (");
+    const char *asked = strstr(tool->out, "Go on?");
+    if (told == NULL || asked == NULL || told > asked)
+        fail_msg("expected to be told of log_statement before the question, came\n%s", tool->out);
+    tool_run(tool, "db reset --yes --json");
+    char *after = all_of_it();
+    test_psql(test_server_url(), test_format("DROP DATABASE %s", name));
+    test_psql(test_server_url(), test_format("DROP ROLE \"%s Odd\"", role));
+    assert_code(tool, 0);
+    assert_string_equal(after, before);
+    assert_contains(tool->err, "Odd (");
+    assert_contains(tool->out, "\"the setting log_statement\"");
+    assert_contains(tool->out, "\"the setting my.own\"");
+    char *const texts[] = {before, whole, refused, after};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        pgdbm_free(texts[i]);
+}
+
 /* CREATE DATABASE copies template1, where nobody else may be connected. */
 static void a_reset_that_stops_half_way_says_so(void **state)
 {
@@ -412,6 +503,8 @@ int main(void)
         WITH_NAME(sessions_that_are_connected_are_counted_and_kept),
         WITH_NAME(a_reset_keeps_owner_encoding_and_locale),
         WITH_NAME(a_role_without_rights_loses_nothing),
+        WITH_NAME(a_reset_keeps_all_that_is_said_about_the_database),
+        WITH_NAME(an_owner_is_told_before_the_question_what_it_cannot_make_again),
         WITH_NAME(a_reset_that_stops_half_way_says_so),
         WITH_NAME(a_server_without_its_database_postgres_is_reached_through_template1),
         WITH_NAME(a_connection_is_described_without_its_password),
