@@ -17,7 +17,8 @@ static const struct pgdbm__cli_option list_options[] = {
 static const struct pgdbm__cli_option create_options[] = {
     CLI_OPTION_URL,
     CLI_OPTION_JSON,
-    {"all", NULL, NULL, "Those of the project's modules"},
+    {"module", "NAME", NULL, "The schema of this module of the project"},
+    {"all", NULL, NULL, "Those of all its modules"},
 };
 
 /* The library folds names, whatever the file says. */
@@ -47,6 +48,21 @@ bool pgdbm__cli_places_read(const struct pgdbm__cli_command *command, const stru
     if (!fine)
         pgdbm__cli_say_error(NULL, "out of memory");
     return fine;
+}
+
+int pgdbm__cli_places_schema(const struct pgdbm__cli_session *session, const struct pgdbm__cli_places *places,
+                             const char *module, const char **schema)
+{
+    for (size_t i = 0; i < places->n; i++)
+        if (strcmp(places->modules[i], module) == 0) {
+            *schema = places->schemas[i];
+            return CLI_FINE;
+        }
+    if (session->target.project.file == NULL)
+        return pgdbm__cli_session_refuse(session, CLI_USAGE, "give the schema's NAME",
+                                         "there is no pgdbm.conf that knows a module");
+    pgdbm__cli_project_module(&session->target.project, module);
+    return CLI_USAGE;
 }
 
 void pgdbm__cli_places_free(struct pgdbm__cli_places *places)
@@ -201,22 +217,37 @@ static int check_names(const struct pgdbm__cli_session *session, const char *con
     return code;
 }
 
+static int check_given(const struct pgdbm__cli_session *session, bool all, const char *module, size_t n_names)
+{
+    int said = all + (module != NULL) + (n_names > 0);
+    if (said != 1)
+        return pgdbm__cli_session_refuse(
+            session, CLI_USAGE, "give names, or --module for that of a module, or --all for those of all",
+            "schema create: %s", said == 0 ? "which schemas?" : "names, --module and --all exclude each other");
+    if (all && session->target.project.n_modules == 0)
+        return pgdbm__cli_session_refuse(session, CLI_USAGE, "modules are sections of pgdbm.conf: [modules.NAME]",
+                                         "the project has no modules");
+    return CLI_FINE;
+}
+
 static int create(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
     struct pgdbm__cli_session session = {0};
     struct pgdbm__cli_places places = {0};
+    const char *module = pgdbm__cli_value(command, given, "module");
     bool all = pgdbm__cli_value(command, given, "all") != NULL;
+    const char *of_module = NULL;
     int code = pgdbm__cli_session_read(command, given, &session);
-    if (code == CLI_FINE && all == (given->n_arguments > 0))
-        code = pgdbm__cli_session_refuse(&session, CLI_USAGE, "give names, or --all for those of the project's modules",
-                                         "schema create: %s", all ? "both names and --all" : "which schemas?");
-    if (code == CLI_FINE && all && session.target.project.n_modules == 0)
-        code = pgdbm__cli_session_refuse(&session, CLI_USAGE, "modules are sections of pgdbm.conf: [modules.NAME]",
-                                         "the project has no modules");
+    if (code == CLI_FINE)
+        code = check_given(&session, all, module, given->n_arguments);
     if (code == CLI_FINE && !pgdbm__cli_places_read(command, given, &session.target, &places))
         code = CLI_FAILED;
-    const char *const *names = (const char *const *)(all ? places.schemas : given->arguments);
-    size_t n = all ? places.n : given->n_arguments;
+    if (code == CLI_FINE && module != NULL)
+        code = pgdbm__cli_places_schema(&session, &places, module, &of_module);
+    const char *const *names = module != NULL ? &of_module
+                               : all          ? (const char *const *)places.schemas
+                                              : (const char *const *)given->arguments;
+    size_t n = module != NULL ? 1 : all ? places.n : given->n_arguments;
     if (code == CLI_FINE)
         code = check_names(&session, names, n);
     if (code == CLI_FINE)

@@ -17,6 +17,9 @@ struct pgdbm__cli_places {
 bool pgdbm__cli_places_read(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
                             const struct pgdbm__cli_target *target, struct pgdbm__cli_places *places);
 void pgdbm__cli_places_free(struct pgdbm__cli_places *places);
+/* The schema of a module, which belongs to `places`. An exit code: without the module it has said so. */
+int pgdbm__cli_places_schema(const struct pgdbm__cli_session *session, const struct pgdbm__cli_places *places,
+                             const char *module, const char **schema);
 
 /* Whether it is one of PostgreSQL's own: pg_*, information_schema. */
 bool pgdbm__cli_schema_is_system(const char *name);

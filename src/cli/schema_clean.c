@@ -93,19 +93,13 @@ static int choose_schema(const struct pgdbm__cli_command *command, const struct 
                                          module != NULL ? "both NAME and --module" : "which schema?");
     if (!pgdbm__cli_places_read(command, given, &session->target, &cleaning->places))
         return CLI_FAILED;
-    for (size_t i = 0; module != NULL && i < cleaning->places.n; i++)
-        if (strcmp(cleaning->places.modules[i], module) == 0)
-            cleaning->name = cleaning->places.schemas[i];
-    if (given->n_arguments > 0)
+    int code = CLI_FINE;
+    if (module != NULL)
+        code = pgdbm__cli_places_schema(session, &cleaning->places, module, &cleaning->name);
+    else
         cleaning->name = given->arguments[0];
-    if (cleaning->name == NULL && session->target.project.file != NULL) {
-        pgdbm__cli_project_module(&session->target.project, module);
-        return CLI_USAGE;
-    }
-    if (cleaning->name == NULL)
-        return pgdbm__cli_session_refuse(session, CLI_USAGE, "give the schema's NAME",
-                                         "there is no pgdbm.conf that knows a module");
-    int code = pgdbm__cli_name_check(session, "schema", cleaning->name, false);
+    if (code == CLI_FINE)
+        code = pgdbm__cli_name_check(session, "schema", cleaning->name, false);
     if (code == CLI_FINE && pgdbm__cli_schema_is_system(cleaning->name))
         code = pgdbm__cli_session_refuse(session, CLI_USAGE, "name a schema of the project's",
                                          "%s is PostgreSQL's own and is left alone", cleaning->name);

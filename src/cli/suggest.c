@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "Did you mean": the nearest word by edit distance. Pure. */
+/* "Did you mean": the nearest word by edit distance, or what other tools call otherwise. Pure. */
 #include "command.h"
 
 #include <stdint.h>
@@ -34,8 +34,29 @@ static size_t distance(const char *a, const char *b)
     return cost[a_bytes][b_bytes];
 }
 
+/* Words of other migration tools, and of pgdbm for Python, for what is called otherwise here. */
+static const char *const other_words[][2] = {
+    {"all-modules", "all"},    {"confirm", "yes"},        {"connect", "psql"}, {"down", "rollback"},
+    {"downgrade", "rollback"}, {"dump", "export-schema"}, {"force", "yes"},    {"generate", "new"},
+    {"init", "new"},           {"info", "status"},        {"lint", "check"},   {"path", "dir"},
+    {"shell", "psql"},         {"undo", "rollback"},      {"up", "apply"},     {"upgrade", "apply"},
+    {"validate", "verify"},    {"version", "target"},
+};
+
+static const char *suggest_other(const char *word, const char *const *candidates)
+{
+    for (size_t i = 0; i < sizeof other_words / sizeof *other_words; i++)
+        for (const char *const *at = candidates; strcmp(word, other_words[i][0]) == 0 && *at != NULL; at++)
+            if (strcmp(*at, other_words[i][1]) == 0)
+                return *at;
+    return NULL;
+}
+
 const char *pgdbm__cli_suggest(const char *word, const char *const *candidates)
 {
+    const char *other = suggest_other(word, candidates);
+    if (other != NULL)
+        return other;
     const char *best = NULL;
     size_t best_distance = SIZE_MAX;
     size_t bytes = strlen(word);

@@ -27,23 +27,26 @@ static void find_sqlstate(const char *text, char sqlstate[6])
     }
 }
 
-/* libpq's reason on one line, without the SQLSTATE and the LOCATION that verbose form adds. */
+/* libpq's reason on one line, without the SQLSTATE and the LOCATION that verbose form adds. What follows on a line of its own
+ * says more of the one before. */
 static void one_line(const char *text, const char *sqlstate, char *line, size_t line_bytes)
 {
     size_t used = 0;
-    while (*text != '\0' && used + 2 < line_bytes) {
+    while (*text != '\0' && used + 3 < line_bytes) {
         if (strncmp(text, "LOCATION:", 9) == 0)
             text += strcspn(text, "\n");
         else if (sqlstate[0] != '\0' && strncmp(text, sqlstate, 5) == 0 && text[5] == ':')
             text += strncmp(text + 5, ": ", 2) == 0 ? 7 : 6;
         else if (*text == '\n' || *text == '\t' || (*text == ' ' && used > 0 && line[used - 1] == ' ')) {
+            if (*text == '\n' && used > 0 && isalnum((unsigned char)line[used - 1]))
+                line[used++] = ':';
             if (used > 0 && line[used - 1] != ' ')
                 line[used++] = ' ';
             text++;
         } else
             line[used++] = *text++;
     }
-    while (used > 0 && line[used - 1] == ' ')
+    while (used > 0 && (line[used - 1] == ' ' || line[used - 1] == ':'))
         used--;
     line[used] = '\0';
 }

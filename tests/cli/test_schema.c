@@ -122,12 +122,26 @@ static void the_schemas_of_all_modules_are_created_once(void **state)
     expect_true(tool, "EXISTS (SELECT FROM pg_namespace WHERE nspname = 'more')");
 }
 
+static void the_schema_of_one_module_is_created(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "schema create --module orders");
+    assert_code(tool, 0);
+    assert_string_equal(tool->out, "orders created\n");
+    expect_true(tool, "(SELECT count(*) = 1 FROM pg_namespace WHERE nspname IN ('users', 'orders', 'audit'))");
+    tool_run(tool, "schema create --module order");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "did you mean orders?");
+}
+
 static void names_of_schemas_are_quoted_and_checked(void **state)
 {
     struct tool *tool = *state;
     static const char *const wrong[] = {
         "schema create",
         "schema create a --all",
+        "schema create a --module users",
+        "schema create --all --module users",
         "schema create ''",
         "schema create a/b",
         "schema create pg_mine",
@@ -437,6 +451,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_DATABASE(the_list_has_what_is_there_and_what_is_missing),
         WITH_DATABASE(the_schemas_of_all_modules_are_created_once),
+        WITH_DATABASE(the_schema_of_one_module_is_created),
         WITH_DATABASE(names_of_schemas_are_quoted_and_checked),
         WITH_DATABASE(a_role_without_rights_changes_nothing),
         WITH_DATABASE(dependencies_need_no_server),

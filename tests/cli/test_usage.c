@@ -135,6 +135,24 @@ static void mistyped_words_are_answered_with_what_was_meant(void **state)
     assert_string_equal(tool->out, "");
 }
 
+static void words_of_other_tools_are_answered_with_ours(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const words[][2] = {
+        {"generate library x", "did you mean pgdbm new?"},
+        {"migrate up", "did you mean pgdbm migrate apply?"},
+        {"migrate downgrade", "did you mean pgdbm migrate rollback?"},
+        {"migrate status --all-modules", "did you mean --all?"},
+        {"migrate rollback --version 1", "did you mean --target?"},
+        {"db drop --confirm", "did you mean --yes?"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        tool_run(tool, "%s", words[i][0]);
+        assert_code(tool, 2);
+        assert_contains(tool->err, words[i][1]);
+    }
+}
+
 static void wrong_usage_is_two_and_nothing_is_contacted(void **state)
 {
     struct tool *tool = *state;
@@ -282,6 +300,7 @@ int main(void)
         WITH_TOOL(the_version_is_printed),
         WITH_TOOL(a_password_at_the_wrong_place_is_not_repeated),
         WITH_TOOL(mistyped_words_are_answered_with_what_was_meant),
+        WITH_TOOL(words_of_other_tools_are_answered_with_ours),
         WITH_TOOL(wrong_usage_is_two_and_nothing_is_contacted),
         WITH_TOOL(choose_finds_the_pattern_by_flags),
         WITH_TOOL(choose_asks_and_reads_answers_from_a_pipe),
