@@ -104,13 +104,15 @@ typedef enum pgdbm_migration_phase {
     PGDBM_PHASE_BEFORE,      /* a file is about to run */
     PGDBM_PHASE_STATEMENT,   /* a statement of it is about to be sent */
     PGDBM_PHASE_RETRY,       /* its locks were not to be had in lock_timeout_ms: it is about to be tried again */
-    PGDBM_PHASE_AFTER        /* it is applied and committed (of a rollback: undone) */
+    PGDBM_PHASE_AFTER,       /* it is applied and committed (of a rollback: undone) */
+    PGDBM_PHASE_LOST /* the connection was lost: for the report the server is about to be asked what is done; false
+                              * leaves that out, and so it is when the error knows that the file left nothing */
 } pgdbm_migration_phase;
 
 typedef struct pgdbm_migration_progress {
     pgdbm_migration_phase phase;
     const char *module, *schema;
-    const char *filename;           /* NULL while WAITING */
+    const char *filename;           /* NULL while WAITING, and when LOST */
     size_t file, n_files;           /* which of those that this call runs, from 1 */
     size_t statement, n_statements; /* of the file, from 1 */
     size_t line;                    /* of the statement */

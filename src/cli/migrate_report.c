@@ -253,12 +253,24 @@ bool pgdbm__cli_print_report(enum pgdbm__cli_verb verb, const pgdbm_migration_re
     return true;
 }
 
+/* It lasts as long as a server takes to come back, or as the connection is tried again. */
+static void say_lost(void)
+{
+    static const char text[] = "the connection was lost; asking the server what is done, once it is there again";
+    if (pgdbm__cli_progress_is_shown())
+        pgdbm__cli_progress_say(0, 0, "%s", text);
+    else
+        pgdbm__cli_remark("%s", text);
+}
+
 bool pgdbm__cli_progress(const pgdbm_migration_progress *progress, void *context)
 {
     bool *waited = context;
     bool waits = progress->phase == PGDBM_PHASE_WAITING;
     size_t file = progress->phase == PGDBM_PHASE_AFTER || progress->file == 0 ? progress->file : progress->file - 1;
-    if (!pgdbm__cli_progress_is_shown()) {
+    if (progress->phase == PGDBM_PHASE_LOST)
+        say_lost();
+    else if (!pgdbm__cli_progress_is_shown()) {
         if (waits && !*waited)
             pgdbm__cli_remark("waiting for another process that migrates %s", progress->module);
         if (progress->phase == PGDBM_PHASE_RETRY)

@@ -140,6 +140,7 @@ static pgdbm_status run_job(struct pgdbm__job *job, pgdbm_error *err)
             status = attempt_once(job);
         while (pgdbm__job_again(job, &status));
     job->done = status == PGDBM_OK;
+    job->run->current = job->run->current && !job->done;
     if (job->done && job->file != NULL)
         job->file->applied_now = true;
     if (status == PGDBM_OK && job->run->pooled) {

@@ -166,6 +166,7 @@ pgdbm_status pgdbm__run_look(struct pgdbm__run *run, pgdbm_error *err)
     /* Behind a pooler no such file runs, and a table that is missing would end the transaction. */
     if (status == PGDBM_OK && !run->rows.no_table && !run->pooled)
         status = find_partial(run, db, err);
+    run->current = status == PGDBM_OK;
     return status;
 }
 
@@ -238,6 +239,7 @@ static pgdbm_status act_under_lock(struct pgdbm__run *run, pgdbm__run_act act, v
     pgdbm_status status = pgdbm__run_look(run, err);
     if (status == PGDBM_OK)
         status = act(run, context, err);
+    run->current = run->current && status != PGDBM_OK;
     if (status == PGDBM_OK) {
         status = pgdbm__migration_unlock(&run->lock, module, err);
         return run->uncommitted != NULL ? pgdbm__migration_committed(run, status, err) : status;
@@ -297,10 +299,22 @@ struct pgdbm__history_entry pgdbm__run_entry(const struct pgdbm__migration_file 
     };
 }
 
-/* After something was done the history is read once more, because it has when and by whom. */
-static pgdbm_status make_report(struct pgdbm__run *run, pgdbm_migration_report **report, pgdbm_error *err)
+/* After something was done the history is read once more, because it has when and by whom. A server that is gone is not waited for
+ * when that would tell nothing new: the act left no trace, and what was there before it is known. */
+static bool must_look(struct pgdbm__run *run, pgdbm_status status, const pgdbm_error *failure)
 {
-    pgdbm_status status = run->acted ? pgdbm__run_look(run, err) : PGDBM_OK;
+    if (!run->acted || status != PGDBM_ERR_CONNECTION)
+        return run->acted;
+    bool traceless = failure != NULL &&
+                     (failure->outcome == PGDBM_OUTCOME_ROLLED_BACK || failure->outcome == PGDBM_OUTCOME_NOT_SENT);
+    return !(traceless && run->current) &&
+           pgdbm__run_progress(run, (pgdbm_migration_progress){.phase = PGDBM_PHASE_LOST}, NULL) == PGDBM_OK;
+}
+
+/* `err` is NULL when the run's own error is the one to be told. */
+static pgdbm_status make_report(struct pgdbm__run *run, bool look, pgdbm_migration_report **report, pgdbm_error *err)
+{
+    pgdbm_status status = look ? pgdbm__run_look(run, err) : PGDBM_OK;
     pgdbm_status made =
         pgdbm__plan_report(&run->set, &run->rows, &run->history, report, status == PGDBM_OK ? err : NULL);
     if (made == PGDBM_OK && run->options.dry_run)
@@ -312,8 +326,8 @@ pgdbm_status pgdbm__run_end(struct pgdbm__run *run, pgdbm_status status, pgdbm_m
                             pgdbm_error *err)
 {
     if (report != NULL && run->matched) {
-        /* The error of the run is the one to be told. */
-        pgdbm_status reported = make_report(run, report, status == PGDBM_OK ? err : NULL);
+        bool look = must_look(run, status, err);
+        pgdbm_status reported = make_report(run, look, report, status == PGDBM_OK ? err : NULL);
         if (status == PGDBM_OK)
             status = reported;
     }

@@ -33,6 +33,7 @@ struct pgdbm__run {
     char *begun_and_gone; /* a no-transaction file that has not ended, and is none of the files; NULL: there is none */
     bool matched;         /* the files have their states */
     bool acted;           /* something may have changed since the history was read */
+    bool current;         /* what was read of the history is so still, unless an act is under way */
     bool trial;           /* nothing stays: the history is not made */
     int64_t started;      /* nanoseconds */
 

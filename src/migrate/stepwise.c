@@ -369,6 +369,7 @@ pgdbm_status pgdbm__job_stepwise(struct pgdbm__job *job)
     struct steps steps = {.job = job, .session = job->run->session};
     const struct pgdbm__history *history = &job->run->history;
     const char *filename = job->script->source.filename;
+    job->run->current = false; /* each statement stays */
     pgdbm_status status = pgdbm__progress_create(history, steps.session, &job->error);
     if (status == PGDBM_OK)
         status = pgdbm__progress_read(history, steps.session, filename, &steps.found, &job->error);

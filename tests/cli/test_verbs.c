@@ -251,12 +251,28 @@ static void creations_at_the_same_time_take_different_numbers(void **state)
     tool_shell(tool, "test $(ls migrations | cut -c1-3 | sort -u | wc -l) = 11");
 }
 
+static void a_lost_connection_is_remarked_where_the_server_is_asked_what_is_done(void **state)
+{
+    struct tool *tool = *state;
+    static const char ends[] = "SELECT pg_terminate_backend(pg_backend_pid());\n";
+    static const char remark[] = "asking the server what is done";
+    tool_write(tool, "migrations/004_ends.sql", ends);
+    expect(tool, 1, "3 files applied, then it failed", "migrate apply " USERS);
+    if (strstr(tool->err, remark) != NULL)
+        fail_msg("expected no question where nothing is in doubt, came %s", tool->err);
+    tool_shell(tool, "{ echo '-- pgdbm:no-transaction'; echo 'SELECT 1;'; cat migrations/004_ends.sql; } >new && "
+                     "mv new migrations/004_ends.sql");
+    expect(tool, 1, NULL, "migrate apply " USERS);
+    assert_contains(tool->err, remark);
+}
+
 int main(void)
 {
 #define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_FILES(a_dry_run_prints_sql_that_psql_would_take),
         WITH_FILES(apply_stops_at_its_target),
+        WITH_FILES(a_lost_connection_is_remarked_where_the_server_is_asked_what_is_done),
         WITH_FILES(a_policy_is_an_option),
         WITH_FILES(the_build_stands_in_the_history),
         WITH_FILES(a_try_shows_locks_and_leaves_nothing),

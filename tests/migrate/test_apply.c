@@ -27,7 +27,7 @@ struct log {
 
 static bool follow(const pgdbm_migration_progress *progress, void *context)
 {
-    static const char *const names[] = {"waiting", "before", "statement", "retry", "after"};
+    static const char *const names[] = {"waiting", "before", "statement", "retry", "after", "lost"};
     struct log *log = context;
     char line[64];
     snprintf(line, sizeof line, "%s %s %zu/%zu %zu/%zu;", names[progress->phase],
@@ -477,6 +477,59 @@ static void server_that_restarts_in_the_middle_loses_the_file_at_hand_only(void 
     pgdbm_testserver_stop(server);
 }
 
+/* Ends the server in the second statement, for good. */
+static bool end_server(const pgdbm_migration_progress *progress, void *context)
+{
+    struct log *log = context;
+    pgdbm_error err;
+    log->retries += progress->phase == PGDBM_PHASE_LOST;
+    if (progress->phase == PGDBM_PHASE_STATEMENT && progress->statement == 2)
+        assert_ok(pgdbm_testserver_crash(log->server, &err));
+    return progress->phase != PGDBM_PHASE_LOST;
+}
+
+/* With the pool's patience it would be: ten minutes, which no test lasts. */
+static void expect_no_wait(struct scene *scene, const char *header, bool asked)
+{
+    struct log log = {0};
+    pgdbm_error err = {0};
+    pgdbm_pool *pool = NULL;
+    pgdbm_db *db = NULL;
+    pgdbm_migration_report *report = NULL;
+    assert_ok(pgdbm_testserver_start(NULL, &log.server, &err));
+    pgdbm_config config = {.connection_string = pgdbm_testserver_url(log.server),
+                           .max_connections = 2,
+                           .retry_delay_ms = 600000,
+                           .retry_max_delay_ms = 600000,
+                           .acquire_timeout_ms = 600000};
+    assert_ok(pgdbm_pool_open(&config, &pool, &err));
+    assert_ok(pgdbm_attach(pool, "app", &db, &err));
+    folder_write(&scene->folder, "001_a.sql", "SELECT 1;");
+    folder_write(&scene->folder, "002_b.sql", test_format("%sSELECT 1; SELECT 2;", header));
+    pgdbm_migrate_options options = {
+        .module = "users", .migrations = &scene->migrations, .on_progress = end_server, .context = &log};
+    assert_int_equal(pgdbm_migrate(db, &options, &report, &err), PGDBM_ERR_CONNECTION);
+    assert_non_null(report);
+    assert_int_equal(report->n_applied, 1);
+    assert_int_equal(report->n_pending, 1);
+    assert_non_null(report->migrations[0].applied_at);
+    assert_int_equal(log.retries, asked);
+    pgdbm_migration_report_free(report);
+    pgdbm_close(db);
+    pgdbm_pool_close(pool);
+    pgdbm_testserver_stop(log.server);
+}
+
+static void server_that_is_gone_is_not_waited_for_when_nothing_is_in_doubt(void **state)
+{
+    expect_no_wait(*state, "", false);
+}
+
+static void who_would_wait_for_what_is_done_is_asked(void **state)
+{
+    expect_no_wait(*state, "-- pgdbm:no-transaction\n", true);
+}
+
 int main(void)
 {
 #define SCENE(test) cmocka_unit_test_setup_teardown(test, scene_setup, scene_teardown)
@@ -498,6 +551,8 @@ int main(void)
         SCENE(terminated_backend_leaves_nothing),
         SCENE(full_disk_leaves_nothing),
         SCENE(server_that_restarts_in_the_middle_loses_the_file_at_hand_only),
+        SCENE(server_that_is_gone_is_not_waited_for_when_nothing_is_in_doubt),
+        SCENE(who_would_wait_for_what_is_done_is_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
