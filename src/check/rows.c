@@ -94,9 +94,9 @@ static size_t behind_literal(const char *text, size_t at, size_t end)
         return behind_quotes(text, at, end, false);
     if ((text[at] == 'e' || text[at] == 'E') && at + 1 < end && text[at + 1] == '\'')
         return behind_quotes(text, at + 1, end, true);
-    size_t word = behind_word(text, at, end);
-    if (word == at || is_digit(text[at]))
+    if (!is_word_byte(text[at]) || is_digit(text[at]))
         return behind_number(text, at, end);
+    size_t word = behind_word(text, at, end);
     if (end - word > 2 && text[word] == '(' && text[word + 1] == ')')
         return word + 2;
     return is_word(text, at, word, "null") || is_word(text, at, word, "true") || is_word(text, at, word, "false") ||
@@ -108,7 +108,8 @@ static size_t behind_literal(const char *text, size_t at, size_t end)
 /* Behind ::type, or where it could stand; a type's schema or modifier is left alone, so that the row is no row of literals. */
 static size_t behind_cast(const char *text, size_t at, size_t end)
 {
-    bool cast = end - at > 2 && text[at] == ':' && text[at + 1] == ':';
+    bool cast =
+        end - at > 2 && text[at] == ':' && text[at + 1] == ':' && is_word_byte(text[at + 2]) && !is_digit(text[at + 2]);
     return cast ? behind_word(text, at + 2, end) : at;
 }
 

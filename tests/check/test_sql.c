@@ -413,6 +413,7 @@ static void what_stands_among_rows_of_data_is_found(void **state)
     expect_migration(UP, "INSERT INTO {{tables.a}} VALUES (1), (2), (3 4);", "1:46 sql-syntax", NULL);
     expect_migration(UP, "INSERT INTO {{tables.a}} VALUES (1), (2), ('x);", "1:44 sql-syntax", NULL);
     expect_migration(UP, "INSERT INTO {{tables.a}} VALUES (1), (2), (3),;", "1:47 sql-syntax", NULL);
+    expect_migration(UP, "INSERT INTO {{tables.a}} VALUES (1), ($a$now());", "1:39 sql-syntax", NULL);
 }
 
 /* The parser is spared a statement of more than 8 MB; one that is long because of its data is none. */
