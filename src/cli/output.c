@@ -3,6 +3,7 @@
 #include "output.h"
 
 #include "command.h"
+#include "hint.h"
 #include "interrupt.h"
 
 #include <stdarg.h>
@@ -173,7 +174,9 @@ void pgdbm__cli_say_error_with(const pgdbm_error *err, const char *excerpt)
 {
     char message[sizeof err->message + 16];
     snprintf(message, sizeof message, err->sqlstate[0] != '\0' ? "%s [%s]" : "%s", err->message, err->sqlstate);
-    const char *hint = err->hint;
+    char own[CLI_HINT_BYTES];
+    pgdbm__cli_hint(err, own, sizeof own);
+    const char *hint = own;
     /* A missing right is no fault of the statement's, which is often one of the library's own. */
     bool lacks_right = strcmp(err->sqlstate, "42501") == 0;
     if (pgdbm__cli_interrupted())
@@ -210,9 +213,11 @@ json_t *pgdbm__cli_json_text(const char *text)
 
 json_t *pgdbm__cli_json_error(const pgdbm_error *err)
 {
+    char hint[CLI_HINT_BYTES];
+    pgdbm__cli_hint(err, hint, sizeof hint);
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:b}", "status", pgdbm_status_name(err->status), "message",
                      pgdbm__cli_json_text(err->message), "detail", pgdbm__cli_json_text(err->detail), "hint",
-                     pgdbm__cli_json_text(err->hint), "statement", pgdbm__cli_json_text(err->statement), "sqlstate",
+                     pgdbm__cli_json_text(hint), "statement", pgdbm__cli_json_text(err->statement), "sqlstate",
                      pgdbm__cli_json_text(err->sqlstate), "outcome", pgdbm_outcome_name(err->outcome), "retryable",
                      (int)err->retryable);
 }

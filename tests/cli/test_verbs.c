@@ -266,12 +266,61 @@ static void a_lost_connection_is_remarked_where_the_server_is_asked_what_is_done
     assert_contains(tool->err, remark);
 }
 
+static void expect_hint(struct tool *tool, const char *words, const char *hint)
+{
+    tool_run(tool, "%s", words);
+    const char *said = strstr(tool->err, "  hint: ");
+    if (tool->code == 0 || said == NULL || strstr(said, hint) == NULL || strstr(said, "pgdbm_") != NULL ||
+        strstr(said, "policies") != NULL || strstr(said, "`") != NULL)
+        fail_msg("%s: expected a hint with %s and nothing of C, came %d and %s", words, hint, tool->code, tool->err);
+}
+
+static void hints_name_what_a_person_at_a_shell_can_do(void **state)
+{
+    struct tool *tool = *state;
+    tool_write(tool, "migrations/010_late.sql", "SELECT 1;");
+    expect_hint(tool, "migrate apply " USERS, "--allow-gap");
+    expect(tool, 0, NULL, "migrate apply --allow-gap " USERS);
+    tool_write(tool, "migrations/004_early.sql", "SELECT 1;");
+    expect_hint(tool, "migrate apply " USERS, "--allow-out-of-order");
+    tool_write(tool, "migrations/0004_again.sql", "SELECT 1;");
+    expect_hint(tool, "migrate apply " USERS, "say --allow-duplicate");
+    expect(tool, 1, "say --allow-duplicate", "migrate apply --json " USERS);
+    tool_shell(tool, "rm migrations/0004_again.sql migrations/004_early.sql migrations/010_late.sql");
+    expect_hint(tool, "migrate apply " USERS, "--allow-future");
+    setenv("PGDBM_COMMAND_TIMEOUT_MS", "200", 1);
+    tool_run(tool, "fleet status --module m --query 'SELECT pg_sleep(600)::text'");
+    unsetenv("PGDBM_COMMAND_TIMEOUT_MS");
+    assert_contains(tool->err, "raise PGDBM_COMMAND_TIMEOUT_MS, or see");
+}
+
+/* On the private server, which nobody else has: its shell ends the process that it serves, and with it all others. */
+static void the_hint_of_a_lost_connection_says_what_became_of_the_statement(void **state)
+{
+    struct tool *tool = *state;
+    char url[sizeof tool->url];
+    memcpy(url, tool->url, sizeof url);
+    tool_write(tool, "lost/001_lost.sql", "COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID';\n");
+    tool->url[0] = '\0';
+    tool_run(tool, "migrate apply --module m --dir lost");
+    int code = tool->code;
+    char *said = strdup(tool->err);
+    tool_run(tool, "dev stop");
+    memcpy(tool->url, url, sizeof url);
+    assert_int_equal(code, 1);
+    assert_contains(said, "the connection to the server was lost");
+    assert_contains(said, "hint: the server may have been restarted or the network interrupted; it has had no effect");
+    free(said);
+}
+
 int main(void)
 {
 #define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_FILES(a_dry_run_prints_sql_that_psql_would_take),
         WITH_FILES(apply_stops_at_its_target),
+        WITH_FILES(the_hint_of_a_lost_connection_says_what_became_of_the_statement),
+        WITH_FILES(hints_name_what_a_person_at_a_shell_can_do),
         WITH_FILES(a_lost_connection_is_remarked_where_the_server_is_asked_what_is_done),
         WITH_FILES(a_policy_is_an_option),
         WITH_FILES(the_build_stands_in_the_history),
