@@ -130,7 +130,7 @@ bool pgdbm__cli_address_read(const pgdbm_config *config, const char *database, s
     return fine;
 }
 
-bool pgdbm__cli_address_names_host(const pgdbm_config *config)
+static bool names_host(const pgdbm_config *config)
 {
     PQconninfoOption *given =
         config->connection_string != NULL ? PQconninfoParse(config->connection_string, NULL) : NULL;
@@ -138,6 +138,14 @@ bool pgdbm__cli_address_names_host(const pgdbm_config *config)
     bool named = host != NULL && host[0] != '\0';
     PQconninfoFree(given);
     return named;
+}
+
+void pgdbm__cli_address_stands(const pgdbm_config *config, bool named)
+{
+    if (config->connection_string != NULL || config->host != NULL || config->database != NULL)
+        unsetenv("PGSERVICE");
+    if (named && names_host(config))
+        unsetenv("PGHOSTADDR");
 }
 
 void pgdbm__cli_address_free(struct pgdbm__cli_address *address)

@@ -16,8 +16,10 @@ struct pgdbm__cli_address {
 /* The parts of `config`; `database` (NULL: its own) takes the place of the one it names. What it leaves open comes from the PG*
  * variables and libpq's defaults. False after having said what is wrong. */
 bool pgdbm__cli_address_read(const pgdbm_config *config, const char *database, struct pgdbm__cli_address *address);
-/* Whether it says itself on which host, or in which directory, the server is. */
-bool pgdbm__cli_address_names_host(const pgdbm_config *config);
+/* Sees to it that what `config` says stands: of PGSERVICE libpq would take more than what is left open (a hostaddr is stronger than
+ * the host that was said), and the other database would be named in no error. PGHOSTADDR goes where the address was `named`
+ * for this command. Changes this process's environment. */
+void pgdbm__cli_address_stands(const pgdbm_config *config, bool named);
 void pgdbm__cli_address_free(struct pgdbm__cli_address *address);
 
 /* "keyword='value' ", to be put behind a connection string of that form; free() it. NULL: out of memory. */

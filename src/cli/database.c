@@ -106,9 +106,7 @@ int pgdbm__cli_target_read(const struct pgdbm__cli_command *command, const struc
     }
     if (schema != NULL)
         config->schema = schema;
-    /* libpq would prefer it to the host that was said, and work on a server that no error names. */
-    if (target->named && pgdbm__cli_address_names_host(config))
-        unsetenv("PGHOSTADDR");
+    pgdbm__cli_address_stands(config, target->named);
     config->fail_fast = true;     /* a person waits: the second look is theirs */
     config->drain_timeout_ms = 1; /* what still runs at the end has been interrupted */
     return code;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `pgdbm test sweep`: drops what test processes have left. No state. */
+#include "address.h"
 #include "database.h"
 #include "output.h"
 
@@ -67,7 +68,10 @@ static int sweep(const struct pgdbm__cli_command *command, const struct pgdbm__c
         .even_if_production = pgdbm__cli_value(command, given, "yes") != NULL,
     };
     bool json = pgdbm__cli_value(command, given, "json") != NULL;
-    if (pgdbm_testdb_sweep(pgdbm__cli_value(command, given, "url"), &how, &report, &err) != PGDBM_OK) {
+    const char *url = pgdbm__cli_value(command, given, "url");
+    const char *variable = getenv("TEST_DATABASE_URL");
+    pgdbm__cli_address_stands(&(pgdbm_config){.connection_string = url != NULL ? url : variable}, url != NULL);
+    if (pgdbm_testdb_sweep(url, &how, &report, &err) != PGDBM_OK) {
         if (json)
             (void)pgdbm__cli_print_json(json_pack("{s:o}", "error", pgdbm__cli_json_error(&err)));
         pgdbm__cli_say_library_error(&err);

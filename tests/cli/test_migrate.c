@@ -179,6 +179,29 @@ static void a_host_that_is_said_is_not_another_because_of_a_variable(void **stat
     tool_shell(tool, "PGHOSTADDR=127.0.0.1 \"$PGDBM\" db test-connection");
 }
 
+/* Its hostaddr would be stronger than the host that was said, its database would be another one. */
+static void a_service_of_the_environment_does_not_take_an_address_over(void **state)
+{
+    struct tool *tool = *state;
+    char text[1024];
+    tool_write(tool, "services", "[away]\nhostaddr=127.0.0.1\nport=1\ndbname=nowhere\n");
+    static const char before[] = "export PGSERVICEFILE=services PGSERVICE=away; \"$PGDBM\"";
+    snprintf(text, sizeof text, "%s db test-connection --url '%s'", before, tool->url);
+    tool_shell(tool, text);
+    snprintf(text, sizeof text, "export DATABASE_URL='%s'; %s db test-connection", tool->url, before);
+    tool_shell(tool, text);
+    snprintf(text, sizeof text, "%s test sweep --dry-run --url '%s' || test $? = 3", before, tool->url);
+    tool_shell(tool, text);
+    snprintf(text, sizeof text, "unset DATABASE_URL; %s db test-connection 2>err; test $? = 4", before);
+    tool_shell(tool, text);
+    snprintf(text, sizeof text, "unset PGSERVICE; %s db test-connection --url service=away 2>err; test $? = 4", before);
+    tool_shell(tool, text);
+    snprintf(text, sizeof text, "[environments.dev]\nurl = \"%s\"\n", tool->url);
+    tool_write(tool, "pgdbm.conf", text);
+    snprintf(text, sizeof text, "unset DATABASE_URL; %s db test-connection", before);
+    tool_shell(tool, text);
+}
+
 static void a_server_that_is_not_there_is_four_and_named(void **state)
 {
     struct tool *tool = *state;
@@ -231,6 +254,7 @@ int main(void)
         WITH_FILES(a_missing_directory_is_named),
         WITH_FILES(a_url_on_the_command_line_wins_over_the_environment),
         WITH_FILES(a_host_that_is_said_is_not_another_because_of_a_variable),
+        WITH_FILES(a_service_of_the_environment_does_not_take_an_address_over),
         WITH_FILES(a_server_that_is_not_there_is_four_and_named),
         WITH_FILES(a_malformed_url_is_two_and_its_password_is_not_shown),
         WITH_FILES(the_history_of_another_tool_is_named_and_left_alone),
