@@ -35,8 +35,10 @@ static void remark(const struct pgdbm__cli_given *given, const char *text)
         fprintf(stderr, "%s%s%s\n", pgdbm__cli_style_on(stderr, CLI_DIM), text, pgdbm__cli_style_off(stderr));
 }
 
-static int fail(const pgdbm_error *err)
+static int fail(const struct pgdbm__cli_given *given, const pgdbm_error *err)
 {
+    if (given->values[JSON] != NULL)
+        (void)pgdbm__cli_print_json(json_pack("{s:o}", "error", pgdbm__cli_json_error(err)));
     pgdbm__cli_say_library_error(err);
     return pgdbm__cli_exit_code(err, false);
 }
@@ -64,7 +66,7 @@ static int start(const struct pgdbm__cli_command *command, const struct pgdbm__c
     if (directory == NULL)
         return code;
     if (pgdbm__cli_private_start(directory, &url, &started, &err) != PGDBM_OK)
-        code = fail(&err);
+        code = fail(given, &err);
     else {
         remark(given, started ? "a private PostgreSQL server runs in " CLI_PRIVATE_HOME
                                 "/ until `pgdbm dev stop`; its data stays"
@@ -85,7 +87,7 @@ static int stop(const struct pgdbm__cli_command *command, const struct pgdbm__cl
     if (directory == NULL)
         return code;
     if (pgdbm__cli_private_stop(directory, &err) != PGDBM_OK)
-        code = fail(&err);
+        code = fail(given, &err);
     else {
         remark(given, "no private server runs here now");
         code = answer(given, directory, NULL, false);
@@ -104,7 +106,7 @@ static int url(const struct pgdbm__cli_command *command, const struct pgdbm__cli
     if (directory == NULL)
         return code;
     if (pgdbm__cli_private_find(directory, &found, &err) != PGDBM_OK)
-        code = fail(&err);
+        code = fail(given, &err);
     else {
         code = answer(given, directory, found, false);
         if (found == NULL) {

@@ -94,14 +94,21 @@ static void a_start_that_was_killed_is_started_anew(void **state)
 /* Every command that would use the server, and those about it alone. */
 static void refuses_the_folder(struct tool *tool, const char *before, const char *path, const char *why)
 {
-    static const char *const commands[] = {
-        "dev start", "dev start --json", "dev url", "dev stop", "migrate status --module m --dir .", "db info"};
+    static const char *const commands[] = {"dev start",
+                                           "dev start --json",
+                                           "dev url",
+                                           "dev url --json",
+                                           "dev stop",
+                                           "dev stop --json",
+                                           "migrate status --module m --dir .",
+                                           "db info"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         char command[512];
         snprintf(command, sizeof command,
                  "unset DATABASE_URL && { %s timeout 60 $PGDBM %s >out 2>err; code=$?; cat err; test $code = 2; } && "
-                 "grep -q '%s/%s: %s' err && grep -q 'hint: .*DATABASE_URL' err",
-                 before, commands[i], tool->directory, path, why);
+                 "grep -q '%s/%s: %s' err && grep -q 'hint: .*DATABASE_URL' err%s",
+                 before, commands[i], tool->directory, path, why,
+                 strstr(commands[i], "--json") != NULL ? " && grep -q '\"error\": {' out" : "");
         tool_shell(tool, command);
     }
 }
