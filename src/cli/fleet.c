@@ -9,7 +9,7 @@
 
 #define N_OF(table) (sizeof(table) / sizeof(table)[0])
 
-bool pgdbm__cli_list_read(const char *text, struct pgdbm__cli_list *list)
+int pgdbm__cli_list_read(const char *option, const char *text, struct pgdbm__cli_list *list)
 {
     size_t most = 1;
     for (const char *at = text; *at != '\0'; at++)
@@ -18,12 +18,15 @@ bool pgdbm__cli_list_read(const char *text, struct pgdbm__cli_list *list)
     list->words = calloc(most, sizeof *list->words);
     if (list->text == NULL || list->words == NULL) {
         pgdbm__cli_say_error(NULL, "out of memory");
-        return false;
+        return CLI_FAILED;
     }
     char *rest = list->text;
     for (char *word = strtok_r(list->text, ",", &rest); word != NULL; word = strtok_r(NULL, ",", &rest))
         list->words[list->n_words++] = word;
-    return true;
+    if (list->n_words > 0)
+        return CLI_FINE;
+    pgdbm__cli_say_error("words with commas between them: a,b", "--%s has no word in it: %.60s", option, text);
+    return CLI_USAGE;
 }
 
 void pgdbm__cli_list_free(struct pgdbm__cli_list *list)
@@ -64,8 +67,8 @@ int pgdbm__cli_fleet_read(const struct pgdbm__cli_command *command, const struct
         code = pgdbm__cli_choose_module(command, given, &fleet->target, &fleet->chosen);
     if (code == CLI_FINE)
         code = check_selection(command, given);
-    if (code == CLI_FINE && schemas != NULL && !pgdbm__cli_list_read(schemas, &fleet->schemas))
-        code = CLI_FAILED;
+    if (code == CLI_FINE && schemas != NULL)
+        code = pgdbm__cli_list_read("schemas", schemas, &fleet->schemas);
     return code;
 }
 
@@ -144,10 +147,8 @@ static int read_conditions(const struct pgdbm__cli_command *command, const struc
 {
     struct pgdbm__cli_list list = {0};
     const char *value = pgdbm__cli_value(command, given, "fail-if");
-    if (value != NULL && !pgdbm__cli_list_read(value, &list))
-        return CLI_FAILED;
-    int code = CLI_FINE;
-    for (size_t i = 0; i < list.n_words; i++)
+    int code = value != NULL ? pgdbm__cli_list_read("fail-if", value, &list) : CLI_FINE;
+    for (size_t i = 0; code == CLI_FINE && i < list.n_words; i++)
         if (strcmp(list.words[i], "behind") == 0)
             conditions->behind = true;
         else if (strcmp(list.words[i], "failed") == 0)

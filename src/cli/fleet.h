@@ -19,8 +19,8 @@ struct pgdbm__cli_list {
     const char **words;
     size_t n_words;
 };
-/* "a,b,c". False after having said that memory ran out. */
-bool pgdbm__cli_list_read(const char *text, struct pgdbm__cli_list *list);
+/* "a,b,c", of the option with this name. The exit code, after having said what is wrong: that there is no word in it. */
+int pgdbm__cli_list_read(const char *option, const char *text, struct pgdbm__cli_list *list);
 void pgdbm__cli_list_free(struct pgdbm__cli_list *list);
 
 /* Zero-initialise. */

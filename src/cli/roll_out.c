@@ -5,7 +5,6 @@
 #include "output.h"
 #include "progress.h"
 
-#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +14,7 @@
 static const struct pgdbm__cli_option options[] = {
     CLI_FLEET_OPTIONS,
     CLI_OPTION_BUILD,
-    CLI_OPTION_LOCK_TIMEOUT,
+    {"lock-timeout", "TIME", NULL, "How long a statement may wait for a lock (default: 2s)"},
     {"workers", "N", NULL, "Sessions that migrate at the same time (default: 4)"},
     {"canaries", "A,B,...", NULL, "Tenants that come first, all of which must succeed"},
     {"waves", "P,Q,...", NULL, "Percentages, rising, 100 last (default: 1,10,100)"},
@@ -55,28 +54,35 @@ static bool show(const pgdbm_roll_out_progress *progress, void *context)
     return !pgdbm__cli_interrupted();
 }
 
+enum { MOST_WORKERS = 256 }; /* as the library has it */
+
 static int fail_usage(const char *message, const char *value, const char *hint)
 {
-    pgdbm__cli_say_error(hint, "fleet apply: %s: %.60s", message, value);
+    pgdbm__cli_say_error(hint, "fleet apply: %s %.60s", message, value);
     return CLI_USAGE;
 }
 
-/* Rising percentages, checked by the library; here only that they are numbers. */
+/* As the library wants them, which would say it to a program. */
 static int read_waves(const char *text, int **waves, size_t *n_waves)
 {
     struct pgdbm__cli_list list = {0};
     if (text == NULL)
         return CLI_FINE;
-    int code = pgdbm__cli_list_read(text, &list) ? CLI_FINE : CLI_FAILED;
+    static const char hint[] = "rising percentages with commas, 100 last: 1,10,100";
+    long before = 0;
+    int code = pgdbm__cli_list_read("waves", text, &list);
     *waves = code == CLI_FINE ? calloc(list.n_words + 1, sizeof **waves) : NULL;
-    if (*waves == NULL)
+    if (*waves == NULL && code == CLI_FINE)
         code = CLI_FAILED;
     for (size_t i = 0; code == CLI_FINE && i < list.n_words; i++) {
         char *end = NULL;
         long percent = strtol(list.words[i], &end, 10);
-        if (*end != '\0' || percent < 1 || percent > 100)
-            code = fail_usage("--waves cannot have", list.words[i], "percentages with commas, 100 last: 1,10,100");
+        if (*end != '\0' || percent <= before || percent > 100)
+            code = fail_usage("--waves cannot have", list.words[i], hint);
+        else if (i + 1 == list.n_words && percent < 100)
+            code = fail_usage("--waves must end with 100, and ends with", list.words[i], hint);
         (*waves)[i] = (int)percent;
+        before = percent;
     }
     *n_waves = list.n_words;
     pgdbm__cli_list_free(&list);
@@ -117,6 +123,14 @@ static int read_numbers(const struct pgdbm__cli_command *command, const struct p
         code = pgdbm__cli_number(command, given, numbers[i].name, 1, numbers[i].number);
     for (size_t i = 0; code == CLI_FINE && i < N_OF(times); i++)
         code = pgdbm__cli_duration(command, given, times[i].name, times[i].ms);
+    if (code == CLI_FINE && how->workers > MOST_WORKERS)
+        code = fail_usage("--workers must be 256 at most, not", pgdbm__cli_value(command, given, "workers"),
+                          "processes on other machines share the work, too");
+    if (code == CLI_FINE && how->lock_timeout_ms < 0)
+        code =
+            fail_usage("--lock-timeout cannot be", "off", "a tenant whose locks are not to be had comes again later");
+    how->deadline_ms = how->deadline_ms < 0 ? 0 : how->deadline_ms;
+    how->max_lag_ms = how->max_lag_ms < 0 ? 0 : how->max_lag_ms;
     return code;
 }
 
@@ -153,13 +167,13 @@ static int roll_out(const struct pgdbm__cli_command *command, const struct pgdbm
     int code = read_numbers(command, given, &how);
     if (code == CLI_FINE)
         code = read_waves(pgdbm__cli_value(command, given, "waves"), &waves, &how.n_waves);
-    if (code == CLI_FINE && named != NULL && !pgdbm__cli_list_read(named, &canaries))
-        code = CLI_FAILED;
+    if (code == CLI_FINE && named != NULL)
+        code = pgdbm__cli_list_read("canaries", named, &canaries);
     how.waves = waves;
     how.canaries = canaries.words;
     how.n_canaries = canaries.n_words;
     if (code == CLI_FINE) /* the others are for looking on, and for orders */
-        code = pgdbm__cli_fleet_open(command, given, how.workers < INT_MAX - 3 ? how.workers + 3 : how.workers, &fleet);
+        code = pgdbm__cli_fleet_open(command, given, how.workers + 3, &fleet);
     if (code == CLI_FINE) {
         pgdbm__cli_interrupt_gently();
         bool failed = pgdbm_fleet_roll_out(fleet.fleet, &how, &tally, &err) != PGDBM_OK;

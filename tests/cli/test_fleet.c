@@ -198,10 +198,36 @@ static void wrong_words_are_two(void **state)
         expect(tool, 2, NULL, wrong[i]);
 }
 
+/* What the library would say to a program, and what would select nobody without a word. */
+static void wrong_numbers_and_empty_lists_are_told_in_options(void **state)
+{
+    struct tool *tool = *state;
+    static const struct {
+        const char *words, *told;
+    } wrong[] = {
+        {"apply --schemas ,", "--schemas has no word in it"},
+        {"apply --schemas a --canaries ,,", "--canaries has no word in it"},
+        {"status --schemas a --fail-if ,", "--fail-if has no word in it"},
+        {"apply --schemas a --waves ,", "--waves has no word in it"},
+        {"apply --schemas a --waves 10,50", "--waves must end with 100, and ends with 50"},
+        {"apply --schemas a --waves 10,10,100", "--waves cannot have 10"},
+        {"apply --schemas a --workers 257", "--workers must be 256 at most, not 257"},
+        {"apply --schemas a --lock-timeout off", "--lock-timeout cannot be off"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        tool_run(tool, "fleet %s --module m --dir migrations", wrong[i].words);
+        if (tool->code != 2 || strstr(tool->err, wrong[i].told) == NULL || strstr(tool->err, "hint: ") == NULL ||
+            tool->out[0] != '\0')
+            fail_msg("fleet %s: expected 2, '%s' and a hint, came %d and %s%s", wrong[i].words, wrong[i].told,
+                     tool->code, tool->out, tool->err);
+    }
+}
+
 int main(void)
 {
 #define WITH_TENANTS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
+        WITH_TENANTS(wrong_numbers_and_empty_lists_are_told_in_options),
         WITH_TENANTS(apply_brings_every_tenant_to_the_newest_file),
         WITH_TENANTS(a_tenant_that_fails_is_told_and_the_others_go_on),
         WITH_TENANTS(a_quarantined_tenant_is_left_alone),
