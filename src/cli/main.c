@@ -65,6 +65,8 @@ static int unknown_command(const char *group, const char *word)
     char hint[256];
     if (suggestion != NULL)
         snprintf(hint, sizeof hint, "did you mean pgdbm %s%s%s?", group, space, suggestion);
+    else if (group[0] == '\0' && (same(word, "version") || same(word, "-v") || same(word, "-V")))
+        snprintf(hint, sizeof hint, "pgdbm --version prints the version");
     else if (strncmp(word, "--", 2) == 0)
         snprintf(hint, sizeof hint, "a command's options stand behind it; pgdbm %s%s--help lists the commands", group,
                  space);
@@ -184,7 +186,7 @@ static int finish(int code)
     if (!lost || why == EPIPE || reader_has_gone())
         return code;
     pgdbm__cli_say_error(NULL, "could not write the answer: %s", why != 0 ? strerror(why) : "write error");
-    return code != CLI_FINE ? code : CLI_FAILED;
+    return code == CLI_FINE || code == CLI_PENDING ? CLI_FAILED : code; /* what was found is not told */
 }
 
 int main(int argc, char **argv)

@@ -55,7 +55,10 @@ static int say_usage(const struct pgdbm__cli_command *command, const char *messa
         snprintf(hint, sizeof hint, "did you mean %s%s?  (%s%s --help)", dashes, suggestion, program, name);
     else
         snprintf(hint, sizeof hint, "%s%s --help lists what it takes", program, name);
-    pgdbm__cli_say_error(hint, "%s: %s: %.*s", name, message, pgdbm__cli_showable(word), word);
+    if (command != NULL)
+        pgdbm__cli_say_error(hint, "%s: %s: %.*s", name, message, pgdbm__cli_showable(word), word);
+    else
+        pgdbm__cli_say_error(hint, "%s: %.*s", message, pgdbm__cli_showable(word), word);
     return CLI_USAGE;
 }
 

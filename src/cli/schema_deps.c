@@ -117,6 +117,8 @@ static int print_text(const struct deps *deps)
     if (!print_modules(deps))
         return CLI_FAILED;
     size_t n = pgdbm_result_rows(deps->keys);
+    if (n == 0 && deps->places.n == 0)
+        printf("no modules, and no foreign keys between schemas\n");
     if (n > 0)
         printf("%sForeign keys between schemas\n", deps->places.n > 0 ? "\n" : "");
     for (size_t i = 0; i < n; i++) {

@@ -167,6 +167,8 @@ static void answers_that_do_not_arrive_are_an_error(void **state)
     tool_write(tool, "001_a.sql", "SELECT 1;\n");
     tool_shell(tool, "{ $PGDBM check >/dev/full 2>err; test $? = 1; } && grep -q 'could not write the answer' err");
     tool_shell(tool, "$PGDBM check | head -c 1 >/dev/null");
+    tool_write(tool, "002_b.sql", "CREATE TABLE b (id int);\n");
+    tool_shell(tool, "{ $PGDBM check >/dev/full 2>err; test $? = 1; } && grep -q 'could not write the answer' err");
 }
 
 static void rules_are_listed_and_wrong_usage_is_told(void **state)

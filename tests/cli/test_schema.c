@@ -217,6 +217,15 @@ static void dependencies_need_no_server(void **state)
     snprintf(tool->url, sizeof tool->url, "%s", getenv("PGDBM_TEST_SCHEMA_URL"));
 }
 
+static void without_modules_and_foreign_keys_that_is_said(void **state)
+{
+    struct tool *tool = *state;
+    tool_shell(tool, "rm -f pgdbm.conf");
+    tool_run(tool, "schema deps --database");
+    assert_code(tool, 0);
+    assert_contains(tool->out, "no modules, and no foreign keys");
+}
+
 static void foreign_keys_are_compared_with_what_modules_declare(void **state)
 {
     struct tool *tool = *state;
@@ -455,6 +464,7 @@ int main(void)
         WITH_DATABASE(names_of_schemas_are_quoted_and_checked),
         WITH_DATABASE(a_role_without_rights_changes_nothing),
         WITH_DATABASE(dependencies_need_no_server),
+        WITH_DATABASE(without_modules_and_foreign_keys_that_is_said),
         WITH_DATABASE(foreign_keys_are_compared_with_what_modules_declare),
         WITH_DATABASE(a_clean_schema_is_empty_and_has_its_grants),
         WITH_DATABASE(what_depends_on_it_elsewhere_is_named_and_kept),

@@ -135,6 +135,15 @@ static void mistyped_words_are_answered_with_what_was_meant(void **state)
     assert_string_equal(tool->out, "");
 }
 
+static void an_option_before_the_command_that_lacks_its_value_is_told_once(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "--env");
+    assert_code(tool, 2);
+    assert_contains(tool->err, "pgdbm: a value must follow: --env");
+    assert_null(strstr(tool->err, "pgdbm: pgdbm:"));
+}
+
 static void words_of_other_tools_are_answered_with_ours(void **state)
 {
     struct tool *tool = *state;
@@ -145,6 +154,8 @@ static void words_of_other_tools_are_answered_with_ours(void **state)
         {"migrate status --all-modules", "did you mean --all?"},
         {"migrate rollback --version 1", "did you mean --target?"},
         {"db drop --confirm", "did you mean --yes?"},
+        {"version", "pgdbm --version"},
+        {"-V", "pgdbm --version"},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         tool_run(tool, "%s", words[i][0]);
@@ -300,6 +311,7 @@ int main(void)
         WITH_TOOL(the_version_is_printed),
         WITH_TOOL(a_password_at_the_wrong_place_is_not_repeated),
         WITH_TOOL(mistyped_words_are_answered_with_what_was_meant),
+        WITH_TOOL(an_option_before_the_command_that_lacks_its_value_is_told_once),
         WITH_TOOL(words_of_other_tools_are_answered_with_ours),
         WITH_TOOL(wrong_usage_is_two_and_nothing_is_contacted),
         WITH_TOOL(choose_finds_the_pattern_by_flags),
