@@ -138,7 +138,7 @@ static bool clean_name(const char *given, char name[NAME_BYTES])
         if (separates && (length == 0 || name[length - 1] == '_'))
             continue;
         if (length + 1 == NAME_BYTES) {
-            pgdbm__cli_say_error(NULL, "migrate create: the name is too long");
+            pgdbm__cli_say_error("a few words are enough: add_email", "migrate create: the name is too long");
             return false;
         }
         name[length++] = separates ? '_' : c;
@@ -177,7 +177,8 @@ static bool write_file(int directory, const char *filename, const char *name)
 
 static int say_errno(const char *what, const char *path)
 {
-    pgdbm__cli_say_error(NULL, "migrate create: cannot %s %s: %s", what, path, strerror(errno));
+    pgdbm__cli_say_error("--dir names a folder that may be written into", "migrate create: cannot %s %s: %s", what,
+                         path, strerror(errno));
     return CLI_FAILED;
 }
 

@@ -55,7 +55,8 @@ char *pgdbm__cli_new_fill(const char *text, const struct pgdbm__cli_new_names *n
 
 static bool say_errno(const char *what, const char *path)
 {
-    pgdbm__cli_say_error(NULL, "new: cannot %s %s: %s", what, path, strerror(errno));
+    pgdbm__cli_say_error("--dir names a place that may be written into", "new: cannot %s %s: %s", what, path,
+                         strerror(errno));
     return false;
 }
 

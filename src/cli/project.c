@@ -54,7 +54,8 @@ static bool find_file(struct pgdbm__cli_project *project)
     char *here = getcwd(NULL, 0);
     bool fine = here != NULL;
     if (!fine)
-        pgdbm__cli_say_error(NULL, "cannot tell the working directory: %s", strerror(errno));
+        pgdbm__cli_say_error("was it removed? Change into one that is there", "cannot tell the working directory: %s",
+                             strerror(errno));
     if (fine && named != NULL) {
         project->file = named[0] == '/' ? strdup(named) : NULL;
         fine = project->file != NULL || asprintf(&project->file, "%s/%s", here, named) >= 0 || out_of_memory();

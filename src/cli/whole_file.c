@@ -14,7 +14,8 @@
 
 static bool fail(const char *path)
 {
-    pgdbm__cli_say_error(NULL, "cannot write %s: %s", path, strerror(errno));
+    pgdbm__cli_say_error("give a file in a folder that is there and may be written into", "cannot write %s: %s", path,
+                         strerror(errno));
     return false;
 }
 
