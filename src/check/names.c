@@ -9,7 +9,8 @@
 #include <string.h>
 
 struct reference {
-    char *schema; /* NULL: a bare name */
+    char *schema;     /* NULL: a bare name */
+    const char *kind; /* static: "function"; NULL: a table */
     char *table;
     const char *file;
     struct pgdbm__check_place place;
@@ -73,8 +74,8 @@ static const char *keep_file(struct pgdbm__check_names *names, const char *name)
     return names->files->name;
 }
 
-static bool keep(struct pgdbm__check_names *names, const char *file, const char *schema, const char *table,
-                 struct pgdbm__check_place place)
+static bool keep(struct pgdbm__check_names *names, const char *file, const char *schema, const char *kind,
+                 const char *table, struct pgdbm__check_place place)
 {
     if (names->n_references == names->capacity) {
         size_t capacity = names->capacity > 0 ? names->capacity * 2 : 64;
@@ -84,7 +85,7 @@ static bool keep(struct pgdbm__check_names *names, const char *file, const char 
         names->references = references;
         names->capacity = capacity;
     }
-    struct reference reference = {.table = strdup(table), .file = keep_file(names, file), .place = place};
+    struct reference reference = {.kind = kind, .table = strdup(table), .file = keep_file(names, file), .place = place};
     reference.schema = schema != NULL ? strdup(schema) : NULL;
     if (reference.table == NULL || reference.file == NULL || (schema != NULL && reference.schema == NULL)) {
         free(reference.table);
@@ -95,24 +96,40 @@ static bool keep(struct pgdbm__check_names *names, const char *file, const char 
     return true;
 }
 
-static void add(struct pgdbm__check_text *text, const char *schema, const char *table, size_t offset)
+static void add(struct pgdbm__check_text *text, const char *schema, const char *kind, const char *table, size_t offset)
 {
     struct pgdbm__check_names *names = text->names;
     struct pgdbm__check_place place = pgdbm__check_place_of(text, offset);
     pthread_mutex_lock(&names->mutex);
-    if (!keep(names, text->sql->file, schema, table, place))
+    if (!keep(names, text->sql->file, schema, kind, table, place))
         names->no_memory = true;
     pthread_mutex_unlock(&names->mutex);
 }
 
 void pgdbm__check_names_bare(struct pgdbm__check_text *text, const char *table, size_t offset)
 {
-    add(text, NULL, table, offset);
+    add(text, NULL, NULL, table, offset);
 }
 
 void pgdbm__check_names_qualified(struct pgdbm__check_text *text, const char *schema, const char *table, size_t offset)
 {
-    add(text, schema, table, offset);
+    add(text, schema, NULL, table, offset);
+}
+
+/* "function name"; what is too long for it is cut. */
+static const char *of_kind(char out[2 * PGDBM__CHECK_NAME_BYTES], const char *kind, const char *name)
+{
+    snprintf(out, (size_t)2 * PGDBM__CHECK_NAME_BYTES, "%s %s", kind, name);
+    return out;
+}
+
+void pgdbm__check_names_object(struct pgdbm__check_text *text, const char *schema, const char *kind, const char *name,
+                               size_t offset, bool definition)
+{
+    char joined[2 * PGDBM__CHECK_NAME_BYTES];
+    if (definition && strcmp(schema, "public") == 0)
+        pgdbm__check_names_know(text, KNOWN_IN_PUBLIC, of_kind(joined, kind, name));
+    add(text, schema, kind, name, offset);
 }
 
 /* "file\ntable"; what is too long for it is cut. */
@@ -152,6 +169,30 @@ void pgdbm__check_names_know(struct pgdbm__check_text *text, enum pgdbm__check_k
     pthread_mutex_unlock(&names->mutex);
 }
 
+/* What extensions bring is most often in public, and which extension brings what is nobody's knowledge here. */
+static bool is_extensions(struct pgdbm__check_names *names, const struct reference *reference)
+{
+    char joined[2 * PGDBM__CHECK_NAME_BYTES];
+    return reference->kind != NULL && strcmp(reference->schema, "public") == 0 &&
+           pgdbm__check_set_find(&names->known, KNOWN_IN_PUBLIC, of_kind(joined, reference->kind, reference->table)) ==
+               NULL;
+}
+
+static bool report_schema(struct pgdbm__check_names *names, struct pgdbm__check_run *run,
+                          const struct reference *reference)
+{
+    if (pgdbm__check_set_find(&names->known, KNOWN_EXTENSION_SCHEMA, reference->schema) != NULL ||
+        is_extensions(names, reference))
+        return true;
+    if (reference->kind != NULL)
+        return pgdbm__check_add(run, &pgdbm__check_rule_hard_coded_schema, reference->file, reference->place,
+                                "the schema %s is written into the statement, for the %s %s: write {{schema}}.%s",
+                                reference->schema, reference->kind, reference->table, reference->table);
+    return pgdbm__check_add(run, &pgdbm__check_rule_hard_coded_schema, reference->file, reference->place,
+                            "the schema %s is written into the statement%s%s", reference->schema,
+                            reference->table[0] != '\0' ? ", for " : "", reference->table);
+}
+
 static bool report(struct pgdbm__check_names *names, struct pgdbm__check_run *run, const struct reference *reference)
 {
     const char *table = reference->table;
@@ -160,13 +201,8 @@ static bool report(struct pgdbm__check_names *names, struct pgdbm__check_run *ru
         pgdbm__check_set_find(&names->known, KNOWN_TEMPLATED_HERE, here(in_file, reference->file, table));
     if (templated == NULL)
         templated = pgdbm__check_set_find(&names->known, KNOWN_TEMPLATED, table);
-    if (reference->schema != NULL) {
-        if (pgdbm__check_set_find(&names->known, KNOWN_EXTENSION_SCHEMA, reference->schema) != NULL)
-            return true;
-        return pgdbm__check_add(run, &pgdbm__check_rule_hard_coded_schema, reference->file, reference->place,
-                                "the schema %s is written into the statement%s%s", reference->schema,
-                                table[0] != '\0' ? ", for " : "", table);
-    }
+    if (reference->schema != NULL)
+        return report_schema(names, run, reference);
     if (pgdbm__check_set_find(&names->known, KNOWN_TEMPORARY, table) != NULL)
         return true;
     if (templated != NULL)

@@ -11,6 +11,7 @@ enum pgdbm__check_kind {
     KNOWN_TEMPLATED_HERE,   /* the same, behind the name of a file and a line end */
     KNOWN_TEMPORARY,        /* CREATE TEMP TABLE name */
     KNOWN_EXTENSION_SCHEMA, /* CREATE EXTENSION ... SCHEMA name */
+    KNOWN_IN_PUBLIC,        /* "function name": CREATE FUNCTION public.name */
     KNOWN_CREATED,          /* made earlier in the same file: nobody else uses it yet */
     KNOWN_NOT_VALID,        /* table.constraint, added NOT VALID in the same file */
     KNOWN_VALIDATED,        /* a table with a constraint that the same file validated */

@@ -25,8 +25,23 @@ static bool is_common_schema(const char *schema)
                                         "repack",
                                         "squeeze",
                                         "pgdbm",
-                                        "hypopg"};
+                                        "hypopg",
+                                        "extensions",
+                                        "aws_commons",
+                                        "aws_s3",
+                                        "aws_lambda",
+                                        "pgsodium",
+                                        "vault",
+                                        "anon",
+                                        "hint_plan",
+                                        "pglogical",
+                                        "pgtle",
+                                        "spock",
+                                        "toolkit_experimental",
+                                        "pgagent"};
     if (schema[0] == PGDBM__CHECK_MARK || strncmp(schema, "pg_", 3) == 0 || strncmp(schema, "_timescaledb_", 13) == 0)
+        return true;
+    if (strncmp(schema, "dbms_", 5) == 0 || strncmp(schema, "utl_", 4) == 0) /* orafce */
         return true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(schema, names[i]) == 0)
@@ -50,10 +65,17 @@ static bool is_common_table(const char *table)
 void pgdbm__check_refer(struct pgdbm__check_text *text, const char *schema, const char *table, size_t offset)
 {
     if (schema[0] != '\0') {
-        if (!is_common_schema(schema))
+        if (!is_common_schema(schema) && !(strcmp(schema, "public") == 0 && is_common_table(table)))
             pgdbm__check_names_qualified(text, schema, table, offset);
     } else if (!is_common_table(table))
         pgdbm__check_names_bare(text, table, offset);
+}
+
+void pgdbm__check_refer_object(struct pgdbm__check_text *text, const char *schema, const char *kind, const char *name,
+                               size_t offset, bool definition)
+{
+    if (!is_common_schema(schema))
+        pgdbm__check_names_object(text, schema, kind, name, offset, definition);
 }
 
 /* Whether a RangeVar names no relation: FOR UPDATE OF alias. */
@@ -176,6 +198,7 @@ static void refer_named(struct pgdbm__check_text *text, const struct pgdbm__chec
     const struct pgdbm__check_tree *tree = statement->tree;
     uint32_t node = statement->node;
     size_t from = statement->begin;
+    char schema[PGDBM__CHECK_NAME_BYTES];
     if (pgdbm__check_tree_key_is(tree, node, "DropStmt")) {
         int tail = tail_of(tree, pgdbm__check_tree_child(tree, node, "removeType"));
         uint32_t objects = pgdbm__check_tree_child(tree, node, "objects");
@@ -186,7 +209,12 @@ static void refer_named(struct pgdbm__check_text *text, const struct pgdbm__chec
         int tail = tail_of(tree, pgdbm__check_tree_child(tree, node, "objtype"));
         if (tail >= 0)
             refer_list(text, statement, pgdbm__check_tree_child(tree, node, "object"), (unsigned)tail, &from);
-    } else if (pgdbm__check_tree_key_is(tree, node, "AlterObjectSchemaStmt"))
+    } else if (pgdbm__check_tree_key_is(tree, node, "AlterObjectSchemaStmt") &&
+               pgdbm__check_tree_child_is(tree, node, "objectType", "OBJECT_EXTENSION"))
+        pgdbm__check_names_know(
+            text, KNOWN_EXTENSION_SCHEMA,
+            pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, node, "newschema"), schema, sizeof schema));
+    else if (pgdbm__check_tree_key_is(tree, node, "AlterObjectSchemaStmt"))
         refuse_schema(text, statement, pgdbm__check_tree_child(tree, node, "newschema"));
     else if (pgdbm__check_tree_key_is(tree, node, "CreateSchemaStmt") && text->sql->migration)
         refuse_schema(text, statement, pgdbm__check_tree_child(tree, node, "schemaname"));

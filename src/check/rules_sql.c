@@ -14,8 +14,8 @@ RULE(sql_syntax, "sql-syntax", CHECK_ERROR, "SQL that PostgreSQL's grammar refus
      "Correct the statement. If it is of a later PostgreSQL than this program's grammar, suppress the finding.");
 RULE(hard_coded_schema, "hard-coded-schema", CHECK_ERROR, "a schema's name written into SQL",
      "The module can then live in that schema only: not beside itself, not in a tenant's schema, not in a test's.",
-     "Write {{tables.NAME}} for a table of the module, {{tables.SCHEMA.NAME}} for another module's, {{schema}} for the "
-     "schema.");
+     "Write {{tables.NAME}} for a table of the module, {{schema}}.NAME for its functions and types, "
+     "{{tables.SCHEMA.NAME}} for another module's, {{schema}} for the schema.");
 RULE(bare_table, "bare-table", CHECK_ERROR, "a table without a template",
      "search_path decides which table it is, and pgdbm does not set it to the manager's schema: the statement finds no "
      "table, or another module's.",

@@ -153,6 +153,7 @@ static void visit(struct reader *reader, const struct pgdbm__check_tree *tree, u
     if (statement.down && !text->is_down)
         pgdbm__check_enter_down(text);
     pgdbm__check_references(text, &statement);
+    pgdbm__check_objects(text, &statement);
     pgdbm__check_bodies(text, &statement);
     pgdbm__check_settings(text, &statement);
     if (text->sql->migration && body == 0) {

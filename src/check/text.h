@@ -83,16 +83,22 @@ void pgdbm__check_names_templated(struct pgdbm__check_text *text, const char *ta
 void pgdbm__check_names_bare(struct pgdbm__check_text *text, const char *table, size_t offset);
 /* `table` is "" where only the schema is named. */
 void pgdbm__check_names_qualified(struct pgdbm__check_text *text, const char *schema, const char *table, size_t offset);
+/* The same of what is no table; `kind` is static: "function". A definition in public is remembered. */
+void pgdbm__check_names_object(struct pgdbm__check_text *text, const char *schema, const char *kind, const char *name,
+                               size_t offset, bool definition);
 void pgdbm__check_names_know(struct pgdbm__check_text *text, enum pgdbm__check_kind kind, const char *name);
 
 /* references.c: what a name of a table means; `schema` is "" for none. */
 void pgdbm__check_refer(struct pgdbm__check_text *text, const char *schema, const char *table, size_t offset);
+void pgdbm__check_refer_object(struct pgdbm__check_text *text, const char *schema, const char *kind, const char *name,
+                               size_t offset, bool definition);
 
 /* transactions.c: whether a list of DefElems has this one, and not as false. */
 bool pgdbm__check_has_option(const struct pgdbm__check_tree *tree, uint32_t list, const char *name);
 
 /* The rules that look at one statement. */
 void pgdbm__check_references(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement);
+void pgdbm__check_objects(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement);
 void pgdbm__check_bodies(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement);
 void pgdbm__check_settings(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement);
 void pgdbm__check_transactions(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement);

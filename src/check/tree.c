@@ -6,10 +6,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool same(const char *text, size_t bytes, const char *word)
+{
+    return strlen(word) == bytes && memcmp(text, word, bytes) == 0;
+}
+
+static uint8_t tag_of_list(const char *key, size_t bytes)
+{
+    static const char *const keys[] = {"funcname",  "names",      "typeName",    "name",           "objname",
+                                       "defnames",  "domainname", "collname",    "useOp",          "operName",
+                                       "collation", "opclass",    "opclassname", "opfamilyname",   "cfgname",
+                                       "dictname",  "func_name",  "plhandler",   "conversion_name"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (same(key, bytes, keys[i]))
+            return TAG_NAMES;
+    return same(key, bytes, "objfuncargs") ? TAG_AGAIN : TAG_NONE;
+}
+
 static uint8_t tag_of(const char *key, size_t bytes)
 {
     switch (bytes) {
     case 7:
+        if (memcmp(key, "defname", 7) == 0)
+            return TAG_DEFNAME;
         if (memcmp(key, "A_Const", 7) == 0)
             return TAG_CONSTANT;
         if (memcmp(key, "relname", 7) == 0)
@@ -83,7 +102,7 @@ static const char *read_value(struct pgdbm__check_tree *tree, const char *at, co
                               size_t key_bytes, uint32_t *open)
 {
     const char *next;
-    uint8_t tag = tag_of(key, key_bytes);
+    uint8_t tag = *at == '[' ? tag_of_list(key, key_bytes) : tag_of(key, key_bytes);
     struct pgdbm__check_node *node = add_node(tree);
     if (node == NULL)
         return NULL;
@@ -158,11 +177,6 @@ void pgdbm__check_tree_free(struct pgdbm__check_tree *tree)
 {
     free(tree->nodes);
     *tree = (struct pgdbm__check_tree){0};
-}
-
-static bool same(const char *text, size_t bytes, const char *word)
-{
-    return strlen(word) == bytes && memcmp(text, word, bytes) == 0;
 }
 
 uint32_t pgdbm__check_tree_first(const struct pgdbm__check_tree *tree, uint32_t node)

@@ -10,7 +10,16 @@
 #include <stdint.h>
 
 /* Nodes that are looked for wherever they stand. */
-enum pgdbm__check_tag { TAG_NONE = 0, TAG_RELNAME, TAG_CTENAME, TAG_FUNCTION_CALL, TAG_CONSTANT };
+enum pgdbm__check_tag {
+    TAG_NONE = 0,
+    TAG_RELNAME,
+    TAG_CTENAME,
+    TAG_FUNCTION_CALL,
+    TAG_CONSTANT,
+    TAG_NAMES,   /* a list of strings, app and total of app.total, of whatever kind */
+    TAG_DEFNAME, /* of an option */
+    TAG_AGAIN    /* says once more what stood before it */
+};
 
 struct pgdbm__check_node {
     const char *key;  /* in an object */

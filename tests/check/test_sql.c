@@ -42,6 +42,123 @@ static void a_schema_in_a_statement_is_found_where_it_stands(void **state)
                NULL);
 }
 
+/* Each has "app" once as the schema of something that is no table. */
+static void a_schema_of_what_is_no_table_is_found(void **state)
+{
+    (void)state;
+    static const char *const statements[] = {
+        "SELECT app.total(1)",
+        "SELECT * FROM app.totals(1) t",
+        "SELECT 'x'::app.mood",
+        "SELECT CAST($1 AS app.mood[])",
+        "SELECT 1 OPERATOR(app.+) 2",
+        "SELECT 1 OPERATOR(app.<) ANY (SELECT 1)",
+        "SELECT 'a' COLLATE app.german",
+        "SELECT 1 ORDER BY 1 USING OPERATOR(app.<)",
+        "SELECT nextval('app.seq')",
+        "SELECT setval('\"app\".seq', 1)",
+        "SELECT pg_get_serial_sequence('app.users', 'id')",
+        "SELECT 'app.users'::regclass",
+        "SELECT nextval('app.seq'::regclass)",
+        "SELECT to_regprocedure('app.f(int)')",
+        "SELECT 'app.mood'::regtype",
+        "CALL app.work(1)",
+        "CREATE FUNCTION app.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION {{schema}}.f(a app.mood) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION {{schema}}.f() RETURNS SETOF app.mood LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION {{schema}}.f(a app.users.id%TYPE) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION {{schema}}.f() RETURNS int LANGUAGE sql AS $$ SELECT app.g() $$",
+        "CREATE TYPE app.mood AS ENUM ('a')",
+        "CREATE TYPE app.pair AS (a int)",
+        "CREATE TYPE app.span AS RANGE (subtype = int)",
+        "CREATE DOMAIN app.email AS text",
+        "CREATE DOMAIN {{schema}}.email AS app.name",
+        "CREATE TABLE {{tables.a}} (b app.mood)",
+        "CREATE TABLE {{tables.a}} (b int DEFAULT app.f())",
+        "CREATE INDEX ON {{tables.a}} (b app.ops)",
+        "CREATE INDEX ON {{tables.a}} (app.f(b))",
+        "CREATE TRIGGER t BEFORE INSERT ON {{tables.a}} FOR EACH ROW EXECUTE FUNCTION app.touch()",
+        "CREATE AGGREGATE app.agg (int) (sfunc = int4pl, stype = int)",
+        "CREATE AGGREGATE {{schema}}.agg (int) (sfunc = app.plus, stype = int)",
+        "CREATE OPERATOR app.=== (leftarg = int, rightarg = int, function = int4eq)",
+        "CREATE COLLATION app.c (locale = 'C')",
+        "CREATE STATISTICS app.s ON a, b FROM {{tables.a}}",
+        "CREATE TEXT SEARCH CONFIGURATION app.c (COPY = english)",
+        "CREATE CAST (text AS app.mood) WITH INOUT",
+        "CREATE SEQUENCE {{tables.s}} OWNED BY app.users.id",
+        "ALTER TABLE {{tables.a}} ADD b app.mood",
+        "ALTER TYPE app.mood ADD VALUE 'x'",
+        "ALTER TYPE app.mood RENAME TO state",
+        "ALTER TYPE app.mood OWNER TO me",
+        "ALTER DOMAIN app.email DROP NOT NULL",
+        "ALTER FUNCTION app.f(int) STABLE",
+        "ALTER FUNCTION app.f RENAME TO g",
+        "DROP FUNCTION IF EXISTS app.f(int)",
+        "DROP FUNCTION {{schema}}.f(app.mood)",
+        "DROP TYPE app.mood",
+        "DROP OPERATOR app.+ (int, int)",
+        "DROP OPERATOR CLASS app.ops USING btree",
+        "DROP COLLATION app.c",
+        "DROP STATISTICS app.s",
+        "COMMENT ON FUNCTION app.f(int) IS 'x'",
+        "COMMENT ON TYPE app.mood IS 'x'",
+        "COMMENT ON CONSTRAINT c ON DOMAIN app.email IS 'x'",
+        "GRANT EXECUTE ON FUNCTION app.f(int) TO me",
+        "GRANT USAGE ON TYPE app.mood TO me",
+        "DO $$ BEGIN PERFORM 1; END $$; SELECT app.f()",
+    };
+    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
+        char place[64];
+        const char *at = strstr(statements[i], "app");
+        snprintf(place, sizeof place, "1:%zu hard-coded-schema", (size_t)(at - statements[i]) + 1);
+        expect_sql(statements[i], place, NULL);
+    }
+    expect_sql("DROP FUNCTION app.f(int), app.g(app.t)", "1:15 hard-coded-schema", "1:27 hard-coded-schema",
+               "1:33 hard-coded-schema", NULL);
+}
+
+static void what_others_bring_may_have_a_schema(void **state)
+{
+    (void)state;
+    static const char *const statements[] = {
+        "SELECT public.gen_random_uuid(), public.crypt($1, public.gen_salt('bf')), $2::public.citext",
+        "SELECT a.b OPERATOR(public.<->) c, a.b.c, (a.b).c, a.*, t.x::text FROM {{tables.a}} a",
+        "CREATE INDEX ON {{tables.a}} USING gin (b public.gin_trgm_ops)",
+        "CREATE TABLE {{tables.a}} (b public.geometry(Point, 4326), c public.hstore DEFAULT ''::public.hstore)",
+        "REVOKE EXECUTE ON FUNCTION public.dblink(text) FROM PUBLIC; COMMENT ON TYPE public.citext IS 'x'",
+        "SELECT pg_catalog.now(), 'pg_catalog.int4'::regtype, 'a' COLLATE pg_catalog.\"C\", "
+        "x::information_schema.sql_identifier",
+        "SELECT pg_catalog.set_config('app.user', 'a.b', true), current_setting('app.user'), 'a.b'::text, 'a.b'::ltree",
+        "SELECT extract(epoch FROM a.b), a.b AT TIME ZONE 'x', substring(a.b FROM 1), (a, b) OVERLAPS (c, d)",
+        "SELECT cron.schedule('x', '* * * * *', 'y'), extensions.uuid_generate_v4(), aws_s3.query_export_to_s3()",
+        "SELECT nextval('{{tables.seq}}'), '{{schema}}.f(int)'::regprocedure, to_regclass('{{tables.a}}'), "
+        "nextval('seq')",
+        "SELECT nextval($1), $1::regclass, to_regclass(a.b), '16384.5'::regclass, 'no name. at all'::regclass",
+        "SELECT 'public.spatial_ref_sys'::regclass, 'public.citext'::regtype FROM public.spatial_ref_sys",
+        "CREATE FUNCTION {{schema}}.f(a {{tables.users}}.id%TYPE, b users.id%TYPE) RETURNS int LANGUAGE sql AS 'SELECT "
+        "1'",
+        "CREATE SEQUENCE {{tables.s}} OWNED BY {{tables.users}}.id; ALTER SEQUENCE {{tables.s}} OWNED BY NONE",
+        "CREATE EXTENSION postgis SCHEMA gis; SELECT gis.st_point(1, 2), $1::gis.geometry",
+        "ALTER EXTENSION postgis SET SCHEMA gis; SELECT gis.st_point(1, 2)",
+        "DROP OPERATOR CLASS ops USING btree; ALTER OPERATOR FAMILY {{schema}}.f USING btree ADD OPERATOR 1 = (int, "
+        "int)",
+        "SELECT {{tables.audit.record}}(1), {{schema}}.f(x => a.b), count(*) FILTER (WHERE a.b) OVER (ORDER BY a.b)",
+    };
+    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
+        expect_sql(statements[i], NULL);
+}
+
+static void what_the_files_make_in_public_is_no_extensions(void **state)
+{
+    (void)state;
+    expect_sql("CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT public.f(), public.g()",
+               "1:17 hard-coded-schema", "1:75 hard-coded-schema", NULL);
+    expect_sql("SELECT 'a'::public.mood; SELECT public.mood(1); CREATE TYPE public.mood AS ENUM ('a')",
+               "1:13 hard-coded-schema", "1:61 hard-coded-schema", NULL);
+    expect_sql("CREATE FUNCTION {{schema}}.crypt(a text) RETURNS text LANGUAGE sql AS $$ SELECT public.crypt(a, '') $$",
+               NULL);
+}
+
 static void what_is_no_table_of_the_module_needs_no_template(void **state)
 {
     (void)state;
@@ -266,6 +383,19 @@ static char *messages_of(const char *sql)
     return findings_end(run);
 }
 
+static void the_way_out_is_that_of_the_kind(void **state)
+{
+    (void)state;
+    char *found = messages_of("SELECT app.total(a::app.\"Mood\") FROM app.t");
+    assert_string_equal(
+        found, "1:8 hard-coded-schema: the schema app is written into the statement, for the function total: write "
+               "{{schema}}.total\n"
+               "1:21 hard-coded-schema: the schema app is written into the statement, for the type Mood: write "
+               "{{schema}}.Mood\n"
+               "1:38 hard-coded-schema: the schema app is written into the statement, for t\n");
+    free(found);
+}
+
 static void a_syntax_error_is_told_in_one_line_and_with_the_template(void **state)
 {
     (void)state;
@@ -441,6 +571,10 @@ int main(void)
         cmocka_unit_test(templated_tables_are_fine),
         cmocka_unit_test(a_bare_table_is_found_where_it_stands),
         cmocka_unit_test(a_schema_in_a_statement_is_found_where_it_stands),
+        cmocka_unit_test(a_schema_of_what_is_no_table_is_found),
+        cmocka_unit_test(what_others_bring_may_have_a_schema),
+        cmocka_unit_test(what_the_files_make_in_public_is_no_extensions),
+        cmocka_unit_test(the_way_out_is_that_of_the_kind),
         cmocka_unit_test(what_is_no_table_of_the_module_needs_no_template),
         cmocka_unit_test(a_temporary_table_needs_no_template),
         cmocka_unit_test(a_schema_of_an_extension_is_fine),
