@@ -57,8 +57,20 @@ static pgdbm_status use_directory(pgdbm_testserver *server, const char *director
     char absolute[PATH_MAX];
     if (mkdir(directory, 0755) != 0 && errno != EEXIST)
         return fail_path(err, "make the directory", directory);
-    if (realpath(directory, absolute) == NULL || strlen(absolute) >= PGDBM__PATH_BYTES - 32)
+    if (realpath(directory, absolute) == NULL)
         return fail_path(err, "use the directory", directory);
+    /* Nor would PostgreSQL find the lines of its own postmaster.pid. */
+    if (strchr(absolute, '\n') != NULL) {
+        pgdbm__fail(err, PGDBM_ERR_TESTDB, "the path of the directory has a line end in it: %.300s", absolute);
+        pgdbm__error_hint(err, "a server cannot lie there; rename the folder");
+        return PGDBM_ERR_TESTDB;
+    }
+    if (strlen(absolute) >= PGDBM__PATH_BYTES - 32) {
+        pgdbm__fail(err, PGDBM_ERR_TESTDB, "the path of the directory is too long, %zu bytes: %.200s...",
+                    strlen(absolute), absolute);
+        pgdbm__error_hint(err, "a server can lie in one of %d bytes at most", PGDBM__PATH_BYTES - 33);
+        return PGDBM_ERR_TESTDB;
+    }
     memcpy(server->directory, absolute, strlen(absolute) + 1);
     if (server->identity.drop && chown(server->directory, server->identity.uid, server->identity.gid) != 0)
         return fail_path(err, "give away", directory);

@@ -79,6 +79,22 @@ static void a_project_may_lie_in_a_directory_with_quotes_and_commas(void **state
                "test $code = 0 && grep -q '^database' info");
 }
 
+/* PostgreSQL itself counts lines where the name is one of them. */
+static void a_directory_with_a_line_end_in_its_name_is_refused(void **state)
+{
+    struct tool *tool = *state;
+    tool_shell(tool, "d=$(printf 'a\\nb') && mkdir \"$d\" && cd \"$d\" && unset DATABASE_URL && "
+                     "{ \"$PGDBM\" dev start 2>err; test $? = 1; } && grep -q 'has a line end in it' err && "
+                     "grep -q 'hint: ' err");
+}
+
+static void a_directory_whose_path_is_too_long_is_said_to_be_that(void **state)
+{
+    struct tool *tool = *state;
+    tool_shell(tool, "d=$(printf '%0200d' 0) && mkdir -p $d/$d/$d && cd $d/$d/$d && unset DATABASE_URL && "
+                     "{ \"$PGDBM\" dev start 2>err; test $? = 1; } && grep -q 'too long' err && grep -q 'hint: ' err");
+}
+
 /* What a killed start has left is no cluster, and is in nobody's way. */
 static void a_start_that_was_killed_is_started_anew(void **state)
 {
@@ -153,6 +169,8 @@ int main(void)
         WITH_TOOL(start_prints_a_url_that_answers_and_stop_ends_it),
         WITH_TOOL(whoever_comes_while_the_server_starts_gets_the_same),
         WITH_TOOL(a_project_may_lie_in_a_directory_with_quotes_and_commas),
+        WITH_TOOL(a_directory_with_a_line_end_in_its_name_is_refused),
+        WITH_TOOL(a_directory_whose_path_is_too_long_is_said_to_be_that),
         WITH_TOOL(a_start_that_was_killed_is_started_anew),
         WITH_TOOL(what_lies_where_the_server_belongs_is_named_with_the_way_out),
         WITH_TOOL(a_directory_of_the_server_that_is_closed_is_named),
