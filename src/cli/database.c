@@ -108,6 +108,7 @@ int pgdbm__cli_target_read(const struct pgdbm__cli_command *command, const struc
         config->schema = schema;
     pgdbm__cli_address_stands(config, target->named);
     config->fail_fast = true;     /* a person waits: the second look is theirs */
+    config->min_connections = 1;  /* the variable is meant for programs, and may be more than the command opens */
     config->drain_timeout_ms = 1; /* what still runs at the end has been interrupted */
     return code;
 }
@@ -176,7 +177,6 @@ int pgdbm__cli_target_locate(struct pgdbm__cli_target *target, pgdbm_error *err)
 static void set_connections(struct pgdbm__cli_target *target, int max_connections)
 {
     const char *most = filled(target->project.max_connections);
-    target->config.min_connections = 1;
     if (most != NULL && atoi(most) >= 1 && atoi(most) < max_connections)
         max_connections = atoi(most);
     target->config.max_connections = max_connections;

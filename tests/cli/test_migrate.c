@@ -179,6 +179,25 @@ static void a_host_that_is_said_is_not_another_because_of_a_variable(void **stat
     tool_shell(tool, "PGHOSTADDR=127.0.0.1 \"$PGDBM\" db test-connection");
 }
 
+static void the_pool_of_the_program_is_none_of_the_commands(void **state)
+{
+    struct tool *tool = *state;
+    static const char *const commands[] = {"migrate status " USERS, "db info", "schema list",
+                                           "fleet status --schemas a --module users --dir migrations",
+                                           "dev export-schema"};
+    tool_run(tool, "migrate apply " USERS);
+    assert_code(tool, 0);
+    setenv("PGDBM_MIN_CONNECTIONS", "15", 1);
+    setenv("PGDBM_MAX_CONNECTIONS", "15", 1);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        tool_run(tool, "%s", commands[i]);
+        if (tool->code != 0)
+            fail_msg("%s: expected 0, came %d and %s", commands[i], tool->code, tool->err);
+    }
+    unsetenv("PGDBM_MIN_CONNECTIONS");
+    unsetenv("PGDBM_MAX_CONNECTIONS");
+}
+
 /* Its hostaddr would be stronger than the host that was said, its database would be another one. */
 static void a_service_of_the_environment_does_not_take_an_address_over(void **state)
 {
@@ -255,6 +274,7 @@ int main(void)
         WITH_FILES(a_url_on_the_command_line_wins_over_the_environment),
         WITH_FILES(a_host_that_is_said_is_not_another_because_of_a_variable),
         WITH_FILES(a_service_of_the_environment_does_not_take_an_address_over),
+        WITH_FILES(the_pool_of_the_program_is_none_of_the_commands),
         WITH_FILES(a_server_that_is_not_there_is_four_and_named),
         WITH_FILES(a_malformed_url_is_two_and_its_password_is_not_shown),
         WITH_FILES(the_history_of_another_tool_is_named_and_left_alone),
