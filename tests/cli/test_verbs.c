@@ -279,6 +279,8 @@ static void hints_name_what_a_person_at_a_shell_can_do(void **state)
 {
     struct tool *tool = *state;
     expect_hint(tool, "migrate apply --module users --dir nowhere", "give the path of the directory");
+    tool_shell(tool, "mkdir empty");
+    expect_hint(tool, "migrate apply --module users --dir empty", "a wrong path or a packaging error\n");
     tool_write(tool, "migrations/010_late.sql", "SELECT 1;");
     expect_hint(tool, "migrate apply " USERS, "--allow-gap");
     expect(tool, 0, NULL, "migrate apply --allow-gap " USERS);
