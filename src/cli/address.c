@@ -5,6 +5,7 @@
 #include "output.h"
 
 #include <libpq-fe.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,6 +147,27 @@ void pgdbm__cli_address_stands(const pgdbm_config *config, bool named)
         unsetenv("PGSERVICE");
     if (named && names_host(config))
         unsetenv("PGHOSTADDR");
+}
+
+/* Seconds; no number is said, and 0 is no limit. */
+static int timeout_ms(const char *seconds)
+{
+    char *end = NULL;
+    long read = seconds != NULL ? strtol(seconds, &end, 10) : 0;
+    if (seconds == NULL || end == seconds || *end != '\0')
+        return 0;
+    return read <= 0 || read > INT_MAX / 1000 ? INT_MAX : (int)read * 1000;
+}
+
+int pgdbm__cli_address_timeout(const pgdbm_config *config)
+{
+    PQconninfoOption *given =
+        config->connection_string != NULL ? PQconninfoParse(config->connection_string, NULL) : NULL;
+    int said = timeout_ms(find(given, "connect_timeout"));
+    PQconninfoFree(given);
+    if (said == 0)
+        said = config->connect_timeout_ms;
+    return said != 0 ? said : timeout_ms(getenv("PGCONNECT_TIMEOUT"));
 }
 
 void pgdbm__cli_address_free(struct pgdbm__cli_address *address)

@@ -20,6 +20,9 @@ bool pgdbm__cli_address_read(const pgdbm_config *config, const char *database, s
  * the host that was said), and the other database would be named in no error. PGHOSTADDR goes where the address was `named`
  * for this command. Changes this process's environment. */
 void pgdbm__cli_address_stands(const pgdbm_config *config, bool named);
+/* How many milliseconds an attempt to connect may take: what the connection string says, else `config`, else PGCONNECT_TIMEOUT. 0: none
+ * of them. */
+int pgdbm__cli_address_timeout(const pgdbm_config *config);
 void pgdbm__cli_address_free(struct pgdbm__cli_address *address);
 
 /* "keyword='value' ", to be put behind a connection string of that form; free() it. NULL: out of memory. */

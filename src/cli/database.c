@@ -107,6 +107,7 @@ int pgdbm__cli_target_read(const struct pgdbm__cli_command *command, const struc
     if (schema != NULL)
         config->schema = schema;
     pgdbm__cli_address_stands(config, target->named);
+    config->connect_timeout_ms = pgdbm__cli_address_timeout(config);
     config->fail_fast = true;     /* a person waits: the second look is theirs */
     config->min_connections = 1;  /* the variable is meant for programs, and may be more than the command opens */
     config->drain_timeout_ms = 1; /* what still runs at the end has been interrupted */

@@ -2,10 +2,13 @@
 /* `pgdbm migrate` against a real server. */
 #include "cli/tool.h"
 
+#include <arpa/inet.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* A database, and two files that are in order. */
 static int setup(void **state)
@@ -198,6 +201,30 @@ static void the_pool_of_the_program_is_none_of_the_commands(void **state)
     unsetenv("PGDBM_MAX_CONNECTIONS");
 }
 
+/* A server that takes connections and says nothing. With the variable alone the command would wait for ten minutes. */
+static void the_addresses_connect_timeout_holds(void **state)
+{
+    struct tool *tool = *state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+    int mute = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(mute >= 0);
+    assert_int_equal(bind(mute, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(mute, 8), 0);
+    assert_int_equal(getsockname(mute, (struct sockaddr *)&address, &bytes), 0);
+    setenv("PGDBM_CONNECT_TIMEOUT_MS", "600000", 1);
+    tool_run(tool, "db info --url 'postgresql://127.0.0.1:%d/x?connect_timeout=1'", ntohs(address.sin_port));
+    unsetenv("PGDBM_CONNECT_TIMEOUT_MS");
+    assert_code(tool, 4);
+    assert_contains(tool->err, "within 1000 ms");
+    setenv("PGCONNECT_TIMEOUT", "2", 1);
+    tool_run(tool, "db info --url 'postgresql://127.0.0.1:%d/x'", ntohs(address.sin_port));
+    unsetenv("PGCONNECT_TIMEOUT");
+    close(mute);
+    assert_code(tool, 4);
+    assert_contains(tool->err, "within 2000 ms");
+}
+
 /* Its hostaddr would be stronger than the host that was said, its database would be another one. */
 static void a_service_of_the_environment_does_not_take_an_address_over(void **state)
 {
@@ -274,6 +301,7 @@ int main(void)
         WITH_FILES(a_url_on_the_command_line_wins_over_the_environment),
         WITH_FILES(a_host_that_is_said_is_not_another_because_of_a_variable),
         WITH_FILES(a_service_of_the_environment_does_not_take_an_address_over),
+        WITH_FILES(the_addresses_connect_timeout_holds),
         WITH_FILES(the_pool_of_the_program_is_none_of_the_commands),
         WITH_FILES(a_server_that_is_not_there_is_four_and_named),
         WITH_FILES(a_malformed_url_is_two_and_its_password_is_not_shown),
