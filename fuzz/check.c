@@ -42,6 +42,16 @@ bool pgdbm__check_add(struct pgdbm__check_run *run, const struct pgdbm__check_ru
     return true;
 }
 
+bool pgdbm__check_add_remark(struct pgdbm__check_run *run, const char *file, struct pgdbm__check_place place,
+                             const char *why)
+{
+    if (file == NULL || why == NULL || place.line == 0 || place.column == 0)
+        abort();
+    if (place.column > length_of(run, place.line) + 1)
+        abort();
+    return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct pgdbm__check_piece first = {0, {1, 1}};

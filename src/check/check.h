@@ -36,6 +36,11 @@ struct pgdbm__check_run;
 bool pgdbm__check_add(struct pgdbm__check_run *run, const struct pgdbm__check_rule *rule, const char *file,
                       struct pgdbm__check_place place, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/* Adds that what stands at a place was not checked, and why (a static text). It counts as no finding. False: out of memory, which
+ * the run keeps in mind. */
+bool pgdbm__check_add_remark(struct pgdbm__check_run *run, const char *file, struct pgdbm__check_place place,
+                             const char *why);
+
 /* A text of SQL and where its bytes come from: a file as it is, or a string literal of C, whose escapes are undone and whose
  * adjacent parts are joined. */
 struct pgdbm__check_piece {

@@ -40,6 +40,7 @@ void pgdbm__check_run_free(struct pgdbm__check_run *run)
     free(run->files);
     free(run->by_path);
     free(run->findings);
+    free(run->remarks);
     pthread_mutex_destroy(&run->mutex);
     free(run);
 }
@@ -71,6 +72,27 @@ bool pgdbm__check_add(struct pgdbm__check_run *run, const struct pgdbm__check_ru
         free(finding.message);
         kept = false;
     }
+    run->no_memory = run->no_memory || !kept;
+    pthread_mutex_unlock(&run->mutex);
+    return kept;
+}
+
+bool pgdbm__check_add_remark(struct pgdbm__check_run *run, const char *file, struct pgdbm__check_place place,
+                             const char *why)
+{
+    pthread_mutex_lock(&run->mutex);
+    bool kept = run->n_remarks < run->remark_capacity;
+    if (!kept) {
+        size_t capacity = run->remark_capacity == 0 ? 16 : 2 * run->remark_capacity;
+        struct pgdbm__check_remark *longer = realloc(run->remarks, capacity * sizeof *longer);
+        kept = longer != NULL;
+        if (kept) {
+            run->remarks = longer;
+            run->remark_capacity = capacity;
+        }
+    }
+    if (kept)
+        run->remarks[run->n_remarks++] = (struct pgdbm__check_remark){file, place, why};
     run->no_memory = run->no_memory || !kept;
     pthread_mutex_unlock(&run->mutex);
     return kept;
@@ -141,7 +163,7 @@ struct pgdbm__check_file *pgdbm__check_file_of(const struct pgdbm__check_run *ru
     return *found;
 }
 
-/* Findings get the run's own paths: what they came with belongs to who reported them. */
+/* Findings and remarks get the run's own paths: what they came with belongs to who reported them. */
 static bool adopt_paths(struct pgdbm__check_run *run)
 {
     run->by_path = calloc(run->n_files + 1, sizeof *run->by_path);
@@ -152,20 +174,35 @@ static bool adopt_paths(struct pgdbm__check_run *run)
     qsort(run->by_path, run->n_files, sizeof *run->by_path, compare_paths);
     for (size_t i = 0; i < run->n_findings; i++)
         run->findings[i].file = pgdbm__check_file_of(run, run->findings[i].file)->path;
+    for (size_t i = 0; i < run->n_remarks; i++)
+        run->remarks[i].file = pgdbm__check_file_of(run, run->remarks[i].file)->path;
     return true;
+}
+
+static int compare_places(const char *one_file, struct pgdbm__check_place one, const char *two_file,
+                          struct pgdbm__check_place two)
+{
+    int files = strcmp(one_file, two_file);
+    if (files != 0)
+        return files;
+    if (one.line != two.line)
+        return one.line < two.line ? -1 : 1;
+    return (one.column > two.column) - (one.column < two.column);
+}
+
+static int compare_remarks(const void *a, const void *b)
+{
+    const struct pgdbm__check_remark *one = a, *two = b;
+    return compare_places(one->file, one->place, two->file, two->place);
 }
 
 /* The order of the files, then of the places, then of the rules: the same whatever threads have read. */
 static int compare(const void *a, const void *b)
 {
     const struct pgdbm__check_finding *one = a, *two = b;
-    int files = strcmp(one->file, two->file);
-    if (files != 0)
-        return files;
-    if (one->place.line != two->place.line)
-        return one->place.line < two->place.line ? -1 : 1;
-    if (one->place.column != two->place.column)
-        return one->place.column < two->place.column ? -1 : 1;
+    int places = compare_places(one->file, one->place, two->file, two->place);
+    if (places != 0)
+        return places;
     int rules = strcmp(one->rule->id, two->rule->id);
     return rules != 0 ? rules : strcmp(one->message, two->message);
 }
@@ -191,6 +228,8 @@ bool pgdbm__check_run_read(struct pgdbm__check_run *run)
     read = read && pgdbm__check_apply_suppressions(run) && !run->no_memory;
     if (run->n_findings > 0)
         qsort(run->findings, run->n_findings, sizeof *run->findings, compare);
+    if (run->n_remarks > 0)
+        qsort(run->remarks, run->n_remarks, sizeof *run->remarks, compare_remarks);
     return read;
 }
 

@@ -29,6 +29,13 @@ struct pgdbm__check_file {
     size_t n_suppressions;
 };
 
+/* A statement that was not checked. */
+struct pgdbm__check_remark {
+    const char *file;
+    struct pgdbm__check_place place;
+    const char *why; /* static */
+};
+
 struct pgdbm__check_run {
     struct pgdbm__check_file *files; /* in the order in which they are to be shown */
     size_t n_files, file_capacity;
@@ -37,6 +44,8 @@ struct pgdbm__check_run {
     pthread_mutex_t mutex;                      /* guards what follows while files are read */
     struct pgdbm__check_finding *findings;
     size_t n_findings, finding_capacity;
+    struct pgdbm__check_remark *remarks; /* in the order of the findings */
+    size_t n_remarks, remark_capacity;
     bool no_memory;
 };
 

@@ -22,7 +22,8 @@
 #define PADDING 16      /* NUL bytes behind the text: the scanner looks ahead */
 #define COMMENTS 5000   /* that may be open at once */
 #define PLACEHOLDER 200 /* bytes that one has at most */
-#define BODIES 3        /* how deep functions in functions are followed */
+#define TOO_LONG "is too long to be checked"
+#define BODIES 3 /* how deep functions in functions are followed */
 
 /* What a read needs beside the text. */
 struct reader {
@@ -185,6 +186,8 @@ static bool is_later(const struct pgdbm__check_text *text, size_t begin, size_t 
         "expression",   "indent",          "at local",         "no inherit",     "with inherit",   "with set",
         "with admin",   "returning with",  "vacuum only",      "force_null",     "force_not_null", "ignore nulls",
         "respect nulls"};
+    if (strstr(message, TOO_LONG) != NULL)
+        return false;
     if (strstr(message, "must have an alias") != NULL || strstr(message, "trailing junk") != NULL)
         return true;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -236,7 +239,12 @@ static void write_message(const struct pgdbm__check_sql *sql, const PgQueryError
 static void report_syntax(struct pgdbm__check_text *text, size_t begin, size_t end, const char *message, size_t offset)
 {
     bool script = !text->sql->migration && text->sql->pieces == NULL;
-    if (!script && !is_later(text, begin, end, message))
+    if (script)
+        return;
+    if (is_later(text, begin, end, message))
+        pgdbm__check_add_remark(text->run, text->sql->file, pgdbm__check_place_of(text, offset),
+                                "newer than PostgreSQL 15's grammar");
+    else
         pgdbm__check_report(text, &pgdbm__check_rule_sql_syntax, offset, "%s", message);
 }
 
@@ -315,7 +323,7 @@ static bool parse(struct reader *reader, size_t begin, size_t end, unsigned body
     struct pgdbm__check_tree *tree = &reader->trees[body];
     *offset = pgdbm__check_skip_blank(text->text, begin, end);
     if (end - begin > reader->limit && count_substance(text, begin, end) > reader->limit) {
-        snprintf(message, message_bytes, "a statement of %zu bytes is too long to be checked", end - begin);
+        snprintf(message, message_bytes, "a statement of %zu bytes " TOO_LONG, end - begin);
         return false;
     }
     char kept = text->text[end];

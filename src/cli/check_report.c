@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 100, LONGEST_LINE = 160 };
+enum { WIDTH = 100, LONGEST_LINE = 160, MOST_REMARKS = 10 };
 
 size_t pgdbm__cli_check_count(const struct pgdbm__check_run *run)
 {
@@ -21,7 +21,7 @@ size_t pgdbm__cli_check_count(const struct pgdbm__check_run *run)
 
 static size_t count_not_checked(const struct pgdbm__check_run *run)
 {
-    size_t n = 0;
+    size_t n = run->n_remarks;
     for (size_t i = 0; i < run->n_files; i++)
         n += run->files[i].not_checked;
     return n;
@@ -95,14 +95,19 @@ static void print_line(struct shown *shown, const struct pgdbm__check_finding *f
     printf("%s^%s\n", pgdbm__cli_style_on(stdout, CLI_GREEN), pgdbm__cli_style_off(stdout));
 }
 
+static void print_place(const char *file, struct pgdbm__check_place place)
+{
+    fputs(pgdbm__cli_style_on(stdout, CLI_BOLD), stdout);
+    pgdbm__cli_put_text(stdout, file, strlen(file), false);
+    printf(":%zu:%zu:%s ", place.line, place.column, pgdbm__cli_style_off(stdout));
+}
+
 static void print_finding(struct shown *shown, const struct pgdbm__check_finding *finding)
 {
     const struct pgdbm__check_rule *rule = finding->rule;
-    fputs(pgdbm__cli_style_on(stdout, CLI_BOLD), stdout);
-    pgdbm__cli_put_text(stdout, finding->file, strlen(finding->file), false);
-    printf(":%zu:%zu:%s %s%s:%s ", finding->place.line, finding->place.column, pgdbm__cli_style_off(stdout),
-           pgdbm__cli_style_on(stdout, rule->severity == CHECK_ERROR ? CLI_RED : CLI_YELLOW), severity_name(rule),
-           pgdbm__cli_style_off(stdout));
+    print_place(finding->file, finding->place);
+    printf("%s%s:%s ", pgdbm__cli_style_on(stdout, rule->severity == CHECK_ERROR ? CLI_RED : CLI_YELLOW),
+           severity_name(rule), pgdbm__cli_style_off(stdout));
     pgdbm__cli_put_text(stdout, finding->message, strlen(finding->message), false);
     printf(" [%s]\n", rule->id);
     print_line(shown, finding);
@@ -114,23 +119,37 @@ static void print_finding(struct shown *shown, const struct pgdbm__check_finding
     putchar('\n');
 }
 
+static void print_remarks(const struct pgdbm__check_run *run)
+{
+    for (size_t i = 0; i < run->n_remarks && i < MOST_REMARKS; i++) {
+        print_place(run->remarks[i].file, run->remarks[i].place);
+        printf("not checked: %s\n", run->remarks[i].why);
+    }
+    if (run->n_remarks > MOST_REMARKS)
+        printf("and %zu more, with --json all of them\n", run->n_remarks - MOST_REMARKS);
+}
+
 bool pgdbm__cli_check_print_text(const struct pgdbm__check_run *run)
 {
     struct shown shown = {0};
     size_t n = pgdbm__cli_check_count(run);
-    size_t not_checked = count_not_checked(run);
+    size_t not_seen = count_not_checked(run) - run->n_remarks;
     for (size_t i = 0; i < run->n_findings; i++)
         if (run->findings[i].suppressed_because == NULL)
             print_finding(&shown, &run->findings[i]);
     free(shown.text);
     if (pgdbm__cli_settings.quiet)
         return true;
+    print_remarks(run);
     printf("%zu %s, %zu %s", run->n_files, run->n_files == 1 ? "file" : "files", n, n == 1 ? "finding" : "findings");
     if (run->n_findings > n)
         printf(", %zu suppressed", run->n_findings - n);
-    if (not_checked > 0)
-        printf(", %zu %s of SQL not checked (put together where it cannot be seen)", not_checked,
-               not_checked == 1 ? "text" : "texts");
+    if (not_seen > 0)
+        printf(", %zu %s of SQL not checked (put together where it cannot be seen)", not_seen,
+               not_seen == 1 ? "text" : "texts");
+    if (run->n_remarks > 0)
+        printf(", %zu %s not checked (%s)", run->n_remarks, run->n_remarks == 1 ? "statement" : "statements",
+               run->remarks[0].why);
     putchar('\n');
     return true;
 }
@@ -159,6 +178,17 @@ bool pgdbm__cli_check_list_rules(bool json)
     return !json || pgdbm__cli_print_json(rules);
 }
 
+static json_t *json_remarks(const struct pgdbm__check_run *run)
+{
+    json_t *remarks = json_array();
+    for (size_t i = 0; i < run->n_remarks; i++)
+        json_array_append_new(remarks,
+                              json_pack("{s:o, s:I, s:I, s:s}", "file", pgdbm__cli_json_text(run->remarks[i].file),
+                                        "line", (json_int_t)run->remarks[i].place.line, "column",
+                                        (json_int_t)run->remarks[i].place.column, "why", run->remarks[i].why));
+    return remarks;
+}
+
 bool pgdbm__cli_check_print_json(const struct pgdbm__check_run *run)
 {
     json_t *findings = json_array(), *unreadable = json_array();
@@ -178,20 +208,21 @@ bool pgdbm__cli_check_print_json(const struct pgdbm__check_run *run)
             json_array_append_new(unreadable, json_pack("{s:o, s:s}", "file", pgdbm__cli_json_text(run->files[i].path),
                                                         "why", run->files[i].why));
     return pgdbm__cli_print_json(
-        json_pack("{s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "files", (json_int_t)run->n_files, "counted", (json_int_t)n,
-                  "suppressed", (json_int_t)(run->n_findings - n), "not_checked", (json_int_t)count_not_checked(run),
-                  "sql_rules", (int)pgdbm__check_has_parser(), "findings", findings, "unreadable", unreadable));
+        json_pack("{s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "files", (json_int_t)run->n_files, "counted",
+                  (json_int_t)n, "suppressed", (json_int_t)(run->n_findings - n), "not_checked",
+                  (json_int_t)count_not_checked(run), "sql_rules", (int)pgdbm__check_has_parser(), "findings", findings,
+                  "unreadable", unreadable, "not_checked_at", json_remarks(run)));
 }
 
 /* SARIF counts characters, not bytes. */
-static size_t column_in_characters(struct shown *shown, const struct pgdbm__check_finding *finding)
+static size_t column_in_characters(struct shown *shown, const char *file, struct pgdbm__check_place place)
 {
     size_t bytes = 0;
     size_t column = 1;
-    const char *line = line_at(shown, finding->file, finding->place, &bytes);
+    const char *line = line_at(shown, file, place, &bytes);
     if (line == NULL)
-        return finding->place.column;
-    for (size_t i = 0; i + 1 < finding->place.column && i < bytes; i++)
+        return place.column;
+    for (size_t i = 0; i + 1 < place.column && i < bytes; i++)
         column += ((unsigned char)line[i] & 0xC0) != 0x80;
     return column;
 }
@@ -210,12 +241,17 @@ static json_t *json_uri(const char *path)
     return uri;
 }
 
+static json_t *sarif_location(struct shown *shown, const char *file, struct pgdbm__check_place place)
+{
+    json_t *region = json_pack("{s:I, s:I}", "startLine", (json_int_t)place.line, "startColumn",
+                               (json_int_t)column_in_characters(shown, file, place));
+    return json_pack("{s:{s:{s:o}, s:o}}", "physicalLocation", "artifactLocation", "uri", json_uri(file), "region",
+                     region);
+}
+
 static json_t *sarif_result(struct shown *shown, const struct pgdbm__check_finding *finding)
 {
-    json_t *region = json_pack("{s:I, s:I}", "startLine", (json_int_t)finding->place.line, "startColumn",
-                               (json_int_t)column_in_characters(shown, finding));
-    json_t *location = json_pack("{s:{s:{s:o}, s:o}}", "physicalLocation", "artifactLocation", "uri",
-                                 json_uri(finding->file), "region", region);
+    json_t *location = sarif_location(shown, finding->file, finding->place);
     json_t *result =
         json_pack("{s:s, s:s, s:{s:o}, s:[o]}", "ruleId", finding->rule->id, "level", severity_name(finding->rule),
                   "message", "text", pgdbm__cli_json_text(finding->message), "locations", location);
@@ -224,6 +260,14 @@ static json_t *sarif_result(struct shown *shown, const struct pgdbm__check_findi
                             json_pack("[{s:s, s:o}]", "kind", "inSource", "justification",
                                       pgdbm__cli_json_text(finding->suppressed_because)));
     return result;
+}
+
+static json_t *sarif_remark(struct shown *shown, const struct pgdbm__check_remark *remark)
+{
+    char message[128];
+    snprintf(message, sizeof message, "not checked: %s", remark->why);
+    return json_pack("{s:s, s:{s:s}, s:[o]}", "level", "note", "message", "text", message, "locations",
+                     sarif_location(shown, remark->file, remark->place));
 }
 
 static json_t *sarif_rules(void)
@@ -244,13 +288,15 @@ bool pgdbm__cli_check_print_sarif(const struct pgdbm__check_run *run)
     json_t *results = json_array(), *notes = json_array();
     for (size_t i = 0; i < run->n_findings; i++)
         json_array_append_new(results, sarif_result(&shown, &run->findings[i]));
-    free(shown.text);
     for (size_t i = 0; i < run->n_files; i++)
         if (run->files[i].unreadable)
             json_array_append_new(notes, json_pack("{s:s, s:{s:s}, s:[{s:{s:{s:o}}}]}", "level", "error", "message",
                                                    "text", run->files[i].why, "locations", "physicalLocation",
                                                    "artifactLocation", "uri", json_uri(run->files[i].path)));
     bool successful = json_array_size(notes) == 0;
+    for (size_t i = 0; i < run->n_remarks; i++)
+        json_array_append_new(notes, sarif_remark(&shown, &run->remarks[i]));
+    free(shown.text);
     if (!pgdbm__check_has_parser())
         json_array_append_new(notes, json_pack("{s:s, s:{s:s}}", "level", "warning", "message", "text",
                                                "this build has no parser of SQL: the rules on SQL are off"));

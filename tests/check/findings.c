@@ -16,6 +16,16 @@ struct pgdbm__check_run {
     size_t n_lines, capacity;
 };
 
+static void keep(struct pgdbm__check_run *run, struct line line)
+{
+    if (run->n_lines == run->capacity) {
+        run->capacity = run->capacity > 0 ? run->capacity * 2 : 16;
+        run->lines = realloc(run->lines, run->capacity * sizeof *run->lines);
+        assert_non_null(run->lines);
+    }
+    run->lines[run->n_lines++] = line;
+}
+
 bool pgdbm__check_add(struct pgdbm__check_run *run, const struct pgdbm__check_rule *rule, const char *file,
                       struct pgdbm__check_place place, const char *format, ...)
 {
@@ -25,12 +35,17 @@ bool pgdbm__check_add(struct pgdbm__check_run *run, const struct pgdbm__check_ru
     va_start(arguments, format);
     assert_true(vasprintf(&line.message, format, arguments) > 0);
     va_end(arguments);
-    if (run->n_lines == run->capacity) {
-        run->capacity = run->capacity > 0 ? run->capacity * 2 : 16;
-        run->lines = realloc(run->lines, run->capacity * sizeof *run->lines);
-        assert_non_null(run->lines);
-    }
-    run->lines[run->n_lines++] = line;
+    keep(run, line);
+    return true;
+}
+
+bool pgdbm__check_add_remark(struct pgdbm__check_run *run, const char *file, struct pgdbm__check_place place,
+                             const char *why)
+{
+    assert_non_null(file);
+    struct line line = {.place = place, .rule = "not-checked", .message = strdup(why)};
+    assert_non_null(line.message);
+    keep(run, line);
     return true;
 }
 

@@ -12,7 +12,8 @@
 
 #include <cmocka.h>
 
-/* Reads a literal of a program and fails unless exactly these findings come, in the order of their places: "1:15 bare-table". NULL ends. */
+/* Reads a literal of a program and fails unless exactly these findings come, in the order of their places: "1:15 bare-table". NULL ends.
+ * What was not checked is "1:15 not-checked". */
 void expect_sql(const char *sql, ...);
 /* The same of a migration; of its name depends whether it is a way back. */
 void expect_migration(const char *file, const char *sql, ...);

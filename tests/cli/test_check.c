@@ -113,6 +113,57 @@ static void sarif_is_what_code_hosts_take(void **state)
     json_decref(answer);
 }
 
+static void what_the_grammar_is_too_old_for_is_told_and_no_finding(void **state)
+{
+    struct tool *tool = *state;
+    need_parser();
+    tool_write(tool, "001_a.sql", "SELECT 1;\nSELECT '\xC3\xA4' IS JSON;\n");
+    tool_run(tool, "check");
+    assert_code(tool, 0);
+    assert_string_equal(tool->out,
+                        "001_a.sql:2:16: not checked: newer than PostgreSQL 15's grammar\n"
+                        "1 file, 0 findings, 1 statement not checked (newer than PostgreSQL 15's grammar)\n");
+    tool_run(tool, "--quiet check");
+    assert_code(tool, 0);
+    assert_string_equal(tool->out, "");
+    tool_run(tool, "check --json");
+    assert_code(tool, 0);
+    json_t *answer = parse(tool);
+    assert_int_equal(json_integer_value(json_object_get(answer, "not_checked")), 1);
+    const json_t *remark = json_array_get(json_object_get(answer, "not_checked_at"), 0);
+    assert_string_equal(json_string_value(json_object_get(remark, "file")), "001_a.sql");
+    assert_int_equal(json_integer_value(json_object_get(remark, "line")), 2);
+    assert_int_equal(json_integer_value(json_object_get(remark, "column")), 16);
+    assert_string_equal(json_string_value(json_object_get(remark, "why")), "newer than PostgreSQL 15's grammar");
+    json_decref(answer);
+    tool_run(tool, "check --format sarif");
+    assert_code(tool, 0);
+    answer = parse(tool);
+    const json_t *run = json_array_get(json_object_get(answer, "runs"), 0);
+    const json_t *invocation = json_array_get(json_object_get(run, "invocations"), 0);
+    assert_true(json_is_true(json_object_get(invocation, "executionSuccessful")));
+    const json_t *note = json_array_get(json_object_get(invocation, "toolExecutionNotifications"), 0);
+    assert_string_equal(json_string_value(json_object_get(note, "level")), "note");
+    const json_t *location = json_object_get(json_array_get(json_object_get(note, "locations"), 0), "physicalLocation");
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(location, "region"), "startColumn")), 15);
+    json_decref(answer);
+}
+
+static void the_first_of_many_that_were_not_checked_are_told(void **state)
+{
+    struct tool *tool = *state;
+    char text[1024] = "";
+    need_parser();
+    for (int i = 0; i < 12; i++)
+        strcat(text, "SELECT 1 IS JSON;\n");
+    tool_write(tool, "001_a.sql", text);
+    tool_run(tool, "check");
+    assert_code(tool, 0);
+    assert_contains(tool->out, "001_a.sql:10:13: not checked: ");
+    assert_null(strstr(tool->out, "001_a.sql:11:"));
+    assert_contains(tool->out, "\nand 2 more, with --json all of them\n1 file, 0 findings, 12 statements not checked");
+}
+
 static void what_cannot_be_read_is_told_and_the_rest_is_checked(void **state)
 {
     struct tool *tool = *state;
@@ -213,6 +264,8 @@ int main(void)
         WITH_TOOL(migrations_are_held_to_rules_of_their_own),
         WITH_TOOL(json_has_all_findings_with_suppressed_ones_marked),
         WITH_TOOL(sarif_is_what_code_hosts_take),
+        WITH_TOOL(what_the_grammar_is_too_old_for_is_told_and_no_finding),
+        WITH_TOOL(the_first_of_many_that_were_not_checked_are_told),
         WITH_TOOL(what_cannot_be_read_is_told_and_the_rest_is_checked),
         WITH_TOOL(a_build_without_the_parser_says_so_on_every_run),
         WITH_TOOL(folders_that_others_wrote_are_passed_over),
