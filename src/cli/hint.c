@@ -28,6 +28,7 @@ static const struct words table[] = {
     {", or fetch less at a time (pgdbm_stream)", ""},
     {", or embed them in the program with pgdbm_embed_migrations()", ""},
     {"; set allow_empty if it is meant", ""},
+    {"or give a URL", "or say --url"},
     {"pgdbm_migrate_modules", "pgdbm migrate apply --all"},
     {"pgdbm_migrate_status", "pgdbm migrate status"},
     {"pgdbm_migrate_verify", "pgdbm migrate verify"},

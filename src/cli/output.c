@@ -170,10 +170,18 @@ void pgdbm__cli_say_error(const char *hint, const char *format, ...)
     say(message, NULL, NULL, NULL, hint);
 }
 
+/* Without the name of the call that refused it: at a shell nobody called it. */
+static const char *message_of(const pgdbm_error *err)
+{
+    size_t bytes = strspn(err->message, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    bool call = strncmp(err->message, "pgdbm_", strlen("pgdbm_")) == 0 && strncmp(err->message + bytes, ": ", 2) == 0;
+    return err->message + (call ? bytes + 2 : 0);
+}
+
 void pgdbm__cli_say_error_with(const pgdbm_error *err, const char *excerpt)
 {
     char message[sizeof err->message + 16];
-    snprintf(message, sizeof message, err->sqlstate[0] != '\0' ? "%s [%s]" : "%s", err->message, err->sqlstate);
+    snprintf(message, sizeof message, err->sqlstate[0] != '\0' ? "%s [%s]" : "%s", message_of(err), err->sqlstate);
     char own[CLI_HINT_BYTES];
     pgdbm__cli_hint(err, own, sizeof own);
     const char *hint = own;
@@ -216,7 +224,7 @@ json_t *pgdbm__cli_json_error(const pgdbm_error *err)
     char hint[CLI_HINT_BYTES];
     pgdbm__cli_hint(err, hint, sizeof hint);
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:b}", "status", pgdbm_status_name(err->status), "message",
-                     pgdbm__cli_json_text(err->message), "detail", pgdbm__cli_json_text(err->detail), "hint",
+                     pgdbm__cli_json_text(message_of(err)), "detail", pgdbm__cli_json_text(err->detail), "hint",
                      pgdbm__cli_json_text(hint), "statement", pgdbm__cli_json_text(err->statement), "sqlstate",
                      pgdbm__cli_json_text(err->sqlstate), "outcome", pgdbm_outcome_name(err->outcome), "retryable",
                      (int)err->retryable);

@@ -26,11 +26,17 @@ static const struct pgdbm__cli_option options[] = {
     {"recycle-after", "N", NULL, "Close a session after so many tenants (default: 300)"},
 };
 
+/* What was said last. */
+struct shown {
+    double logged_ms;
+    bool paused;
+};
+
 /* What a roll-out says of itself while it runs: to a person in one line, to a log every ten seconds. */
 static bool show(const pgdbm_roll_out_progress *progress, void *context)
 {
     enum { LOG_MS = 10000 };
-    double *logged_ms = context;
+    struct shown *shown = context;
     char also[96] = "";
     size_t ended = progress->done + progress->failed;
     size_t length = 0;
@@ -46,11 +52,15 @@ static bool show(const pgdbm_roll_out_progress *progress, void *context)
     if (pgdbm__cli_progress_is_shown())
         pgdbm__cli_progress_say(ended, progress->n_targets, "wave %zu of %zu%s", progress->wave, progress->n_waves,
                                 also);
-    else if (ended == progress->n_targets || progress->elapsed_ms - *logged_ms >= LOG_MS) {
-        *logged_ms = progress->elapsed_ms;
+    else if (ended == progress->n_targets || progress->elapsed_ms - shown->logged_ms >= LOG_MS) {
+        shown->logged_ms = progress->elapsed_ms;
         pgdbm__cli_remark("%zu/%zu, wave %zu of %zu%s", progress->done, progress->n_targets, progress->wave,
                           progress->n_waves, also);
     }
+    /* Said at once: somebody paused it a while ago perhaps, and it waits until somebody lets it go on. */
+    if (progress->paused && !shown->paused)
+        pgdbm__cli_remark("the module's roll-outs are paused; pgdbm fleet resume lets them go on");
+    shown->paused = progress->paused;
     return !pgdbm__cli_interrupted();
 }
 
@@ -160,8 +170,8 @@ static int roll_out(const struct pgdbm__cli_command *command, const struct pgdbm
     struct pgdbm__cli_fleet fleet = {0};
     struct pgdbm__cli_list canaries = {0};
     int *waves = NULL;
-    double logged_ms = 0;
-    pgdbm_roll_out how = {.workers = 4, .on_progress = show, .context = &logged_ms};
+    struct shown shown = {0};
+    pgdbm_roll_out how = {.workers = 4, .on_progress = show, .context = &shown};
     pgdbm_roll_out_tally tally = {0};
     const char *named = pgdbm__cli_value(command, given, "canaries");
     int code = read_numbers(command, given, &how);

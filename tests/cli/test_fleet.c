@@ -223,11 +223,34 @@ static void wrong_numbers_and_empty_lists_are_told_in_options(void **state)
     }
 }
 
+static void a_roll_out_that_is_paused_says_so_and_how_it_goes_on(void **state)
+{
+    struct tool *tool = *state;
+    expect(tool, 0, "paused", "fleet pause " SHOP);
+    pid_t child = tool_start(tool, "fleet apply " SHOP);
+    tool_shell(tool, "i=0; until grep -q 'are paused; pgdbm fleet resume' err || test $i -gt 600; do sleep 0.1; "
+                     "i=$((i + 1)); done; cp err said");
+    tool_shell(tool, test_format("DATABASE_URL='%s' $PGDBM fleet resume %s >resumed", tool->url, SHOP));
+    tool_wait(tool, child);
+    assert_code(tool, 0);
+    assert_contains(tool->err, "are paused; pgdbm fleet resume");
+}
+
+static void errors_name_no_call_of_the_library(void **state)
+{
+    struct tool *tool = *state;
+    expect(tool, 2, NULL, "fleet quarantine nobody --json " SHOP);
+    assert_contains(tool->err, "pgdbm: module shop has no tenant nobody");
+    assert_contains(tool->out, "\"message\": \"module shop has no tenant nobody\"");
+}
+
 int main(void)
 {
 #define WITH_TENANTS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_TENANTS(wrong_numbers_and_empty_lists_are_told_in_options),
+        WITH_TENANTS(a_roll_out_that_is_paused_says_so_and_how_it_goes_on),
+        WITH_TENANTS(errors_name_no_call_of_the_library),
         WITH_TENANTS(apply_brings_every_tenant_to_the_newest_file),
         WITH_TENANTS(a_tenant_that_fails_is_told_and_the_others_go_on),
         WITH_TENANTS(a_quarantined_tenant_is_left_alone),
