@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies of functions and DO blocks in strings. One in SQL is read like any text; of one in PL/pgSQL the words are looked at,
- * and only what can be nothing else counts. No state beside the text. */
+/* Bodies of functions and DO blocks in strings. One in SQL is read like any text; one in PL/pgSQL is cut into statements, of which
+ * those that are SQL are read, too. What is no SQL after all (INTO, variables) costs nothing: then its words are looked at, and
+ * only what can be nothing else counts. No state beside the text. */
 #include "check/text.h"
 
 #include <pg_query.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -72,6 +74,16 @@ struct scan {
     size_t depth;
 };
 
+/* A body in tokens, without its comments; nothing at both ends. */
+struct body {
+    struct pgdbm__check_text *text;
+    struct scan scan;
+    struct token *tokens;
+    size_t n, capacity;
+    size_t end;     /* of the body */
+    unsigned level; /* of its statements */
+};
+
 /* Whether what stands before schema.table, at last[4] and further back, makes a table of it. */
 static bool wants_table(const struct scan *scan)
 {
@@ -112,28 +124,11 @@ static void check_temporary(struct scan *scan)
     pgdbm__check_names_know(scan->text, KNOWN_TEMPORARY, table);
 }
 
-/* last: search_path, SET or LOCAL, ... */
-static void check_path(struct scan *scan)
+static void take(struct scan *scan, const struct token *token)
 {
-    const struct token *last = scan->last;
-    if (!is(&last[0], "search_path"))
-        return;
-    const struct token *set = is(&last[1], "local") || is(&last[1], "session") ? &last[2] : &last[1];
-    const struct token *before = set + 1;
-    if (is(set, "set") &&
-        (is(before, ";") || is(before, "begin") || is(before, "then") || is(before, "else") || is(before, "loop")))
-        pgdbm__check_report(scan->text, &pgdbm__check_rule_search_path, set->offset,
-                            "search_path is set by hand, for the rest of the transaction");
-}
-
-static void take(struct scan *scan, const char *text, size_t offset, size_t bytes)
-{
-    if (bytes >= 2 && ((text[0] == '-' && text[1] == '-') || (text[0] == '/' && text[1] == '*')))
-        return;
     memmove(&scan->last[1], &scan->last[0], sizeof scan->last - sizeof scan->last[0]);
-    scan->last[0] = (struct token){text, offset, bytes};
+    scan->last[0] = *token;
     check_reference(scan);
-    check_path(scan);
     check_temporary(scan);
     if (is(&scan->last[0], "(") && ++scan->depth < DEPTH)
         scan->selects[scan->depth] = false;
@@ -168,8 +163,25 @@ static uint64_t read_field(const uint8_t **at, const uint8_t *end, uint64_t *num
     return *has_bytes && *number > (uint64_t)(end - *at) ? 0 : key >> 3;
 }
 
+static void add_token(struct body *body, const char *text, size_t offset, size_t bytes)
+{
+    if (bytes >= 2 && ((text[0] == '-' && text[1] == '-') || (text[0] == '/' && text[1] == '*')))
+        return;
+    if (body->n == body->capacity) {
+        size_t capacity = body->capacity > 0 ? 2 * body->capacity : 256;
+        struct token *tokens = realloc(body->tokens, capacity * sizeof *tokens);
+        if (tokens == NULL) {
+            body->text->no_memory = true;
+            return;
+        }
+        body->tokens = tokens;
+        body->capacity = capacity;
+    }
+    body->tokens[body->n++] = (struct token){text, offset, bytes};
+}
+
 /* ScanResult: version = 1, tokens = 2; ScanToken: start = 1, end = 2, and its kind. */
-static void read_tokens(struct scan *scan, const PgQueryProtobuf *tokens, size_t begin, size_t end)
+static void read_tokens(struct body *body, const PgQueryProtobuf *tokens, size_t begin)
 {
     const uint8_t *at = (const uint8_t *)tokens->data;
     const uint8_t *stop = at + tokens->len;
@@ -184,23 +196,153 @@ static void read_tokens(struct scan *scan, const PgQueryProtobuf *tokens, size_t
             if (!has_bytes && inner <= 2)
                 bounds[inner - 1] = number;
         at = token_end;
-        if (field == 2 && bounds[0] < bounds[1] && bounds[1] <= end - begin)
-            take(scan, scan->text->text + begin + bounds[0], begin + bounds[0], bounds[1] - bounds[0]);
+        if (field == 2 && bounds[0] < bounds[1] && bounds[1] <= body->end - begin)
+            add_token(body, body->text->text + begin + bounds[0], begin + bounds[0], bounds[1] - bounds[0]);
     }
 }
 
-static void scan_plpgsql(struct pgdbm__check_text *text, size_t begin, size_t end)
+static bool is_one_of(const struct token *token, const char *const *words, size_t n)
 {
-    struct scan scan = {.text = text};
-    for (size_t i = 0; i < sizeof scan.last / sizeof *scan.last; i++)
-        scan.last[i].text = "";
+    for (size_t i = 0; i < n; i++)
+        if (is(token, words[i]))
+            return true;
+    return false;
+}
+
+/* Whether a statement of SQL begins with the token. SELECT has INTO, which is another thing in SQL. */
+static bool is_verb(const struct body *body, size_t at)
+{
+    static const char *const words[] = {"alter",    "create", "drop",     "truncate", "comment", "insert",  "update",
+                                        "delete",   "merge",  "grant",    "revoke",   "refresh", "reindex", "cluster",
+                                        "analyze",  "vacuum", "lock",     "set",      "reset",   "perform", "execute",
+                                        "security", "call",   "reassign", "import"};
+    static const char *const queries[] = {"select", "with", "values", "table"};
+    const struct token *token = &body->tokens[at];
+    if (at >= 2 && is(token - 1, "query") && is(token - 2, "return"))
+        return is(token, "execute") || is_one_of(token, queries, sizeof queries / sizeof *queries);
+    return is_one_of(token, words, sizeof words / sizeof *words);
+}
+
+/* Whether a statement may begin behind the token, though it is no semicolon. */
+static bool is_opening(const struct body *body, size_t at, size_t begin)
+{
+    static const char *const words[] = {"begin", "then", "else", "loop"};
+    const struct token *token = &body->tokens[at];
+    if (is(token, "query"))
+        return at == begin + 1 && is(token - 1, "return");
+    return (is(token, ">>") && at == begin + 2 && is(&body->tokens[begin], "<<")) ||
+           is_one_of(token, words, sizeof words / sizeof *words);
+}
+
+/* Where the SQL of a statement ends: INTO of PL/pgSQL is the last of it behind RETURNING. */
+static size_t sql_end(const struct body *body, size_t from, size_t to)
+{
+    bool returning = false;
+    size_t depth = 0;
+    for (size_t i = from; i < to; i++) {
+        const struct token *token = &body->tokens[i];
+        if (is(token, "("))
+            depth++;
+        else if (is(token, ")"))
+            depth -= depth > 0;
+        else if (depth == 0 && is(token, "returning"))
+            returning = true;
+        else if (depth == 0 && returning && is(token, "into"))
+            return token->offset;
+    }
+    return to < body->n ? body->tokens[to].offset : body->end;
+}
+
+/* PERFORM is SELECT whose rows nobody wants, and as long as it with a blank. */
+static bool read_perform(struct body *body, size_t begin, size_t end)
+{
+    char *word = body->text->text + begin;
+    char kept[sizeof "perform" - 1];
+    memcpy(kept, word, sizeof kept);
+    memcpy(word, "SELECT ", sizeof kept);
+    bool read = pgdbm__check_read_statement(body->text, begin, end, body->level);
+    memcpy(word, kept, sizeof kept);
+    return read;
+}
+
+/* Whether a text of format() means what it says: each % is doubled. */
+static bool is_plain(const struct pgdbm__check_text *text, size_t begin, size_t end)
+{
+    for (size_t i = begin; i < end; i++)
+        if (text->text[i] == '%' && (i + 1 == end || text->text[++i] != '%'))
+            return false;
+    return true;
+}
+
+/* EXECUTE 'literal', or EXECUTE format('literal', ...) that puts nothing into it. */
+static void read_execute(struct body *body, size_t from, size_t to)
+{
+    const struct token *tokens = body->tokens;
+    bool format = to - from > 3 && is(&tokens[from + 1], "format") && is(&tokens[from + 2], "(");
+    size_t literal = format ? from + 3 : from + 1;
+    size_t begin, end, behind = literal + 1;
+    if (literal >= to || !find_string(body->text, tokens[literal].offset, body->end, &begin, &end))
+        return;
+    if (format && (behind >= to || !is(&tokens[behind], ")") || !is_plain(body->text, begin, end)))
+        return;
+    behind += format;
+    if (behind >= to || is(&tokens[behind], "into") || is(&tokens[behind], "using"))
+        pgdbm__check_read_part(body->text, begin, end, body->level, true);
+}
+
+/* The statement of these tokens; what cannot be read as SQL is looked through. */
+static void read_statement(struct body *body, size_t from, size_t to)
+{
+    const struct token *first = &body->tokens[from];
+    bool read = false;
+    if (from < to && is_verb(body, from)) {
+        if (is(first, "execute"))
+            read_execute(body, from, to);
+        else if (is(first, "perform"))
+            read = read_perform(body, first->offset, sql_end(body, from, to));
+        else
+            read = pgdbm__check_read_statement(body->text, first->offset, sql_end(body, from, to), body->level);
+    }
+    for (size_t i = read ? to : from; i < to; i++)
+        take(&body->scan, &body->tokens[i]);
+}
+
+static void read_statements(struct body *body)
+{
+    size_t begin = 0, depth = 0;
+    bool is_sql = false; /* THEN and ELSE are those of CASE */
+    for (size_t i = 0; i < body->n; i++) {
+        const struct token *token = &body->tokens[i];
+        if (i == begin)
+            is_sql = is_verb(body, i);
+        if (is(token, "("))
+            depth++;
+        else if (is(token, ")"))
+            depth -= depth > 0;
+        else if (depth == 0 && (is(token, ";") || (!is_sql && is_opening(body, i, begin)))) {
+            read_statement(body, begin, i);
+            take(&body->scan, token);
+            begin = i + 1;
+        }
+    }
+    read_statement(body, begin, body->n);
+}
+
+static void read_plpgsql(struct pgdbm__check_text *text, size_t begin, size_t end, unsigned level)
+{
+    struct body body = {.text = text, .scan = {.text = text}, .end = end, .level = level};
+    for (size_t i = 0; i < sizeof body.scan.last / sizeof *body.scan.last; i++)
+        body.scan.last[i].text = "";
     char kept = text->text[end];
     text->text[end] = '\0';
     PgQueryScanResult result = pg_query_scan(text->text + begin);
     text->text[end] = kept;
     if (result.error == NULL)
-        read_tokens(&scan, &result.pbuf, begin, end);
+        read_tokens(&body, &result.pbuf, begin);
     pg_query_free_scan_result(result);
+    if (body.n > 0)
+        read_statements(&body);
+    free(body.tokens);
 }
 
 /* Behind AS and blanks. */
@@ -209,6 +351,24 @@ static size_t behind_as(const struct pgdbm__check_text *text, size_t at, size_t 
     if (end - at >= 2 && strncasecmp(text->text + at, "as", 2) == 0)
         at += 2;
     return pgdbm__check_skip_blank(text->text, at, end);
+}
+
+/* What is known of the body by what stands around it. */
+static void enter(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement, bool block)
+{
+    const struct pgdbm__check_tree *tree = statement->tree;
+    uint32_t type = pgdbm__check_tree_child(tree, statement->node, "returnType");
+    uint32_t returned = pgdbm__check_tree_last_name(tree, pgdbm__check_tree_child(tree, type, "names"));
+    text->runs = text->runs && block;
+    text->is_trigger = pgdbm__check_tree_text_is(tree, returned, "trigger");
+    text->has_path = false;
+    uint32_t options = pgdbm__check_tree_child(tree, statement->node, "options");
+    for (uint32_t item = pgdbm__check_tree_first(tree, options); item != 0; item = pgdbm__check_tree_next(tree, item)) {
+        uint32_t value = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, item, "DefElem"), "arg");
+        uint32_t set = pgdbm__check_tree_child(tree, value, "VariableSetStmt");
+        if (pgdbm__check_tree_text_is(tree, pgdbm__check_tree_child(tree, set, "name"), "search_path"))
+            text->has_path = true;
+    }
 }
 
 void pgdbm__check_bodies(struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement)
@@ -234,8 +394,13 @@ void pgdbm__check_bodies(struct pgdbm__check_text *text, const struct pgdbm__che
     at = behind_as(text, at, statement->end);
     if (!find_string(text, at, statement->end, &begin, &end))
         return;
+    const bool runs = text->runs, is_trigger = text->is_trigger, has_path = text->has_path;
+    enter(text, statement, block);
     if (strcasecmp(language, "sql") == 0)
         pgdbm__check_read_part(text, begin, end, statement->body + 1, true);
     else if (strcasecmp(language, "plpgsql") == 0 || (block && language[0] == '\0'))
-        scan_plpgsql(text, begin, end);
+        read_plpgsql(text, begin, end, statement->body + 1);
+    text->runs = runs;
+    text->is_trigger = is_trigger;
+    text->has_path = has_path;
 }

@@ -67,7 +67,7 @@ void pgdbm__check_refer(struct pgdbm__check_text *text, const char *schema, cons
     if (schema[0] != '\0') {
         if (!is_common_schema(schema) && !(strcmp(schema, "public") == 0 && is_common_table(table)))
             pgdbm__check_names_qualified(text, schema, table, offset);
-    } else if (!is_common_table(table))
+    } else if (!is_common_table(table) && !text->has_path)
         pgdbm__check_names_bare(text, table, offset);
 }
 
@@ -102,6 +102,8 @@ static void refer_range(struct pgdbm__check_text *text, const struct pgdbm__chec
         pgdbm__check_names_know(text, KNOWN_TEMPORARY, table);
         return;
     }
+    if (schema_node == 0 && text->is_trigger && !pgdbm__check_tree_key_is(tree, range, "relation"))
+        return; /* REFERENCING NEW TABLE AS */
     if (schema_node == 0 &&
         (pgdbm__check_tree_key_is(tree, range, "typevar") || pgdbm__check_set_find(with, KNOWN_WITH, table) != NULL))
         return;

@@ -82,7 +82,7 @@ static void check_set(struct pgdbm__check_text *text, const struct pgdbm__check_
     if (pgdbm__check_tree_text_is(tree, name, "search_path")) {
         if (!all_hide(tree, pgdbm__check_tree_child(tree, set, "args")))
             set_search_path(text, statement->begin);
-    } else if (set == statement->node && pgdbm__check_tree_text_is(tree, name, "lock_timeout"))
+    } else if (text->runs && set == statement->node && pgdbm__check_tree_text_is(tree, name, "lock_timeout"))
         text->lock_timeout_off = is_zero(value);
 }
 

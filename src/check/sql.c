@@ -149,18 +149,17 @@ static void visit(struct reader *reader, const struct pgdbm__check_tree *tree, u
     statement.end = bytes > 0 && bytes < end - begin ? begin + bytes : end;
     statement.begin = pgdbm__check_skip_blank(text->text, begin, statement.end);
     statement.down = text->sql->migration && statement.begin >= text->down;
-    if (body == 0)
-        text->statement = statement.begin;
+    text->statement = statement.begin;
     if (statement.down && !text->is_down)
         pgdbm__check_enter_down(text);
     pgdbm__check_references(text, &statement);
     pgdbm__check_objects(text, &statement);
-    pgdbm__check_bodies(text, &statement);
     pgdbm__check_settings(text, &statement);
-    if (text->sql->migration && body == 0) {
+    if (text->sql->migration && text->runs) {
         pgdbm__check_transactions(text, &statement);
         pgdbm__check_ddl(text, &statement);
     }
+    pgdbm__check_bodies(text, &statement); /* the last: places are asked for from the front to the back */
 }
 
 /* The offset of a character, which the parser counts from 1. */
@@ -353,6 +352,14 @@ void pgdbm__check_read_part(struct pgdbm__check_text *text, size_t begin, size_t
         read_apart(reader, begin, end, body, quiet, message, offset);
 }
 
+bool pgdbm__check_read_statement(struct pgdbm__check_text *text, size_t begin, size_t end, unsigned body)
+{
+    struct reader *reader = (struct reader *)text;
+    char message[512];
+    size_t offset;
+    return body < BODIES && begin < end && parse(reader, begin, end, body, message, sizeof message, &offset);
+}
+
 /* A text that is too long to be parsed at once: as many statements as fit, again and again. */
 static void read_batches(struct reader *reader)
 {
@@ -455,7 +462,7 @@ static bool prepare(struct pgdbm__check_text *text)
 
 bool pgdbm__check_read_sql(struct pgdbm__check_run *run, const struct pgdbm__check_sql *sql)
 {
-    struct reader reader = {.text = {.run = run, .sql = sql, .names = sql->names}, .limit = SHORT_TEXT};
+    struct reader reader = {.text = {.run = run, .sql = sql, .names = sql->names, .runs = true}, .limit = SHORT_TEXT};
     struct pgdbm__check_names *own = sql->names == NULL ? pgdbm__check_names_create() : NULL;
     bool good = is_foreign(sql);
     if (good)

@@ -35,6 +35,11 @@ struct pgdbm__check_text {
     size_t down;  /* where the way back begins; the text's length when there is none */
     bool is_down; /* its first statement was met */
 
+    /* Of the body at hand, or of none. */
+    bool runs;       /* its statements run with the migration: it is none, or a DO block's */
+    bool is_trigger; /* bare names may be transition tables */
+    bool has_path;   /* SET search_path of its function */
+
     /* What the statements before have done. */
     struct pgdbm__check_set known;
     bool has_enum_values; /* some KNOWN_ENUM_VALUE */
@@ -62,6 +67,8 @@ void pgdbm__check_know(struct pgdbm__check_text *text, enum pgdbm__check_kind ki
 bool pgdbm__check_knows(const struct pgdbm__check_text *text, enum pgdbm__check_kind kind, const char *name);
 /* Reads a part of the text that stands for itself. Quiet: what cannot be parsed is passed over. */
 void pgdbm__check_read_part(struct pgdbm__check_text *text, size_t begin, size_t end, unsigned body, bool quiet);
+/* The same of what is one statement, and quiet. False: it could not be parsed. */
+bool pgdbm__check_read_statement(struct pgdbm__check_text *text, size_t begin, size_t end, unsigned body);
 /* Where a word stands between two offsets, or `begin` when it does not. */
 size_t pgdbm__check_find_word(const struct pgdbm__check_text *text, size_t begin, size_t end, const char *word);
 

@@ -98,9 +98,13 @@ void pgdbm__check_transactions(struct pgdbm__check_text *text, const struct pgdb
                             "%s begins or ends transactions itself",
                             statement->down ? "this down part" : "this migration");
     const char *what = outside(statement->tree, statement->node);
-    if (what == NULL || (text->no_transaction && !statement->down))
+    bool block = statement->body > 0;
+    if (what == NULL || (text->no_transaction && !statement->down && !block))
         return;
-    if (statement->down)
+    if (block)
+        pgdbm__check_report(text, &pgdbm__check_rule_outside_transaction, statement->begin,
+                            "%s cannot run in a transaction, which a DO block always is part of", what);
+    else if (statement->down)
         pgdbm__check_report(text, &pgdbm__check_rule_outside_transaction, statement->begin,
                             "%s cannot run in a transaction, which a down part always is", what);
     else

@@ -7,6 +7,26 @@ DO $$ BEGIN
     CREATE TYPE {{schema}}.status AS ENUM ('new', 'done');
 EXCEPTION WHEN duplicate_object THEN NULL;
 END $$;
+DO $$
+<<outer_block>>
+DECLARE
+    users record; comment text := 'x;'; n int;
+BEGIN
+    IF NOT EXISTS (SELECT FROM information_schema.columns WHERE table_name = 'a' AND column_name = 'b') THEN
+        ALTER TABLE {{tables.used}} ADD COLUMN b text; -- ; DROP TABLE x;
+        COMMENT ON COLUMN {{tables.used}}.b IS 'it''s; done';
+    END IF;
+    CREATE TEMP TABLE scratch ON COMMIT DROP AS SELECT 1 AS id;
+    INSERT INTO scratch SELECT CASE WHEN n > 1 THEN 2 ELSE 3 END RETURNING id INTO n;
+    FOR users IN DELETE FROM scratch RETURNING id LOOP
+        UPDATE {{tables.used}} SET b = users.id WHERE id = users.id;
+        EXECUTE format('ALTER TABLE %I DROP COLUMN c', users.id); EXECUTE 'DROP TABLE ' || users.id;
+    END LOOP;
+    SELECT count(*) INTO users FROM {{tables.used}}; comment := 'y'; comment = CASE n WHEN 1 THEN 'DROP' ELSE comment END;
+    IF to_regtype('{{schema}}.status') IS NULL THEN CREATE TYPE {{schema}}.status AS ENUM ('new', 'done'); END IF;
+    PERFORM public.uuid_generate_v4(), 'x'::public.citext; EXECUTE 'ANALYZE {{tables.used}}';
+EXCEPTION WHEN duplicate_column OR undefined_table THEN RAISE NOTICE 'DELETE FROM x; %', SQLERRM; DROP TABLE IF EXISTS scratch;
+END outer_block $$;
 CREATE TABLE IF NOT EXISTS {{tables.a}} (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     s {{schema}}.status NOT NULL DEFAULT 'new',

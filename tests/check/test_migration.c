@@ -232,6 +232,58 @@ static void a_migration_makes_no_schema_of_its_own(void **state)
     expect_migration(UP, "REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA {{schema}} TO a", NULL);
 }
 
+static void a_block_is_held_to_what_holds_for_a_migration(void **state)
+{
+    (void)state;
+    expect_migration(UP,
+                     "DO $$\nDECLARE n int := 1;\nBEGIN\n"
+                     "  IF NOT EXISTS (SELECT FROM pg_class) THEN\n"
+                     "    ALTER TABLE {{tables.a}} ALTER b SET NOT NULL; -- ;\n"
+                     "  ELSE\n"
+                     "    DROP TABLE {{tables.b}};\n"
+                     "  END IF;\n"
+                     "  <<l>> FOR r IN SELECT 1 LOOP CREATE INDEX ON {{tables.c}} (d); END LOOP;\n"
+                     "  EXECUTE 'DROP TABLE {{tables.d}}';\n"
+                     "  EXECUTE format($q$ DROP TABLE {{tables.e}} /* 1 %% */ $q$);\n"
+                     "EXCEPTION WHEN others THEN TRUNCATE {{tables.f}} CASCADE;\n"
+                     "END $$",
+                     "5:36 set-not-null", "7:5 drop-table", "9:32 index-not-concurrent", "10:12 drop-table",
+                     "11:22 drop-table", "12:28 truncate-cascade", NULL);
+    expect_migration(UP, "DO 'BEGIN DROP TABLE {{tables.a}}; END'", "1:11 drop-table", NULL);
+    expect_migration(UP, "-- pgdbm:down\nDO $$ BEGIN DROP TABLE {{tables.a}}; END $$", NULL);
+    expect_migration(UP, "DO $$ BEGIN CREATE TABLE {{tables.a}} (b int); END $$; DROP TABLE {{tables.a}}", NULL);
+    expect_migration(UP, "CREATE TABLE {{tables.a}} (b int); DO $$ BEGIN DROP TABLE {{tables.a}}; END $$", NULL);
+    expect_migration(UP,
+                     "-- pgdbm:lock-timeout off\nDO $$ BEGIN SET LOCAL lock_timeout = '1s';\n"
+                     "ALTER TABLE {{tables.a}} ADD b int; END $$",
+                     NULL);
+}
+
+static void a_block_is_always_in_a_transaction(void **state)
+{
+    (void)state;
+    expect_migration(UP, "DO $$ BEGIN CREATE INDEX CONCURRENTLY ON {{tables.a}} (b); END $$",
+                     "1:13 outside-transaction", NULL);
+    expect_migration(UP, "-- pgdbm:no-transaction\nDO $$ BEGIN VACUUM {{tables.a}}; END $$", "2:13 outside-transaction",
+                     NULL);
+}
+
+static void a_function_that_is_only_made_changes_no_table(void **state)
+{
+    (void)state;
+    expect_migration(UP,
+                     "CREATE FUNCTION {{schema}}.f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN\n"
+                     "  DROP TABLE {{tables.a}}; ALTER TABLE {{tables.b}} ADD c int NOT NULL; SET lock_timeout = 0;\n"
+                     "  EXECUTE 'DROP TABLE {{tables.a}}'; CREATE TABLE {{tables.d}} ();\n"
+                     "END $$; ALTER TABLE {{tables.e}} ADD f int; DROP TABLE {{tables.d}}",
+                     "4:45 drop-table", NULL);
+    expect_migration(UP,
+                     "CREATE FUNCTION {{schema}}.f() RETURNS void LANGUAGE sql AS $$ DROP TABLE {{tables.a}} $$;\n"
+                     "DO $x$ BEGIN CREATE FUNCTION {{schema}}.g() RETURNS void LANGUAGE plpgsql AS $$ BEGIN\n"
+                     "  DROP TABLE {{tables.a}}; DELETE FROM b; END $$; DROP TABLE {{tables.a}}; END $x$",
+                     "3:40 bare-table", "3:51 drop-table", NULL);
+}
+
 static void what_is_correct_has_no_findings(void **state)
 {
     (void)state;
@@ -268,6 +320,9 @@ int main(void)
         cmocka_unit_test(a_way_back_drops_and_renames),
         cmocka_unit_test(a_new_value_of_an_enum_is_used_in_the_next_file),
         cmocka_unit_test(a_lock_is_waited_for_with_a_limit),
+        cmocka_unit_test(a_block_is_held_to_what_holds_for_a_migration),
+        cmocka_unit_test(a_block_is_always_in_a_transaction),
+        cmocka_unit_test(a_function_that_is_only_made_changes_no_table),
         cmocka_unit_test(what_is_correct_has_no_findings),
         cmocka_unit_test(a_migration_makes_no_schema_of_its_own),
     };

@@ -364,6 +364,73 @@ static void a_body_in_plpgsql_is_read_for_what_is_certain(void **state)
     expect_sql("DO $$ BEGIN PERFORM 1 FROM app.users; END $$", "1:28 hard-coded-schema", NULL);
 }
 
+#define FUNCTION "CREATE FUNCTION {{schema}}.f() RETURNS "
+
+static void statements_of_sql_in_a_body_are_read(void **state)
+{
+    (void)state;
+    expect_sql("DO $$ BEGIN\n"
+               "INSERT INTO users (a) VALUES (CASE WHEN x THEN ';' ELSE $q$;$q$ END) RETURNING id INTO STRICT v;\n"
+               "IF CASE WHEN a THEN b ELSE c END THEN UPDATE users SET a = 1; ELSIF d THEN DELETE FROM users; END IF;\n"
+               "PERFORM app.f(a) FROM {{tables.a}};\n"
+               "EXECUTE 'DELETE FROM users WHERE id = $1' USING v;\n"
+               "EXECUTE 'SELECT 1 FROM users' INTO v;\n"
+               "RETURN QUERY SELECT app.g(1); RETURN QUERY EXECUTE 'SELECT 1 FROM users';\n"
+               "CREATE TYPE app.mood AS ENUM ('a'); GRANT SELECT ON users TO me;\n"
+               "END $$",
+               "2:13 bare-table", "3:46 bare-table", "3:88 bare-table", "4:9 hard-coded-schema", "5:22 bare-table",
+               "6:24 bare-table", "7:21 hard-coded-schema", "7:67 bare-table", "8:13 hard-coded-schema",
+               "8:53 bare-table", NULL);
+    expect_sql(FUNCTION "int LANGUAGE plpgsql AS $$ BEGIN\n  DELETE FROM app.users; END $$", "2:15 hard-coded-schema",
+               NULL);
+    expect_sql("DO $$ BEGIN INSERT INTO app.a SELECT 1 FROM app.b; END $$", "1:25 hard-coded-schema",
+               "1:45 hard-coded-schema", NULL);
+    expect_sql("DO $$ BEGIN SET search_path = app; SET LOCAL search_path = ''; END $$", "1:13 search-path", NULL);
+}
+
+/* Odd, but correct, or not to be known. */
+static void what_may_be_something_else_in_a_body_is_left_alone(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "SELECT a INTO users FROM {{tables.a}}",
+        "comment := 'x'; \"update\" := 1; r.delete := 2; lock = a; set := b",
+        "EXECUTE 'DELETE FROM ' || t; EXECUTE 'DELETE FROM users' || t; EXECUTE q; EXECUTE format('DELETE FROM %I', t)",
+        "EXECUTE format('DELETE FROM users %s', w); EXECUTE 'SELECT ''a'' FROM users'; EXECUTE (a)",
+        "CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1; INSERT INTO t SELECT * FROM t; DELETE FROM t; DROP TABLE t",
+        "EXECUTE 'CREATE TEMP TABLE u (a int)'; INSERT INTO u VALUES (1); UPDATE u SET a = 2",
+        "x := CASE WHEN a THEN b ELSE c END; FOR r IN UPDATE {{tables.a}} SET b = 1 RETURNING * LOOP NULL; END LOOP",
+        "UPDATE {{tables.a}} SET b = r.b, c = NEW.c, d = (r).d WHERE CURRENT OF e",
+        "INSERT INTO {{tables.a}} SELECT NEW.*; INSERT INTO {{tables.a}} VALUES (r.*)",
+        "WITH w AS (DELETE FROM {{tables.a}} RETURNING *) INSERT INTO {{tables.b}} SELECT * FROM w",
+        "MERGE INTO {{tables.a}} USING {{tables.b}} ON b.a = a.a WHEN MATCHED THEN UPDATE SET c = 1",
+        "ASSERT x; RAISE NOTICE 'DROP TABLE users; %', a; GET DIAGNOSTICS n = ROW_COUNT; CALL {{schema}}.p(n)",
+        "CASE a WHEN 1 THEN NULL; ELSE DELETE FROM {{tables.a}}; END CASE",
+        "OPEN c FOR SELECT 1 FROM {{tables.a}}; FETCH c INTO r; CLOSE c; PERFORM pg_notify('users', r.a)",
+        "INSERT INTO {{tables.a}} (b) VALUES (1) RETURNING b, (SELECT 1) INTO r.b, n",
+        "DELETE FROM ) ; INSERT (; UPDATE",
+        "RETURN QUERY SELECT extract(epoch FROM r.made), trim(LEADING 'x' FROM r.name) FROM {{tables.a}}",
+        "SET LOCAL statement_timeout = 0; RESET search_path; CREATE SCHEMA {{schema}}; ANALYZE {{tables.a}}",
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "DO $$ DECLARE r record; BEGIN %s; END $$", bodies[i]);
+        expect_sql(text, NULL);
+        snprintf(text, sizeof text, FUNCTION "int LANGUAGE plpgsql AS $$ <<a>> BEGIN IF b THEN %s; END IF; END $$",
+                 bodies[i]);
+        expect_sql(text, NULL);
+    }
+    expect_sql(FUNCTION "trigger LANGUAGE plpgsql AS $$ BEGIN\n INSERT INTO log SELECT * FROM new_rows JOIN old_rows"
+                        " USING (id); DELETE FROM {{tables.a}} USING old_rows o; RETURN NULL; END $$",
+               "2:14 bare-table", NULL);
+    expect_sql(FUNCTION
+               "int LANGUAGE plpgsql SET search_path = {{schema}}, pg_temp AS $$ BEGIN DELETE FROM users; END $$",
+               NULL);
+    expect_sql(FUNCTION "bigint LANGUAGE sql SET search_path = {{schema}}, pg_temp AS 'SELECT count(*) FROM users'",
+               NULL);
+    expect_sql(FUNCTION "int LANGUAGE plpython3u AS $$ delete; DELETE FROM users; $$", NULL);
+}
+
 static void a_syntax_error_costs_one_statement(void **state)
 {
     (void)state;
@@ -464,7 +531,7 @@ static void repeat(char *out, size_t bytes, const char *head, const char *part, 
 static void length_does_no_harm(void **state)
 {
     (void)state;
-    static const char *const parts[][2] = {
+    static const char *const parts[][3] = {
         {"WITH w AS (SELECT 1) SELECT * FROM w", ", w, t"},
         {"DROP TABLE t", ", t"},
         {"ALTER TABLE {{tables.a}} DROP b", ", DROP b"},
@@ -474,13 +541,20 @@ static void length_does_no_harm(void **state)
         {"SELECT 1", ";CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM t'"},
         {"SELECT 1", ";DO $$ BEGIN INSERT INTO a.t VALUES (1); END $$"},
         {"SELECT 1", ";CREATE TABLE {{tables.a}} (); DROP TABLE {{tables.b}}"},
+        {"DO $$ BEGIN PERFORM 1;", "INSERT INTO t SELECT a.f(1) FROM u;", "END $$;"},
+        {"DO $$ BEGIN PERFORM 1;", "EXECUTE 'DROP TABLE t';IF x THEN ALTER TABLE t ADD b app.c;END IF;", "END $$;"},
+        {"DO $$ BEGIN INSERT INTO t SELECT 1", " + app.f(1) OPERATOR(app.+) nextval('a.b')", "; END $$;"},
+        {"SELECT 1",
+         ";CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql SET search_path = a AS 'BEGIN TRUNCATE b; END'"},
+        {"DROP FUNCTION app.f", ", app.f(app.t)"},
+        {"DO $$ BEGIN INSERT INTO t", " RETURNING (", "; END $$;"},
     };
     size_t bytes = 1000000;
     char *text = malloc(bytes);
     assert_non_null(text);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         struct pgdbm__check_run *run = findings_begin();
-        repeat(text, bytes, parts[i][0], parts[i][1], ";");
+        repeat(text, bytes, parts[i][0], parts[i][1], parts[i][2] != NULL ? parts[i][2] : ";");
         struct pgdbm__check_sql sql = {.file = UP, .text = text, .bytes = strlen(text), .migration = true};
         assert_true(pgdbm__check_read_sql(run, &sql));
         free(findings_end(run));
@@ -590,6 +664,8 @@ int main(void)
         cmocka_unit_test(a_function_may_have_a_path_of_its_own),
         cmocka_unit_test(a_body_in_sql_is_read),
         cmocka_unit_test(a_body_in_plpgsql_is_read_for_what_is_certain),
+        cmocka_unit_test(statements_of_sql_in_a_body_are_read),
+        cmocka_unit_test(what_may_be_something_else_in_a_body_is_left_alone),
         cmocka_unit_test(a_syntax_error_costs_one_statement),
         cmocka_unit_test(a_syntax_error_is_told_in_one_line_and_with_the_template),
         cmocka_unit_test(a_script_of_psql_is_read_past_its_commands),
