@@ -29,6 +29,7 @@ static const struct words table[] = {
     {", or embed them in the program with pgdbm_embed_migrations()", ""},
     {"; set allow_empty if it is meant", ""},
     {"or give a URL", "or say --url"},
+    {"create the database (createdb)", "create the database (pgdbm db create)"},
     {"pgdbm_migrate_modules", "pgdbm migrate apply --all"},
     {"pgdbm_migrate_status", "pgdbm migrate status"},
     {"pgdbm_migrate_verify", "pgdbm migrate verify"},
