@@ -191,6 +191,9 @@ void pgdbm__cli_say_error_with(const pgdbm_error *err, const char *excerpt)
         hint = NULL; /* the library's is for programs; what an interrupt means is said at the end */
     else if (hint[0] == '\0' && lacks_right)
         hint = "the role that connects lacks a right: let its owner grant it, or connect as another role";
+    else if (hint[0] == '\0' && strcmp(err->sqlstate, "25006") == 0)
+        hint = "connect to the primary, if this is a standby; else default_transaction_read_only is set, for the "
+               "database, the role or the session";
     say(message, excerpt, err->detail, excerpt == NULL && !lacks_right ? err->statement : NULL, hint);
 }
 

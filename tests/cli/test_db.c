@@ -337,6 +337,16 @@ static void a_database_that_is_not_there_is_answered_with_how_it_is_made(void **
     assert_contains(tool->err, "(pgdbm db create)");
 }
 
+static void a_database_that_is_read_only_is_answered_with_what_may_make_it_so(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "db create");
+    test_psql(test_server_url(), test_format("ALTER DATABASE %s SET default_transaction_read_only TO on", name));
+    tool_run(tool, "schema create something");
+    assert_code(tool, 1);
+    assert_contains(tool->err, "hint: connect to the primary");
+}
+
 /* CREATE DATABASE copies template1, where nobody else may be connected. */
 static void a_reset_that_stops_half_way_says_so(void **state)
 {
@@ -514,6 +524,7 @@ int main(void)
         WITH_NAME(a_reset_keeps_all_that_is_said_about_the_database),
         WITH_NAME(an_owner_is_told_before_the_question_what_it_cannot_make_again),
         WITH_NAME(a_database_that_is_not_there_is_answered_with_how_it_is_made),
+        WITH_NAME(a_database_that_is_read_only_is_answered_with_what_may_make_it_so),
         WITH_NAME(a_reset_that_stops_half_way_says_so),
         WITH_NAME(a_server_without_its_database_postgres_is_reached_through_template1),
         WITH_NAME(a_connection_is_described_without_its_password),
