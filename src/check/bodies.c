@@ -124,10 +124,15 @@ static void check_temporary(struct scan *scan)
     pgdbm__check_names_know(scan->text, KNOWN_TEMPORARY, table);
 }
 
-static void take(struct scan *scan, const struct token *token)
+static void push(struct scan *scan, const struct token *token)
 {
     memmove(&scan->last[1], &scan->last[0], sizeof scan->last - sizeof scan->last[0]);
     scan->last[0] = *token;
+}
+
+static void take(struct scan *scan, const struct token *token)
+{
+    push(scan, token);
     check_reference(scan);
     check_temporary(scan);
     if (is(&scan->last[0], "(") && ++scan->depth < DEPTH)
@@ -274,6 +279,35 @@ static bool is_plain(const struct pgdbm__check_text *text, size_t begin, size_t 
     return true;
 }
 
+static void scan_body(struct body *body, struct pgdbm__check_text *text, size_t begin, size_t end)
+{
+    body->text = body->scan.text = text;
+    body->end = end;
+    for (size_t i = 0; i < sizeof body->scan.last / sizeof *body->scan.last; i++)
+        body->scan.last[i].text = "";
+    char kept = text->text[end];
+    text->text[end] = '\0';
+    PgQueryScanResult result = pg_query_scan(text->text + begin);
+    text->text[end] = kept;
+    if (result.error == NULL)
+        read_tokens(body, &result.pbuf, begin);
+    pg_query_free_scan_result(result);
+}
+
+/* A text that is put together may make a temporary table whose name stands in it as it is. */
+static void find_temporary(struct pgdbm__check_text *text, const struct token *literal)
+{
+    struct body body = {0};
+    if (literal->bytes < 2 || *literal->text != '\'')
+        return;
+    scan_body(&body, text, literal->offset + 1, literal->offset + literal->bytes - 1);
+    for (size_t i = 0; i < body.n; i++) {
+        push(&body.scan, &body.tokens[i]);
+        check_temporary(&body.scan);
+    }
+    free(body.tokens);
+}
+
 /* EXECUTE 'literal', or EXECUTE format('literal', ...) that puts nothing into it. */
 static void read_execute(struct body *body, size_t from, size_t to)
 {
@@ -281,6 +315,8 @@ static void read_execute(struct body *body, size_t from, size_t to)
     bool format = to - from > 3 && is(&tokens[from + 1], "format") && is(&tokens[from + 2], "(");
     size_t literal = format ? from + 3 : from + 1;
     size_t begin, end, behind = literal + 1;
+    for (size_t i = from; i < to; i++)
+        find_temporary(body->text, &tokens[i]);
     if (literal >= to || !find_string(body->text, tokens[literal].offset, body->end, &begin, &end))
         return;
     if (format && (behind >= to || !is(&tokens[behind], ")") || !is_plain(body->text, begin, end)))
@@ -330,16 +366,8 @@ static void read_statements(struct body *body)
 
 static void read_plpgsql(struct pgdbm__check_text *text, size_t begin, size_t end, unsigned level)
 {
-    struct body body = {.text = text, .scan = {.text = text}, .end = end, .level = level};
-    for (size_t i = 0; i < sizeof body.scan.last / sizeof *body.scan.last; i++)
-        body.scan.last[i].text = "";
-    char kept = text->text[end];
-    text->text[end] = '\0';
-    PgQueryScanResult result = pg_query_scan(text->text + begin);
-    text->text[end] = kept;
-    if (result.error == NULL)
-        read_tokens(&body, &result.pbuf, begin);
-    pg_query_free_scan_result(result);
+    struct body body = {.level = level};
+    scan_body(&body, text, begin, end);
     if (body.n > 0)
         read_statements(&body);
     free(body.tokens);

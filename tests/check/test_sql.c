@@ -399,6 +399,7 @@ static void what_may_be_something_else_in_a_body_is_left_alone(void **state)
         "EXECUTE format('DELETE FROM users %s', w); EXECUTE 'SELECT ''a'' FROM users'; EXECUTE (a)",
         "CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1; INSERT INTO t SELECT * FROM t; DELETE FROM t; DROP TABLE t",
         "EXECUTE 'CREATE TEMP TABLE u (a int)'; INSERT INTO u VALUES (1); UPDATE u SET a = 2",
+        "EXECUTE format('CREATE TEMP TABLE IF NOT EXISTS w AS %s WHERE a = ''x''', q); INSERT INTO w VALUES (1)",
         "x := CASE WHEN a THEN b ELSE c END; FOR r IN UPDATE {{tables.a}} SET b = 1 RETURNING * LOOP NULL; END LOOP",
         "UPDATE {{tables.a}} SET b = r.b, c = NEW.c, d = (r).d WHERE CURRENT OF e",
         "INSERT INTO {{tables.a}} SELECT NEW.*; INSERT INTO {{tables.a}} VALUES (r.*)",
