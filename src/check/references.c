@@ -71,10 +71,23 @@ void pgdbm__check_refer(struct pgdbm__check_text *text, const char *schema, cons
         pgdbm__check_names_bare(text, table, offset);
 }
 
+/* What well-known extensions bring, wherever they were installed: by the database's owner, in no file that is seen here. */
+static bool is_common_object(const char *name)
+{
+    static const char *const names[] = {"geometry", "geography", "raster",       "citext",       "hstore",
+                                        "ltree",    "vector",    "gin_trgm_ops", "gist_trgm_ops"};
+    if (strncmp(name, "st_", 3) == 0 || strncmp(name, "uuid_generate_v", 15) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 void pgdbm__check_refer_object(struct pgdbm__check_text *text, const char *schema, const char *kind, const char *name,
                                size_t offset, bool definition)
 {
-    if (!is_common_schema(schema))
+    if (!is_common_schema(schema) && (definition || !is_common_object(name)))
         pgdbm__check_names_object(text, schema, kind, name, offset, definition);
 }
 

@@ -142,6 +142,7 @@ static void what_others_bring_may_have_a_schema(void **state)
         "ALTER EXTENSION postgis SET SCHEMA gis; SELECT gis.st_point(1, 2)",
         "DROP OPERATOR CLASS ops USING btree; ALTER OPERATOR FAMILY {{schema}}.f USING btree ADD OPERATOR 1 = (int, "
         "int)",
+        "SELECT gis.ST_Point(1, 2)::gis.geometry, ext.uuid_generate_v4(), 'x'::ext.citext, 'ext.hstore'::regtype",
         "SELECT {{tables.audit.record}}(1), {{schema}}.f(x => a.b), count(*) FILTER (WHERE a.b) OVER (ORDER BY a.b)",
     };
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
@@ -155,6 +156,7 @@ static void what_the_files_make_in_public_is_no_extensions(void **state)
                "1:17 hard-coded-schema", "1:75 hard-coded-schema", NULL);
     expect_sql("SELECT 'a'::public.mood; SELECT public.mood(1); CREATE TYPE public.mood AS ENUM ('a')",
                "1:13 hard-coded-schema", "1:61 hard-coded-schema", NULL);
+    expect_sql("CREATE FUNCTION app.st_mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "1:17 hard-coded-schema", NULL);
     expect_sql("CREATE FUNCTION {{schema}}.crypt(a text) RETURNS text LANGUAGE sql AS $$ SELECT public.crypt(a, '') $$",
                NULL);
 }
