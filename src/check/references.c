@@ -111,7 +111,8 @@ static void refer_range(struct pgdbm__check_text *text, const struct pgdbm__chec
         return;
     pgdbm__check_tree_string(tree, schema_node, schema, sizeof schema);
     pgdbm__check_tree_string(tree, name, table, sizeof table);
-    if (pgdbm__check_tree_text_is(tree, pgdbm__check_tree_child(tree, range, "relpersistence"), "t")) {
+    if (strcmp(schema, "pg_temp") == 0 ||
+        pgdbm__check_tree_text_is(tree, pgdbm__check_tree_child(tree, range, "relpersistence"), "t")) {
         pgdbm__check_names_know(text, KNOWN_TEMPORARY, table);
         return;
     }

@@ -186,6 +186,7 @@ static void a_temporary_table_needs_no_template(void **state)
     expect_sql("CREATE TEMPORARY TABLE scratch AS SELECT 1; SELECT * FROM scratch", NULL);
     expect_sql("SELECT 1 AS a INTO TEMP scratch; TABLE scratch", NULL);
     expect_sql("SELECT * FROM pg_temp.scratch", NULL);
+    expect_sql("CREATE TABLE pg_temp.scratch (a int); INSERT INTO scratch VALUES (1)", NULL);
     expect_sql("DO $$ BEGIN CREATE TEMP TABLE IF NOT EXISTS scratch (a int); END $$; SELECT * FROM Scratch", NULL);
 }
 
