@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "check/findings.h"
+#include "check/rules_sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,12 +27,22 @@ static void keep(struct pgdbm__check_run *run, struct line line)
     run->lines[run->n_lines++] = line;
 }
 
+/* A rule that is not listed can be neither explained nor allowed. */
+static void expect_listed(const struct pgdbm__check_rule *rule)
+{
+    for (size_t i = 0; i < pgdbm__check_n_sql_rules; i++)
+        if (pgdbm__check_sql_rules[i] == rule)
+            return;
+    fail_msg("%s is not in the list of rules", rule->id);
+}
+
 bool pgdbm__check_add(struct pgdbm__check_run *run, const struct pgdbm__check_rule *rule, const char *file,
                       struct pgdbm__check_place place, const char *format, ...)
 {
     struct line line = {.place = place, .rule = rule->id};
     va_list arguments;
     assert_non_null(file);
+    expect_listed(rule);
     va_start(arguments, format);
     assert_true(vasprintf(&line.message, format, arguments) > 0);
     va_end(arguments);
