@@ -323,10 +323,37 @@ static void check_enum(struct pgdbm__check_text *text, const struct pgdbm__check
     if (old == 0 && (!text->no_transaction || statement->down)) {
         pgdbm__check_tree_string(tree, pgdbm__check_tree_child(tree, statement->node, "newVal"), value, sizeof value);
         pgdbm__check_know(text, KNOWN_ENUM_VALUE, value);
+        pgdbm__check_know(text, KNOWN_ENUM, type);
         text->has_enum_values = true;
     } else if (old != 0 && !statement->down)
         pgdbm__check_report(text, &pgdbm__check_rule_rename, statement->begin, "'%s' of %s is renamed",
                             pgdbm__check_tree_string(tree, old, value, sizeof value), type);
+}
+
+/* Whether a literal is no value of an enum though it is written like one: something else is made of it, or it is a pattern. */
+static bool is_no_enum(const struct pgdbm__check_text *text, const struct pgdbm__check_statement *statement,
+                       uint32_t constant)
+{
+    enum { FAR_ENOUGH = 32 };
+    const struct pgdbm__check_tree *tree = statement->tree;
+    char type[PGDBM__CHECK_NAME_BYTES];
+    uint32_t at = constant;
+    for (int i = 0; i < FAR_ENOUGH && at > statement->node; i++, at = tree->nodes[at].parent) {
+        if (pgdbm__check_tree_key_is(tree, at, "SelectStmt"))
+            return false;
+        if (pgdbm__check_tree_key_is(tree, at, "FuncCall") ||
+            (pgdbm__check_tree_key_is(tree, at, "A_Expr") &&
+             (pgdbm__check_tree_child_is(tree, at, "kind", "AEXPR_LIKE") ||
+              pgdbm__check_tree_child_is(tree, at, "kind", "AEXPR_ILIKE") ||
+              pgdbm__check_tree_child_is(tree, at, "kind", "AEXPR_SIMILAR"))))
+            return true;
+        if (!pgdbm__check_tree_key_is(tree, at, "TypeCast"))
+            continue;
+        uint32_t names = pgdbm__check_tree_child(tree, pgdbm__check_tree_child(tree, at, "typeName"), "names");
+        pgdbm__check_tree_string(tree, pgdbm__check_tree_last_name(tree, names), type, sizeof type);
+        return !pgdbm__check_knows(text, KNOWN_ENUM, type);
+    }
+    return false;
 }
 
 /* A value that this transaction has added to a type. */
@@ -342,7 +369,7 @@ static void check_enum_use(struct pgdbm__check_text *text, const struct pgdbm__c
         if (tree->nodes[i].tag != TAG_CONSTANT)
             continue;
         pgdbm__check_tree_constant(tree, i, value, sizeof value);
-        if (pgdbm__check_knows(text, KNOWN_ENUM_VALUE, value)) {
+        if (pgdbm__check_knows(text, KNOWN_ENUM_VALUE, value) && !is_no_enum(text, statement, i)) {
             pgdbm__check_report(text, &pgdbm__check_rule_new_enum_value, statement->begin,
                                 "'%s' was added to its type by this transaction, which cannot use it yet", value);
             return;

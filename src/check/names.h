@@ -17,6 +17,7 @@ enum pgdbm__check_kind {
     KNOWN_VALIDATED,        /* a table with a constraint that the same file validated */
     KNOWN_LOCKED,           /* a table that the same file has altered */
     KNOWN_ENUM_VALUE,       /* a value that the same file has added to a type in use */
+    KNOWN_ENUM,             /* that type */
     KNOWN_TYPE,             /* a type that the same file has made */
     KNOWN_WITH              /* a name that WITH gives, of one statement */
 };

@@ -202,6 +202,12 @@ static void a_new_value_of_an_enum_is_used_in_the_next_file(void **state)
                      "ALTER TYPE {{schema}}.e ADD VALUE 'x' AFTER 'y';\n"
                      "UPDATE {{tables.a}} SET b = 'x' WHERE c; UPDATE {{tables.a}} SET b = 'y' WHERE c",
                      "2:1 new-enum-value", NULL);
+    expect_migration(UP,
+                     "ALTER TYPE {{schema}}.e ADD VALUE 'x';\n"
+                     "UPDATE {{tables.a}} SET b = 'x'::text WHERE upper(c) = upper('x') OR c LIKE 'x';\n"
+                     "UPDATE {{tables.a}} SET b = 'x'::{{schema}}.e WHERE c;\n"
+                     "UPDATE {{tables.a}} SET b = 'y' WHERE f((SELECT true FROM {{tables.d}} WHERE e = 'x'));",
+                     "3:1 new-enum-value", "4:1 new-enum-value", NULL);
     expect_migration(UP, "CREATE TYPE {{schema}}.e AS ENUM (); ALTER TYPE {{schema}}.e ADD VALUE 'x'; SELECT 'x'",
                      NULL);
     expect_migration(UP, "-- pgdbm:no-transaction\nALTER TYPE {{schema}}.e ADD VALUE 'x'; SELECT 'x'", NULL);
