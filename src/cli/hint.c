@@ -91,7 +91,9 @@ static const char *replacement(const pgdbm_error *err, const char *at, size_t *b
         if (strncmp(at, table[i].library, *bytes) == 0 && !continues_word(at[*bytes]))
             return table[i].command;
     }
-    return at == err->hint || !continues_word(at[-1]) ? variable_of(at, bytes) : NULL;
+    /* What stands in quotes or behind a dot is a name of the database's. */
+    return at == err->hint || !(continues_word(at[-1]) || at[-1] == '"' || at[-1] == '.') ? variable_of(at, bytes)
+                                                                                          : NULL;
 }
 
 void pgdbm__cli_hint(const pgdbm_error *err, char *text, size_t bytes)
