@@ -82,8 +82,10 @@ static int read_waves(const char *text, int **waves, size_t *n_waves)
     long before = 0;
     int code = pgdbm__cli_list_read("waves", text, &list);
     *waves = code == CLI_FINE ? calloc(list.n_words + 1, sizeof **waves) : NULL;
-    if (*waves == NULL && code == CLI_FINE)
+    if (*waves == NULL && code == CLI_FINE) {
+        pgdbm__cli_say_error(NULL, "out of memory");
         code = CLI_FAILED;
+    }
     for (size_t i = 0; code == CLI_FINE && i < list.n_words; i++) {
         char *end = NULL;
         long percent = strtol(list.words[i], &end, 10);
