@@ -224,7 +224,7 @@ static int ask(const struct pgdbm__cli_command *command, const struct pgdbm__cli
 
 /* The first Ctrl-C is too late for a database that is being removed: half of one cannot be used. */
 static int drop_it(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given,
-                   struct subject *subject)
+                   struct subject *subject, bool *unknown)
 {
     pgdbm_error err = {0};
     pgdbm__cli_interrupt_gently();
@@ -241,7 +241,8 @@ static int drop_it(const struct pgdbm__cli_command *command, const struct pgdbm_
     /* Sessions that came since. */
     if (strcmp(err.sqlstate, "55006") == 0 && look(subject) == CLI_FINE && subject->n_sessions > 0)
         return refuse_in_use(subject);
-    if (err.outcome == PGDBM_OUTCOME_UNKNOWN)
+    *unknown = err.outcome == PGDBM_OUTCOME_UNKNOWN;
+    if (*unknown)
         snprintf(err.hint, sizeof err.hint,
                  "whether the database was dropped is not known; pgdbm db test-connection tells");
     return pgdbm__cli_session_fail(&subject->session, &err, false);
@@ -250,12 +251,13 @@ static int drop_it(const struct pgdbm__cli_command *command, const struct pgdbm_
 static int drop(const struct pgdbm__cli_command *command, const struct pgdbm__cli_given *given)
 {
     struct subject subject = {0};
+    bool unknown = false;
     bool tolerant = pgdbm__cli_value(command, given, "if-exists") != NULL;
     int code = look_before_drop(command, given, &subject);
     if (code == CLI_FINE && subject.exists)
         code = ask(command, given, &subject);
     if (code == CLI_FINE && subject.exists)
-        code = drop_it(command, given, &subject);
+        code = drop_it(command, given, &subject, &unknown);
     if (code == CLI_FINE && subject.exists)
         code = answer(&subject, "dropped", "dropped", true);
     else if (code == CLI_FINE && tolerant)
@@ -274,7 +276,8 @@ static const char remake[] =
     " coalesce(to_jsonb(o) ->> 'datlocale', to_jsonb(o) ->> 'daticulocale') AS locale,"
     " to_jsonb(o) ->> 'daticurules' AS rules FROM pg_database o), "
     "p AS (SELECT n.*, spcname, n.dattablespace IS DISTINCT FROM t.dattablespace AS moved,"
-    " r.rolsuper OR (r.rolcreatedb AND pg_has_role(n.datdba, 'MEMBER')) AS may_make,"
+    " r.rolsuper OR (r.rolcreatedb AND pg_has_role(n.datdba, CASE WHEN"
+    " current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)) AS may_make,"
     " r.rolsuper OR has_tablespace_privilege(n.dattablespace, 'CREATE') AS may_place,"
     " (n.charset, n.datcollate, n.datctype, n.provider, n.locale, n.rules) IS NOT DISTINCT FROM"
     " (t.charset, t.datcollate, t.datctype, t.provider, t.locale, t.rules) AS alike"
@@ -321,6 +324,13 @@ static int plan_to_remake(const struct subject *subject, char **statement, struc
     return code;
 }
 
+/* Nobody else knows it any more. */
+static void print_what_it_was(const char *statement, const struct pgdbm__cli_keep *keep)
+{
+    pgdbm__cli_print_line(stderr, "%s;", statement);
+    pgdbm__cli_keep_print(keep);
+}
+
 static int remake_it(const struct subject *subject, const char *statement, const struct pgdbm__cli_keep *keep)
 {
     pgdbm_error err = {0};
@@ -329,11 +339,14 @@ static int remake_it(const struct subject *subject, const char *statement, const
     pgdbm__cli_progress_end();
     if (status == PGDBM_OK)
         return pgdbm__cli_keep_restore(&subject->session, subject->name, keep);
+    bool known = err.outcome != PGDBM_OUTCOME_UNKNOWN;
     int code = pgdbm__cli_session_refuse(
-        &subject->session, CLI_FAILED, "pgdbm db create makes it, once that is mended; it was:",
-        "the database %s was dropped and could not be made again: it is not there now. %s", subject->name, err.message);
-    pgdbm__cli_print_line(stderr, "%s;", statement);
-    pgdbm__cli_keep_print(keep);
+        &subject->session, CLI_FAILED,
+        known ? "pgdbm db create makes it, once that is mended; it was:" : "pgdbm db test-connection tells; it was:",
+        "the database %s was dropped%s. %s", subject->name,
+        known ? " and could not be made again: it is not there now" : ", and whether it was made again is not known",
+        err.message);
+    print_what_it_was(statement, keep);
     return code;
 }
 
@@ -342,11 +355,14 @@ static int reset_it(const struct pgdbm__cli_command *command, const struct pgdbm
 {
     struct pgdbm__cli_keep keep = {0};
     char *statement = NULL;
+    bool unknown = false;
     int code = plan_to_remake(subject, &statement, &keep);
     if (code == CLI_FINE)
         code = ask(command, given, subject);
     if (code == CLI_FINE)
-        code = drop_it(command, given, subject);
+        code = drop_it(command, given, subject, &unknown);
+    if (unknown)
+        print_what_it_was(statement, &keep);
     if (code == CLI_FINE)
         code = remake_it(subject, statement, &keep);
     if (code == CLI_FINE && subject->session.json)

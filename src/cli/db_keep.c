@@ -44,6 +44,18 @@ static pgdbm_status out_of_memory(pgdbm_error *err)
     return err->status;
 }
 
+/* Not what the moment brings: Ctrl-C and time-outs, locks, a server that is full. */
+static bool is_refusal(const pgdbm_error *err)
+{
+    static const char *const passing[] = {"40", "53", "55", "57", "58"};
+    if (err->sqlstate[0] == '\0' || err->status == PGDBM_ERR_CONNECTION)
+        return false;
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+        if (strncmp(err->sqlstate, passing[i], 2) == 0)
+            return strcmp(err->sqlstate, "55P02") == 0; /* a setting that cannot be changed */
+    return true;
+}
+
 /* Runs the statement behind a savepoint. What the server refuses is the piece's reason; other errors are errors. */
 static pgdbm_status try_piece(pgdbm_db *tx, const char *statement, char **reason, pgdbm_error *err)
 {
@@ -51,7 +63,7 @@ static pgdbm_status try_piece(pgdbm_db *tx, const char *statement, char **reason
     pgdbm_status status = pgdbm_begin(tx, NULL, &savepoint, err);
     if (status == PGDBM_OK)
         status = pgdbm_execute_simple(savepoint, statement, err);
-    const bool refused = status != PGDBM_OK && err->sqlstate[0] != '\0' && err->status != PGDBM_ERR_CONNECTION;
+    const bool refused = status != PGDBM_OK && is_refusal(err);
     if (status == PGDBM_OK)
         return pgdbm_commit(savepoint, err);
     if (!refused) {
@@ -121,9 +133,11 @@ int pgdbm__cli_keep_restore(const struct pgdbm__cli_session *session, const char
     }
     if (missing[0] == '\0')
         return CLI_FINE;
-    return pgdbm__cli_session_refuse(session, CLI_FAILED, "they are to be made by hand",
-                                     "the database %s was made anew, but without %s: %.300s", database, missing,
-                                     first.message);
+    (void)pgdbm__cli_session_refuse(session, CLI_FAILED, "they are to be made by hand; it had:",
+                                    "the database %s was made anew, but without %s: %.300s", database, missing,
+                                    first.message);
+    pgdbm__cli_keep_print(keep);
+    return CLI_FAILED;
 }
 
 void pgdbm__cli_keep_print(const struct pgdbm__cli_keep *keep)

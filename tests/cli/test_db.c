@@ -347,6 +347,42 @@ static void a_database_that_is_read_only_is_answered_with_what_may_make_it_so(vo
     assert_contains(tool->err, "hint: connect to the primary");
 }
 
+static void names_of_columns_in_a_hint_stay_as_they_are(void **state)
+{
+    struct tool *tool = *state;
+    tool_run(tool, "db create");
+    assert_code(tool, 0);
+    tool_write(tool, "m/0001_a.sql", "CREATE TABLE t (application_name text); SELECT application_nam FROM t;");
+    tool_run(tool, "migrate apply --module m --dir m");
+    assert_code(tool, 1);
+    assert_contains(tool->err, "\"t.application_name\"");
+}
+
+/* A lock that is not to be had says nothing about rights. */
+static void a_reset_takes_no_passing_obstacle_for_a_right_that_is_missing(void **state)
+{
+    struct tool *tool = *state;
+    pgdbm_error err = {0};
+    pgdbm_db *db = NULL;
+    pgdbm_db *tx = NULL;
+    const pgdbm_config config = {.connection_string = test_server_url(), .max_connections = 1};
+    tool_run(tool, "db create");
+    assert_code(tool, 0);
+    test_psql(test_server_url(), test_format("COMMENT ON DATABASE %s IS 'the shop'", name));
+    test_psql(test_server_url(), "ALTER ROLE postgres SET lock_timeout = '300ms'");
+    assert_ok(pgdbm_open(&config, &db, &err));
+    assert_ok(pgdbm_begin(db, NULL, &tx, &err));
+    assert_ok(pgdbm_execute_simple(tx, test_format("COMMENT ON DATABASE %s IS 'held'", name), &err));
+    tool_run(tool, "db reset --yes");
+    pgdbm_close(tx);
+    pgdbm_close(db);
+    test_psql(test_server_url(), "ALTER ROLE postgres RESET lock_timeout");
+    assert_code(tool, 1);
+    assert_contains(tool->err, "55P03");
+    assert_null(strstr(tool->err, "will be gone"));
+    expect_server(database_exists());
+}
+
 /* CREATE DATABASE copies template1, where nobody else may be connected. */
 static void a_reset_that_stops_half_way_says_so(void **state)
 {
@@ -525,6 +561,8 @@ int main(void)
         WITH_NAME(an_owner_is_told_before_the_question_what_it_cannot_make_again),
         WITH_NAME(a_database_that_is_not_there_is_answered_with_how_it_is_made),
         WITH_NAME(a_database_that_is_read_only_is_answered_with_what_may_make_it_so),
+        WITH_NAME(names_of_columns_in_a_hint_stay_as_they_are),
+        WITH_NAME(a_reset_takes_no_passing_obstacle_for_a_right_that_is_missing),
         WITH_NAME(a_reset_that_stops_half_way_says_so),
         WITH_NAME(a_server_without_its_database_postgres_is_reached_through_template1),
         WITH_NAME(a_connection_is_described_without_its_password),
