@@ -17,6 +17,10 @@
 
 enum { N_FIXED = 6 }; /* words around the schemas, the NULL at the end included */
 
+/* Signals that would end this program, and leave what it has begun to write. */
+static const int endings[] = {SIGINT, SIGTERM};
+enum { N_ENDINGS = sizeof endings / sizeof endings[0] };
+
 static const struct pgdbm__cli_option options[] = {
     CLI_OPTION_URL,
     {"module", "NAME", NULL, "The schema of this module (default: of all modules of pgdbm.conf)"},
@@ -33,6 +37,20 @@ static void pass_on(int signal_number)
     stopped = 1;
     if (running > 0)
         kill(running, signal_number);
+}
+
+/* From here on they end pg_dump, and then this program in order. */
+static void catch_endings(struct sigaction before[N_ENDINGS])
+{
+    const struct sigaction action = {.sa_handler = pass_on};
+    for (size_t i = 0; i < N_ENDINGS; i++)
+        sigaction(endings[i], &action, &before[i]);
+}
+
+static void release_endings(const struct sigaction before[N_ENDINGS])
+{
+    for (size_t i = 0; i < N_ENDINGS; i++)
+        sigaction(endings[i], &before[i], NULL);
 }
 
 static bool is_among(const char *const *names, size_t n_names, const char *name)
@@ -155,14 +173,9 @@ static int write_all(int to, const char *text, size_t bytes)
     return 0;
 }
 
-/* Starts it, takes its output and waits; signals that would end this program end it first. The error number, `*taken` that of the
- * output. */
+/* Starts it, takes its output and waits. The error number, `*taken` that of the output. */
 static int start_and_wait(const char *program, char **words, FILE *into, int *status, int *taken)
 {
-    static const int numbers[] = {SIGINT, SIGTERM};
-    enum { N = sizeof numbers / sizeof numbers[0] };
-    const struct sigaction action = {.sa_handler = pass_on};
-    struct sigaction before[N];
     sigset_t ending;
     sigset_t mask;
     pid_t child = 0;
@@ -170,22 +183,18 @@ static int start_and_wait(const char *program, char **words, FILE *into, int *st
     if (pipe2(ends, O_CLOEXEC) != 0)
         return errno;
     sigemptyset(&ending);
-    for (size_t i = 0; i < N; i++)
-        sigaddset(&ending, numbers[i]);
+    for (size_t i = 0; i < N_ENDINGS; i++)
+        sigaddset(&ending, endings[i]);
     sigprocmask(SIG_BLOCK, &ending, &mask); /* until there is somebody to pass them on to */
-    int failed = start(program, words, ends[1], &mask, &child);
+    int failed = stopped ? EINTR : start(program, words, ends[1], &mask, &child);
     close(ends[1]);
     running = failed == 0 ? child : 0;
-    for (size_t i = 0; i < N; i++)
-        sigaction(numbers[i], &action, &before[i]);
     sigprocmask(SIG_SETMASK, &mask, NULL);
     *taken = failed == 0 ? take(ends[0], into) : 0;
     close(ends[0]);
     while (failed == 0 && waitpid(child, status, 0) < 0 && errno == EINTR)
         continue;
     running = 0;
-    for (size_t i = 0; i < N; i++)
-        sigaction(numbers[i], &before[i], NULL);
     return failed;
 }
 
@@ -233,11 +242,13 @@ static int dump(const char *program, char *argument, const char *const *schemas,
     static char name[] = "pg_dump", structure[] = "--schema-only", owner[] = "--no-owner",
                 privileges[] = "--no-privileges";
     struct pgdbm__cli_whole_file file = {.fd = STDOUT_FILENO};
+    struct sigaction before[N_ENDINGS];
     int code = CLI_FAILED;
     char *text = NULL;
     size_t bytes = 0;
     char **words = calloc(n_schemas + N_FIXED, sizeof *words);
     size_t n = 0;
+    catch_endings(before);
     bool fine = words != NULL;
     for (size_t i = 0; fine && i < n_schemas; i++)
         fine = (words[N_FIXED - 1 + i] = schema_word(schemas[i])) != NULL;
@@ -253,13 +264,18 @@ static int dump(const char *program, char *argument, const char *const *schemas,
     if (output != NULL && !pgdbm__cli_whole_file_begin(&file, output))
         goto done;
     code = run(program, words, &text, &bytes);
-    if (code == CLI_FINE)
+    if (file.temporary == NULL) /* a reader who is slow may be waited for, and there is nothing to be left in order */
+        release_endings(before);
+    if (code == CLI_FINE && !stopped)
         code = write_structure(file.fd, text, bytes);
+    if (stopped)
+        code = CLI_INTERRUPTED;
     if (output != NULL && !pgdbm__cli_whole_file_end(&file, code == CLI_FINE))
         code = CLI_FAILED;
     if (code == CLI_FINE && output != NULL)
         pgdbm__cli_remark("the structure of %zu %s is in %s", n_schemas, n_schemas == 1 ? "schema" : "schemas", output);
 done:
+    release_endings(before);
     for (size_t i = 0; words != NULL && i < n_schemas; i++)
         free(words[N_FIXED - 1 + i]);
     free(words);

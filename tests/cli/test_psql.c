@@ -172,6 +172,28 @@ static void a_failed_export_leaves_the_file_as_it_was(void **state)
     tool_shell(tool, "test \"$(ls structure.sql*)\" = structure.sql");
 }
 
+/* In the middle of pg_dump, and behind it, when nobody reads what is written. A shell's background processes do not get SIGINT. */
+static void an_export_that_is_interrupted_ends_and_leaves_nothing(void **state)
+{
+    struct tool *tool = *state;
+    expect(tool, 0, NULL, NULL, "migrate apply");
+    tool_shell(tool, "mkdir bin && mkfifo unread && echo kept >s.sql && "
+                     "printf '#!/bin/sh\necho >begun\nexec sleep 60\n' >bin/pg_dump && chmod +x bin/pg_dump");
+    tool_shell(tool, test_format("export DATABASE_URL='%s' PGDBM_POSTGRES_BIN=\"$PWD/bin\"; "
+                                 "\"$PGDBM\" dev export-schema --output s.sql 2>err & child=$!; "
+                                 "while [ ! -e begun ]; do sleep 0.01; done; rm begun; code=0; kill -TERM $child; "
+                                 "wait $child || code=$?; cat err; echo code $code; test $code = 130 && "
+                                 "test \"$(ls s.sql*)\" = s.sql && test \"$(cat s.sql)\" = kept",
+                                 tool->url));
+    tool_shell(tool, "printf '#!/bin/sh\nhead -c 1000000 /dev/zero\necho >begun\n' >bin/pg_dump");
+    tool_shell(tool,
+               test_format("export DATABASE_URL='%s' PGDBM_POSTGRES_BIN=\"$PWD/bin\"; exec 3<>unread; "
+                           "\"$PGDBM\" dev export-schema >unread 2>err & child=$!; "
+                           "while [ ! -e begun ]; do sleep 0.01; done; code=0; kill -TERM $child; "
+                           "wait $child || code=$?; cat err; echo code $code; test $code = 130 || test $code = 143",
+                           tool->url));
+}
+
 static void a_link_stays_a_link_and_a_mode_a_mode(void **state)
 {
     struct tool *tool = *state;
@@ -195,6 +217,7 @@ int main(void)
         WITH_TOOL(two_exports_are_the_same_and_those_of_another_structure_have_another_word),
         WITH_TOOL(a_module_or_a_schema_is_exported_alone),
         WITH_TOOL(a_failed_export_leaves_the_file_as_it_was),
+        WITH_TOOL(an_export_that_is_interrupted_ends_and_leaves_nothing),
         WITH_TOOL(a_link_stays_a_link_and_a_mode_a_mode),
     };
     return cmocka_run_group_tests_name("psql", tests, NULL, NULL);
