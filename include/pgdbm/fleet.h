@@ -72,8 +72,10 @@ typedef struct pgdbm_roll_out_progress {
     bool paused, throttled;
 } pgdbm_roll_out_progress;
 
+enum { PGDBM_FLEET_MOST_WORKERS = 256 }; /* of one process: other processes share the work, too */
+
 typedef struct pgdbm_roll_out {
-    int workers;                 /* threads, each with a session of its own; 4 */
+    int workers;                 /* threads, each with a session of its own, PGDBM_FLEET_MOST_WORKERS at most; 4 */
     const char *const *canaries; /* first, alone, all of which must succeed */
     size_t n_canaries;
     const int *waves; /* percentages, rising, 100 last; NULL: 1, 10, 100. A wave begins when the one before has ended */

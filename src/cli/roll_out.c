@@ -64,8 +64,6 @@ static bool show(const pgdbm_roll_out_progress *progress, void *context)
     return !pgdbm__cli_interrupted();
 }
 
-enum { MOST_WORKERS = 256 }; /* as the library has it */
-
 static int fail_usage(const char *message, const char *value, const char *hint)
 {
     pgdbm__cli_say_error(hint, "fleet apply: %s %.60s", message, value);
@@ -135,8 +133,10 @@ static int read_numbers(const struct pgdbm__cli_command *command, const struct p
         code = pgdbm__cli_number(command, given, numbers[i].name, 1, numbers[i].number);
     for (size_t i = 0; code == CLI_FINE && i < N_OF(times); i++)
         code = pgdbm__cli_duration(command, given, times[i].name, times[i].ms);
-    if (code == CLI_FINE && how->workers > MOST_WORKERS)
-        code = fail_usage("--workers must be 256 at most, not", pgdbm__cli_value(command, given, "workers"),
+    char most[64];
+    snprintf(most, sizeof most, "--workers must be %d at most, not", PGDBM_FLEET_MOST_WORKERS);
+    if (code == CLI_FINE && how->workers > PGDBM_FLEET_MOST_WORKERS)
+        code = fail_usage(most, pgdbm__cli_value(command, given, "workers"),
                           "processes on other machines share the work, too");
     if (code == CLI_FINE && how->lock_timeout_ms < 0)
         code =

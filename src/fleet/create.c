@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* A new schema has nobody who could wait for us, but its files may refer to tables that others use. */
-enum { LOCK_TIMEOUT_MS = 2000, RECYCLE_AFTER = 300, MOST_WORKERS = 256 };
+enum { LOCK_TIMEOUT_MS = 2000, RECYCLE_AFTER = 300 };
 
 static const pgdbm_call patient = {.timeout_ms = -1};
 
@@ -279,9 +279,9 @@ pgdbm_status pgdbm_fleet_create_tenants(pgdbm_fleet *fleet, const char *const *s
         *created = 0;
     if (fleet == NULL || (schemas == NULL && n_schemas > 0))
         return pgdbm__fail_null(err, function, fleet == NULL ? "fleet" : "schemas");
-    if (workers < 0 || workers > MOST_WORKERS) {
+    if (workers < 0 || workers > PGDBM_FLEET_MOST_WORKERS) {
         pgdbm__fail(err, PGDBM_ERR_CONFIG, "%s: workers is out of range", function);
-        pgdbm__error_hint(err, "give 1 to %d, or 0 for 4", MOST_WORKERS);
+        pgdbm__error_hint(err, "give 1 to %d, or 0 for 4", PGDBM_FLEET_MOST_WORKERS);
         return PGDBM_ERR_CONFIG;
     }
     pgdbm_status status = PGDBM_OK;

@@ -13,7 +13,7 @@
 
 #define FUNCTION "pgdbm_fleet_roll_out"
 
-enum { MOST_WORKERS = 256, MOST_PASSES = 3 };
+enum { MOST_PASSES = 3 };
 
 static const int default_waves[] = {1, 10, 100};
 
@@ -47,7 +47,7 @@ static pgdbm_status complete(pgdbm_roll_out *how, pgdbm_error *err)
     how->max_attempts = how->max_attempts == 0 ? 3 : how->max_attempts;
     how->lock_timeout_ms = how->lock_timeout_ms == 0 ? 2000 : how->lock_timeout_ms;
     how->recycle_after = how->recycle_after == 0 ? 300 : how->recycle_after;
-    if (how->workers < 1 || how->workers > MOST_WORKERS)
+    if (how->workers < 1 || how->workers > PGDBM_FLEET_MOST_WORKERS)
         return refuse(err, "workers is out of range", "give 1 to 256, or 0 for 4");
     if (how->max_attempts < 0 || how->recycle_after < 0 || how->deadline_ms < 0 || how->lock_timeout_ms < 0)
         return refuse(err, "a number is negative",
