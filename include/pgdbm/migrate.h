@@ -105,8 +105,9 @@ typedef enum pgdbm_migration_phase {
     PGDBM_PHASE_STATEMENT,   /* a statement of it is about to be sent */
     PGDBM_PHASE_RETRY,       /* its locks were not to be had in lock_timeout_ms: it is about to be tried again */
     PGDBM_PHASE_AFTER,       /* it is applied and committed (of a rollback: undone) */
-    PGDBM_PHASE_LOST /* the connection was lost: for the report the server is about to be asked what is done; false
-                              * leaves that out, and so it is when the error knows that the file left nothing */
+    /* The connection was lost: for the report the server is about to be asked what is done. False leaves that out; it is not asked
+     * either when the error knows that the file left nothing. */
+    PGDBM_PHASE_LOST
 } pgdbm_migration_phase;
 
 typedef struct pgdbm_migration_progress {

@@ -38,7 +38,7 @@ static void one_line(const char *text, const char *sqlstate, char *line, size_t 
         else if (sqlstate[0] != '\0' && strncmp(text, sqlstate, 5) == 0 && text[5] == ':')
             text += strncmp(text + 5, ": ", 2) == 0 ? 7 : 6;
         else if (*text == '\n' || *text == '\t' || (*text == ' ' && used > 0 && line[used - 1] == ' ')) {
-            if (*text == '\n' && used > 0 && isalnum((unsigned char)line[used - 1]))
+            if (*text == '\n' && used > 0 && (isalnum((unsigned char)line[used - 1]) || (line[used - 1] & 0x80) != 0))
                 line[used++] = ':';
             if (used > 0 && line[used - 1] != ' ')
                 line[used++] = ' ';
